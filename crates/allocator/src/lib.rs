@@ -1,0 +1,1 @@
+//! Hierarchical fair sharing of resources, as a pure library.

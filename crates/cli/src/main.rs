@@ -1,0 +1,3 @@
+//! The `meseta` binary: daemons and tools as subcommands.
+
+fn main() {}

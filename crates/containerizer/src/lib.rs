@@ -1,0 +1,1 @@
+//! Launching, watching and destroying containers.

@@ -1,0 +1,1 @@
+//! Schedulers in Rust: a client of the v1 scheduler API.

@@ -1,0 +1,100 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::Now;
+
+/// The timers of one machine, at most one for each key.
+#[derive(Debug, Clone)]
+pub struct Timers<K> {
+    by_key: BTreeMap<K, Duration>,
+    by_time: BTreeSet<(Duration, K)>,
+}
+
+impl<K> Default for Timers<K> {
+    fn default() -> Self {
+        Self {
+            by_key: BTreeMap::new(),
+            by_time: BTreeSet::new(),
+        }
+    }
+}
+
+impl<K: Ord + Clone> Timers<K> {
+    /// Sets the key's timer to a point in monotonic time, in place of an earlier setting.
+    pub fn set(&mut self, key: K, at: Duration) {
+        if let Some(old) = self.by_key.insert(key.clone(), at) {
+            self.by_time.remove(&(old, key.clone()));
+        }
+        self.by_time.insert((at, key));
+    }
+
+    /// Sets the key's timer unless it is already set to an earlier point.
+    pub fn set_earlier(&mut self, key: K, at: Duration) {
+        if self.by_key.get(&key).is_none_or(|old| *old > at) {
+            self.set(key, at);
+        }
+    }
+
+    /// Forgets the key's timer.
+    pub fn cancel(&mut self, key: &K) {
+        if let Some(at) = self.by_key.remove(key) {
+            self.by_time.remove(&(at, key.clone()));
+        }
+    }
+
+    /// Whether the key has a timer.
+    pub fn is_set(&self, key: &K) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    /// When the machine next wants to be woken, in monotonic time.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the earliest timer if its time has come.
+    pub fn pop_due(&mut self, now: Now) -> Option<K> {
+        if self.next_due()? > now.monotonic {
+            return None;
+        }
+        let (_, key) = self.by_time.pop_first()?;
+        self.by_key.remove(&key);
+        Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Now {
+        Now {
+            monotonic: Duration::from_secs(seconds),
+            wall: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn timers_fire_in_order_of_time_and_once() {
+        let mut timers = Timers::default();
+        timers.set('b', Duration::from_secs(2));
+        timers.set('a', Duration::from_secs(3));
+        timers.set('a', Duration::from_secs(1));
+        timers.set('c', Duration::from_secs(9));
+        timers.cancel(&'c');
+        assert_eq!(timers.pop_due(at(0)), None);
+        assert_eq!(timers.pop_due(at(5)), Some('a'));
+        assert_eq!(timers.pop_due(at(5)), Some('b'));
+        assert_eq!(timers.pop_due(at(50)), None);
+    }
+
+    #[test]
+    fn an_earlier_setting_stays() {
+        let mut timers = Timers::default();
+        timers.set_earlier('a', Duration::from_secs(2));
+        timers.set_earlier('a', Duration::from_secs(5));
+        assert_eq!(timers.next_due(), Some(Duration::from_secs(2)));
+        timers.set_earlier('a', Duration::from_secs(1));
+        assert_eq!(timers.next_due(), Some(Duration::from_secs(1)));
+    }
+}

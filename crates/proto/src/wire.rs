@@ -1,0 +1,312 @@
+//! Decoding with the checks that protobuf's C++ library makes and prost leaves out: required
+//! fields, and enum values that the reader does not know.
+
+use std::borrow::Cow;
+
+use prost::Message;
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_varint, skip_field,
+};
+
+use crate::limits::MAX_DEPTH;
+use crate::schema::{Kind, Label, Schema};
+
+/// A message whose shape is known at run time too.
+pub trait Wire: Message + Default {
+    /// The message's fields.
+    const SCHEMA: &'static Schema;
+}
+
+/// Why bytes are not a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Truncated, a wrong wire type, text that is not UTF-8, or nested too deeply.
+    #[error("not a valid {message}: {reason}")]
+    Malformed {
+        /// Short name of the expected message.
+        message: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Well-formed but incomplete; the paths are as Mesos prints them, joined by commas.
+    #[error("Missing required fields: {0}")]
+    MissingFields(String),
+}
+
+/// Decodes a message, refusing it when required fields are missing at any depth.
+///
+/// As in C++, the value of an enum that this version does not know counts as absent.
+///
+/// # Errors
+/// When the bytes are malformed, incomplete or nested deeper than [`MAX_DEPTH`].
+pub fn decode<M: Wire>(bytes: &[u8]) -> Result<M, DecodeError> {
+    let malformed = |reason: String| DecodeError::Malformed {
+        message: M::SCHEMA.short_name(),
+        reason,
+    };
+    let mut report = Report::default();
+    inspect(M::SCHEMA, bytes, MAX_DEPTH, &mut report).map_err(malformed)?;
+    if !report.missing.is_empty() {
+        return Err(DecodeError::MissingFields(report.missing.join(", ")));
+    }
+    let bytes = if report.unknown_enum {
+        let mut kept = Vec::with_capacity(bytes.len());
+        strip_unknown_enums(M::SCHEMA, bytes, &mut kept).map_err(malformed)?;
+        Cow::Owned(kept)
+    } else {
+        Cow::Borrowed(bytes)
+    };
+    M::decode(&*bytes).map_err(|e| malformed(e.to_string()))
+}
+
+#[derive(Default)]
+struct Report {
+    missing: Vec<String>,
+    unknown_enum: bool,
+}
+
+fn inspect(
+    schema: &'static Schema,
+    bytes: &[u8],
+    depth: usize,
+    report: &mut Report,
+) -> Result<(), String> {
+    if depth == 0 {
+        return Err(format!("nested deeper than {MAX_DEPTH} messages"));
+    }
+    let mut seen = Seen::default();
+    let mut nested = Report::default();
+    let mut occurrences: Vec<(usize, usize)> = Vec::new();
+    for field in RawFields(bytes) {
+        let (number, value) = field?;
+        let Some(position) = schema.position(number) else {
+            continue;
+        };
+        let Some(field) = schema.fields.get(position) else {
+            continue;
+        };
+        match (field.kind, value) {
+            (Kind::Enum(e), RawValue::Varint(n)) if e.name(enum_number(n)).is_none() => {
+                report.unknown_enum = true;
+                continue;
+            }
+            (Kind::Message(inner) | Kind::Map(inner), RawValue::Bytes(inner_bytes)) => {
+                let before = nested.missing.len();
+                inspect(inner, inner_bytes, depth - 1, &mut nested)?;
+                let index = match occurrences.iter_mut().find(|(p, _)| *p == position) {
+                    Some((_, count)) => {
+                        *count += 1;
+                        *count
+                    }
+                    None => {
+                        occurrences.push((position, 0));
+                        0
+                    }
+                };
+                for missing in nested.missing.iter_mut().skip(before) {
+                    *missing = match field.label {
+                        Label::Repeated => format!("{}[{index}].{missing}", field.name),
+                        _ => format!("{}.{missing}", field.name),
+                    };
+                }
+            }
+            _ => {}
+        }
+        seen.mark(position);
+    }
+    for (position, field) in schema.fields.iter().enumerate() {
+        if field.label == Label::Required && !seen.has(position) {
+            report.missing.push(field.name.to_owned());
+        }
+    }
+    // As protobuf lists them: a message's own fields before those of its parts.
+    report.missing.append(&mut nested.missing);
+    report.unknown_enum |= nested.unknown_enum;
+    Ok(())
+}
+
+/// Copies a message without the enum values that the schema does not know.
+fn strip_unknown_enums(
+    schema: &'static Schema,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let start = rest;
+        let (number, value) = RawFields(rest).next_from(&mut rest)?;
+        let raw = start.get(..start.len() - rest.len()).unwrap_or_default();
+        match (schema.field(number).map(|f| f.kind), value) {
+            (Some(Kind::Enum(e)), RawValue::Varint(n)) if e.name(enum_number(n)).is_none() => {}
+            (Some(Kind::Message(inner) | Kind::Map(inner)), RawValue::Bytes(inner_bytes)) => {
+                let mut kept = Vec::with_capacity(inner_bytes.len());
+                strip_unknown_enums(inner, inner_bytes, &mut kept)?;
+                put_bytes(number, &kept, out);
+            }
+            _ => out.extend_from_slice(raw),
+        }
+    }
+    Ok(())
+}
+
+/// Enums travel as sign-extended 64-bit varints.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the low half holds the number"
+)]
+pub(crate) fn enum_number(varint: u64) -> i32 {
+    varint as u32 as i32
+}
+
+pub(crate) fn put_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
+    encode_varint(
+        u64::from(number) << 3 | WireType::LengthDelimited as u64,
+        out,
+    );
+    encode_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+pub(crate) fn put_varint(number: u32, value: u64, out: &mut Vec<u8>) {
+    encode_varint(u64::from(number) << 3 | WireType::Varint as u64, out);
+    encode_varint(value, out);
+}
+
+/// Which fields of a message occurred. No message of ours has more than 128 fields; one that had
+/// would only lose the check of its required fields beyond that.
+#[derive(Default)]
+struct Seen(u128);
+
+impl Seen {
+    fn mark(&mut self, position: usize) {
+        if position < 128 {
+            self.0 |= 1 << position;
+        }
+    }
+
+    fn has(&self, position: usize) -> bool {
+        position >= 128 || self.0 & (1 << position) != 0
+    }
+}
+
+/// A value as it lies on the wire.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RawValue<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Fixed32(u32),
+    Bytes(&'a [u8]),
+    Group,
+}
+
+/// The fields of an encoded message, one after the other.
+pub(crate) struct RawFields<'a>(pub(crate) &'a [u8]);
+
+impl<'a> RawFields<'a> {
+    fn next_from(&self, rest: &mut &'a [u8]) -> Result<(u32, RawValue<'a>), String> {
+        let mut buf = self.0;
+        let (number, wire_type) = decode_key(&mut buf).map_err(|e| e.to_string())?;
+        let value = match wire_type {
+            WireType::Varint => {
+                RawValue::Varint(decode_varint(&mut buf).map_err(|e| e.to_string())?)
+            }
+            WireType::SixtyFourBit => RawValue::Fixed64(u64::from_le_bytes(take(&mut buf)?)),
+            WireType::ThirtyTwoBit => RawValue::Fixed32(u32::from_le_bytes(take(&mut buf)?)),
+            WireType::LengthDelimited => {
+                let length = decode_varint(&mut buf).map_err(|e| e.to_string())?;
+                let length = usize::try_from(length).map_err(|_| "a length beyond memory")?;
+                let (value, after) = buf.split_at_checked(length).ok_or("truncated")?;
+                buf = after;
+                RawValue::Bytes(value)
+            }
+            WireType::StartGroup | WireType::EndGroup => {
+                skip_field(wire_type, number, &mut buf, DecodeContext::default())
+                    .map_err(|e| e.to_string())?;
+                RawValue::Group
+            }
+        };
+        *rest = buf;
+        Ok((number, value))
+    }
+}
+
+fn take<const N: usize>(buf: &mut &[u8]) -> Result<[u8; N], String> {
+    let (value, rest) = buf.split_first_chunk::<N>().ok_or("truncated")?;
+    *buf = rest;
+    Ok(*value)
+}
+
+impl<'a> Iterator for RawFields<'a> {
+    type Item = Result<(u32, RawValue<'a>), String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut rest = self.0;
+        let item = self.next_from(&mut rest);
+        self.0 = if item.is_ok() { rest } else { &[] };
+        Some(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v1::scheduler::{Call, call};
+    use crate::v1::{FrameworkId, TaskId};
+
+    #[test]
+    fn missing_required_fields_are_named_by_path() {
+        let mut bytes = Vec::new();
+        put_varint(2, 1, &mut bytes);
+        put_bytes(3, &[], &mut bytes);
+        assert_eq!(
+            decode::<Call>(&bytes),
+            Err(DecodeError::MissingFields(
+                "subscribe.framework_info".into()
+            ))
+        );
+    }
+
+    #[test]
+    fn an_unknown_enum_value_counts_as_absent() {
+        let call = Call {
+            framework_id: Some(FrameworkId::from("f")),
+            r#type: Some(77),
+            kill: Some(call::Kill {
+                task_id: TaskId::from("t"),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let decoded: Call = decode(&call.encode_to_vec()).unwrap();
+        assert_eq!(
+            decoded,
+            Call {
+                r#type: None,
+                ..call
+            }
+        );
+    }
+
+    #[test]
+    fn truncation_and_depth_are_refused() {
+        let call = Call {
+            framework_id: Some(FrameworkId::from("f")),
+            ..Default::default()
+        };
+        let bytes = call.encode_to_vec();
+        assert!(decode::<Call>(&bytes[..bytes.len() - 1]).is_err());
+
+        let mut nested = Vec::new();
+        put_bytes(1, b"leaf", &mut nested);
+        for _ in 0..200 {
+            let mut outer = Vec::new();
+            put_bytes(1, b"id", &mut outer);
+            put_bytes(2, &nested, &mut outer);
+            nested = outer;
+        }
+        assert!(decode::<crate::v1::ContainerId>(&nested).is_err());
+    }
+}

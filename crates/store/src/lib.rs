@@ -1,0 +1,1 @@
+//! An embedded store of facts with group commit.
