@@ -15,9 +15,11 @@
 //! assert_eq!(timers.next_due(), None);
 //! ```
 
+mod entropy;
 mod reply;
 mod timers;
 
+pub use entropy::Entropy;
 pub use reply::{ContentType, Reply};
 pub use timers::Timers;
 
