@@ -1,1 +1,162 @@
-//! An embedded store of facts with group commit.
+//! An embedded store of facts: what a daemon must still know after its process, or its machine,
+//! has died.
+//!
+//! A fact is a key and bytes. [`Store::commit`] returns when all of its changes, or none, are on
+//! disk; a caller that has gathered the changes of many promises pays for one sync.
+//!
+//! ```
+//! use meseta_store::Store;
+//!
+//! let dir = tempfile::tempdir()?;
+//! let mut store = Store::open(&dir.path().join("facts"))?;
+//! store.commit(&[("agent/S0".into(), Some(b"admitted".to_vec()))])?;
+//! assert_eq!(store.load()?, [("agent/S0".to_owned(), b"admitted".to_vec())]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+
+/// A change of one fact: its key and its new bytes, or `None` to forget it.
+pub type Change = (String, Option<Vec<u8>>);
+
+/// A fact and its bytes.
+pub type Fact = (String, Vec<u8>);
+
+const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
+
+/// The store reads everything once, at start; after that a small cache serves the writes.
+const CACHE_BYTES: usize = 1024 * 1024;
+
+/// Why the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened: another process holds it, it is damaged, or access is denied.
+    #[error("failed to open the store '{path}': {source}", path = path.display())]
+    Open {
+        /// The store's file.
+        path: PathBuf,
+        /// The reason.
+        source: Box<redb::Error>,
+    },
+    /// A read or a commit failed, for lack of space for example.
+    #[error("failed to {attempt} the store '{path}': {source}", path = path.display())]
+    Access {
+        /// What was tried: `read` or `write`.
+        attempt: &'static str,
+        /// The store's file.
+        path: PathBuf,
+        /// The reason.
+        source: Box<redb::Error>,
+    },
+}
+
+/// The facts of one daemon, in one file that only it has open.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    database: Database,
+}
+
+impl Store {
+    /// Opens the store at `path`, making it and the folders above it if need be.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let open = || -> Result<Database, redb::Error> {
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+            let setup = database.begin_write()?;
+            setup.open_table(FACTS)?;
+            setup.commit()?;
+            Ok(database)
+        };
+        let database = open()
+            .map_err(|e| Error::Open { path: path.to_owned(), source: Box::new(e) })?;
+        Ok(Self { path: path.to_owned(), database })
+    }
+
+    /// Every fact, in the order of the keys.
+    pub fn load(&self) -> Result<Vec<Fact>, Error> {
+        let load = || -> Result<Vec<Fact>, redb::Error> {
+            let read = self.database.begin_read()?;
+            let table = read.open_table(FACTS)?;
+            let mut facts = Vec::new();
+            for entry in table.iter()? {
+                let (key, value) = entry?;
+                facts.push((key.value().to_owned(), value.value().to_vec()));
+            }
+            Ok(facts)
+        };
+        load().map_err(|e| self.failed("read", e))
+    }
+
+    /// Makes the changes, in order, durable as one: after a crash either all of them are there or
+    /// none is.
+    pub fn commit<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+    ) -> Result<(), Error> {
+        let commit = || -> Result<(), redb::Error> {
+            let write = self.database.begin_write()?;
+            {
+                let mut table = write.open_table(FACTS)?;
+                for (key, value) in changes {
+                    match value {
+                        Some(value) => drop(table.insert(key.as_str(), value.as_slice())?),
+                        None => drop(table.remove(key.as_str())?),
+                    }
+                }
+            }
+            write.commit()?;
+            Ok(())
+        };
+        commit().map_err(|e| self.failed("write", e))
+    }
+
+    fn failed(&self, attempt: &'static str, source: redb::Error) -> Error {
+        Error::Access { attempt, path: self.path.clone(), source: Box::new(source) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_survive_the_store_and_changes_apply_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/facts");
+        let mut store = Store::open(&path).unwrap();
+        store
+            .commit(&[
+                ("a".into(), Some(b"1".to_vec())),
+                ("b".into(), Some(b"2".to_vec())),
+                ("a".into(), Some(b"3".to_vec())),
+                ("b".into(), None),
+            ])
+            .unwrap();
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.load().unwrap(), [("a".to_owned(), b"3".to_vec())]);
+    }
+
+    #[test]
+    fn a_store_belongs_to_one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts");
+        let _held = Store::open(&path).unwrap();
+        let refusal = Store::open(&path).unwrap_err().to_string();
+        assert!(refusal.starts_with("failed to open the store"), "{refusal}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_with_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts");
+        std::fs::write(&path, vec![7u8; 65536]).unwrap();
+        let refusal = Store::open(&path).unwrap_err().to_string();
+        assert!(refusal.contains("facts"), "{refusal}");
+    }
+}
