@@ -1,1 +1,18 @@
 //! The master as a deterministic state machine.
+//!
+//! [`Master::step`] takes the time and an [`Input`] and appends [`Action`]s; [`Master::snapshot`]
+//! gives readers everything that the master knows, in constant time. There is no other way in or
+//! out: no sockets, files, clocks, threads or random numbers.
+
+mod action;
+mod config;
+mod input;
+mod metrics;
+pub mod records;
+mod snapshot;
+
+pub use action::Action;
+pub use config::{Config, Policy, VERSION};
+pub use input::Input;
+pub use metrics::{Messages, Metrics};
+pub use snapshot::Snapshot;

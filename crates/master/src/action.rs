@@ -1,0 +1,59 @@
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use meseta_machine::{Reply, RequestId, StreamId};
+use meseta_proto::{Upid, v1};
+
+/// What a master wants done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Send a libprocess message.
+    Send {
+        /// The process of ours that it comes from, such as `master`.
+        from: String,
+        /// Whom it is for.
+        to: Upid,
+        /// The full name of its type.
+        name: &'static str,
+        /// The encoded message.
+        body: Bytes,
+    },
+    /// Hold a connection to this address, and report its end as
+    /// [`Input::Exited`](crate::Input::Exited).
+    Link {
+        /// The peer's address.
+        address: SocketAddrV4,
+    },
+    /// Answer a request.
+    Reply {
+        /// The request.
+        request: RequestId,
+        /// Its answer.
+        reply: Reply,
+    },
+    /// Answer a request with 200 and a stream of events.
+    OpenStream {
+        /// The request.
+        request: RequestId,
+        /// The name of its stream.
+        stream: StreamId,
+    },
+    /// Write an event to a stream. Shared, because one event may go to many subscribers.
+    Event {
+        /// The stream.
+        stream: StreamId,
+        /// The event.
+        event: Arc<v1::scheduler::Event>,
+    },
+    /// End a stream after what was written to it. Nothing is reported back.
+    CloseStream {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// Change the registry. Whatever follows this action waits until the change is on disk.
+    Persist {
+        /// Facts by key: a value to write, or `None` to forget the fact.
+        changes: Vec<(String, Option<Vec<u8>>)>,
+    },
+}

@@ -1,0 +1,57 @@
+use std::net::SocketAddrV4;
+
+use bytes::Bytes;
+use meseta_machine::{RequestId, StreamId};
+use meseta_proto::{Upid, v1};
+
+/// What can happen to a master.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// What the registry held when this master was elected. Comes first: until then everything
+    /// else is dropped or refused.
+    Recovered {
+        /// Facts by key, as [`Action::Persist`](crate::Action::Persist) wrote them.
+        facts: Vec<(String, Vec<u8>)>,
+    },
+    /// A libprocess message arrived.
+    Message {
+        /// Who says to have sent it.
+        from: Upid,
+        /// The process of ours that it is for, such as `master` or `slave-observer(3)`.
+        to: String,
+        /// The full name of its type.
+        name: String,
+        /// The encoded message.
+        body: Bytes,
+    },
+    /// A link broke, or could not be made.
+    Exited {
+        /// Where it led.
+        address: SocketAddrV4,
+    },
+    /// A scheduler called, well-formed as far as the call alone shows.
+    SchedulerCall {
+        /// The request that waits for an answer.
+        request: RequestId,
+        /// The call.
+        call: Box<v1::scheduler::Call>,
+        /// The request's `Mesos-Stream-Id`.
+        stream: Option<StreamId>,
+        /// A fresh name, for the stream that a SUBSCRIBE opens.
+        new_stream: StreamId,
+    },
+    /// A subscriber's connection ended, or was cut for being too slow.
+    StreamClosed {
+        /// Its stream.
+        stream: StreamId,
+    },
+    /// An operator asks for the end of a framework.
+    Teardown {
+        /// The request that waits for an answer.
+        request: RequestId,
+        /// The framework.
+        framework_id: v1::FrameworkId,
+    },
+    /// The time that [`Master::next_wake`](crate::Master::next_wake) named has come.
+    Wake,
+}

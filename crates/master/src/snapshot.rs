@@ -1,0 +1,37 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::{OrdMap, Vector};
+use meseta_proto::v1::{AgentId, FrameworkId, MasterInfo, Offer, OfferId, TimeInfo};
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::records::{AgentRecord, FrameworkRecord, RecoveredAgent, UnreachableAgent};
+
+/// Everything that readers may see, at one moment. Cloning takes constant time: the maps are
+/// persistent and the records shared.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// What the master was told at its start.
+    pub config: Arc<Config>,
+    /// How the master presents itself.
+    pub master_info: Arc<MasterInfo>,
+    /// The moment, since the Unix epoch.
+    pub time: Duration,
+    /// Registered agents.
+    pub agents: OrdMap<AgentId, Arc<AgentRecord>>,
+    /// Agents of the registry that have not come back to this master yet.
+    pub recovered_agents: OrdMap<AgentId, RecoveredAgent>,
+    /// Agents that were given up.
+    pub unreachable_agents: OrdMap<AgentId, UnreachableAgent>,
+    /// Agents that an operator declared gone for ever, and when.
+    pub gone_agents: OrdMap<AgentId, TimeInfo>,
+    /// Frameworks that are not completed.
+    pub frameworks: OrdMap<FrameworkId, Arc<FrameworkRecord>>,
+    /// The latest completed frameworks; the oldest come first.
+    pub completed_frameworks: Vector<Arc<FrameworkRecord>>,
+    /// Offers that are neither answered nor rescinded.
+    pub offers: OrdMap<OfferId, Arc<Offer>>,
+    /// Counters.
+    pub metrics: Metrics,
+}
