@@ -1,3 +1,55 @@
-//! Developer commands: `cargo xtask help`.
+//! Developer commands: `cargo xtask help` lists them.
+//!
+//! Every command runs from any folder of the checkout, and a failure ends with what to run to
+//! mend it.
 
-fn main() {}
+mod command;
+mod error;
+mod lint;
+mod test;
+mod walls;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use error::Error;
+
+const HELP: &str = "\
+Developer commands of Meseta:
+
+  cargo xtask test [ARGS]  installs what the tests need (as root, with apt-get), runs every test
+                           (ARGS go to the test runner: cargo xtask test -p meseta-cli tutorial)
+  cargo xtask lint         format, clippy, the walls between crates, file lengths, licences
+  cargo xtask ci           lint, then test
+  cargo xtask help         this text
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let name = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match name.as_deref() {
+        Some("test") => test::run(&root(), &rest),
+        Some("lint") => lint::run(&root()),
+        Some("ci") => lint::run(&root()).and_then(|()| test::run(&root(), &rest)),
+        Some("help" | "--help" | "-h") => {
+            eprint!("{HELP}");
+            Ok(())
+        }
+        Some(other) => Err(Error::UnknownCommand(other.to_owned())),
+        None => Err(Error::NoCommand),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder: two above this crate's.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}

@@ -1,0 +1,47 @@
+use std::path::PathBuf;
+
+/// Why a developer command failed, each with what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("no command given; `cargo xtask help` lists them")]
+    NoCommand,
+    #[error("no command `{0}`; `cargo xtask help` lists them")]
+    UnknownCommand(String),
+    #[error("`{command}` could not be started: {source}{}", hint(.help))]
+    NotStarted {
+        command: String,
+        source: std::io::Error,
+        help: &'static str,
+    },
+    #[error("`{command}` failed ({status}){}", hint(.help))]
+    Failed {
+        command: String,
+        status: std::process::ExitStatus,
+        help: &'static str,
+    },
+    #[error("reading {}: {source}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("`cargo metadata` printed something else than its JSON: {0}")]
+    Metadata(String),
+    #[error("{} broken:\n  {}\nARCHITECTURE.md says why each wall stands", walls(.0.len()), .0.join("\n  "))]
+    Walls(Vec<String>),
+}
+
+fn hint(help: &str) -> String {
+    if help.is_empty() {
+        String::new()
+    } else {
+        format!("\n{help}")
+    }
+}
+
+fn walls(count: usize) -> String {
+    if count == 1 {
+        "a rule of the house is".to_owned()
+    } else {
+        format!("{count} rules of the house are")
+    }
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask lint`: everything that a reviewer should not have to say.
+
+use std::path::Path;
+
+use crate::command::{Run, answers};
+use crate::error::Error;
+use crate::walls;
+
+pub(crate) fn run(root: &Path) -> Result<(), Error> {
+    Run {
+        root,
+        line: &["cargo", "fmt", "--all", "--check"],
+        help: "run `cargo fmt --all`",
+    }
+    .show()?;
+    Run {
+        root,
+        line: &[
+            "cargo",
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        help: "mend what clippy names above; `#[allow(…, reason = \"…\")]` where it is wrong",
+    }
+    .show()?;
+    eprintln!("$ walls between crates, file lengths");
+    walls::check(root)?;
+    if answers(&["cargo", "deny", "--version"]) {
+        Run {
+            root,
+            line: &["cargo", "deny", "check"],
+            help: "deny.toml lists what is accepted and why",
+        }
+        .show()?;
+    } else {
+        eprintln!("(licences and advisories not checked: `cargo install --locked cargo-deny`)");
+    }
+    Ok(())
+}
