@@ -1,1 +1,39 @@
-//! The agent as a deterministic state machine.
+//! The agent as a deterministic state machine: it launches executors in containers, hands them
+//! tasks, and delivers what they report, whatever dies in between.
+//!
+//! [`Agent::step`] takes the time and an [`Input`] and appends [`Action`]s; it knows no socket,
+//! file, clock or process. Facts that a later life of the agent needs are [`Action::Persist`]ed
+//! before anything is promised on their strength, and come back as [`Input::Recovered`], which is
+//! the first input of every life, with no facts in the first.
+//!
+//! ```
+//! use std::time::Duration;
+//! use meseta_agent::{Agent, Config, Input};
+//! use meseta_machine::{Entropy, Now};
+//!
+//! let config = Config::new("slave(1)@127.0.0.1:5051".parse()?, "/var/lib/mesos");
+//! let now = Now { monotonic: Duration::ZERO, wall: Duration::from_secs(1_700_000_000) };
+//! let mut agent = Agent::new(config, Entropy::new(1), now);
+//! let mut actions = Vec::new();
+//! agent.step(now, Input::Recovered { facts: Vec::new(), alive: Default::default() }, &mut actions);
+//! assert!(!agent.snapshot().registered);
+//! # Ok::<(), meseta_proto::UpidError>(())
+//! ```
+
+mod action;
+mod agent;
+mod config;
+pub mod http;
+mod input;
+mod metrics;
+mod records;
+pub mod recovery;
+mod snapshot;
+
+pub use action::{Action, ExitReason, Launch};
+pub use agent::Agent;
+pub use config::{Config, Recover};
+pub use input::{Input, LaunchFailure};
+pub use metrics::Counters;
+pub use records::{Executor, ExecutorState, Framework, Process};
+pub use snapshot::Snapshot;

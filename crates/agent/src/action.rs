@@ -1,0 +1,110 @@
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use meseta_machine::{Reply, RequestId, StreamId};
+use meseta_proto::Upid;
+use meseta_proto::v1::{ContainerId, ExecutorInfo, executor};
+
+/// What an agent wants done. The shell carries actions out in order, and holds back whatever
+/// follows a [`Action::Persist`] until that is on disk.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Send a libprocess message.
+    Send {
+        /// The sending process, `slave(1)`.
+        from: String,
+        /// The receiver.
+        to: Upid,
+        /// The message's full name.
+        name: &'static str,
+        /// The encoded message.
+        body: Bytes,
+    },
+    /// Hold a connection to a peer and tell of its end ([`crate::Input::Exited`]).
+    Link {
+        /// The peer.
+        address: SocketAddrV4,
+    },
+    /// Answer a request.
+    Reply {
+        /// Which request.
+        request: RequestId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Answer a SUBSCRIBE with an event stream.
+    OpenStream {
+        /// Which request.
+        request: RequestId,
+        /// The stream's id, as the input gave it.
+        stream: StreamId,
+    },
+    /// Write an event to a stream.
+    Event {
+        /// Which stream.
+        stream: StreamId,
+        /// The event.
+        event: Arc<executor::Event>,
+    },
+    /// End a stream, after what was written to it.
+    CloseStream {
+        /// Which stream.
+        stream: StreamId,
+    },
+    /// Make facts durable, or forget them: all of them, or after a crash none.
+    Persist {
+        /// Keys with their new bytes, or with `None` to forget them.
+        changes: Vec<(String, Option<Vec<u8>>)>,
+    },
+    /// Make a sandbox and start a container in it.
+    Launch(Box<Launch>),
+    /// End every process of a container. [`crate::Input::ContainerExited`] follows.
+    Destroy {
+        /// Which container.
+        container_id: ContainerId,
+    },
+    /// Ask the detector again who leads: the master has been silent for too long.
+    Redetect,
+    /// End the agent's process.
+    Exit {
+        /// Why, for the log and the exit status.
+        reason: ExitReason,
+    },
+}
+
+/// Why an agent ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExitReason {
+    /// It was asked to, and nothing runs any more.
+    Shutdown(String),
+    /// The master and the agent disagree about who the agent is.
+    Conflict(String),
+}
+
+/// A container to start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Launch {
+    /// The container's id, also the name of its sandbox's folder.
+    pub container_id: ContainerId,
+    /// The executor that runs in it, with its resources and the URIs to fetch
+    /// (`executor.command.uris`).
+    pub executor: Arc<ExecutorInfo>,
+    /// The sandbox, also the working directory.
+    pub directory: PathBuf,
+    /// The link `latest`, to be made to point to the sandbox.
+    pub latest: PathBuf,
+    /// Who owns the sandbox and runs the program; `None` means the agent's own user.
+    pub user: Option<String>,
+    /// The program: a path, or a name to be looked up in the `PATH` of [`Launch::environment`].
+    pub program: String,
+    /// The arguments, with the name that the program sees itself under in front.
+    pub arguments: Vec<String>,
+    /// The whole environment; nothing of the agent's own is added.
+    pub environment: Vec<(String, String)>,
+    /// Where standard output goes.
+    pub stdout: PathBuf,
+    /// Where standard error goes.
+    pub stderr: PathBuf,
+}

@@ -1,0 +1,89 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use meseta_proto::Upid;
+use meseta_proto::v1::{Attribute, DomainInfo, Resource};
+
+/// What an agent is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The agent's own process: `slave(1)@ip:port`, as others reach it.
+    pub pid: Upid,
+    /// The name that offers show.
+    pub hostname: String,
+    /// The Mesos version that the agent speaks, such as `1.11.0`.
+    pub version: String,
+    /// The root of every sandbox.
+    pub work_dir: PathBuf,
+    /// Everything that the machine offers, in post-refinement form (no `role`).
+    pub resources: Vec<Resource>,
+    /// What offers tell schedulers about the machine.
+    pub attributes: Vec<Attribute>,
+    /// The agent's place, if faults domains are in use.
+    pub domain: Option<DomainInfo>,
+    /// Every flag in effect, as `/flags` and `/state` show them.
+    pub flags: BTreeMap<String, String>,
+    /// Upper bound of the random wait before the first (re-)registration; doubles with each retry.
+    pub registration_backoff_factor: Duration,
+    /// How long a new executor may take to subscribe.
+    pub executor_registration_timeout: Duration,
+    /// How long executors have to resubscribe after the agent's restart.
+    pub executor_reregistration_timeout: Duration,
+    /// How long an executor that was told to shut down may take, unless its `ExecutorInfo` says so.
+    pub executor_shutdown_grace_period: Duration,
+    /// How long executors wait for an agent that is away.
+    pub recovery_timeout: Duration,
+    /// How many ended executors of a framework the agent remembers for its readers.
+    pub max_completed_executors_per_framework: usize,
+    /// Whether tasks run as the user that they name.
+    pub switch_user: bool,
+    /// Replaces the environment that executors get beside Mesos's own variables.
+    pub executor_environment_variables: Option<BTreeMap<String, String>>,
+    /// The command executor: the path of a program, and its arguments without the name in front.
+    pub command_executor: (PathBuf, Vec<String>),
+    /// Where a sandbox appears inside a container that has an image.
+    pub sandbox_directory: String,
+    /// What to do with executors of the agent's former life.
+    pub recover: Recover,
+    /// A unix socket of the executor API, if there is one.
+    pub domain_socket: Option<PathBuf>,
+}
+
+/// What an agent does with live executors after its restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Recover {
+    /// Let them subscribe again.
+    #[default]
+    Reconnect,
+    /// Kill them, for an upgrade that they would not survive.
+    Cleanup,
+}
+
+impl Config {
+    /// A configuration with Mesos's defaults where Mesos has some.
+    pub fn new(pid: Upid, work_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            hostname: pid.address.ip().to_string(),
+            pid,
+            version: "1.11.0".into(),
+            work_dir: work_dir.into(),
+            resources: Vec::new(),
+            attributes: Vec::new(),
+            domain: None,
+            flags: BTreeMap::new(),
+            registration_backoff_factor: Duration::from_secs(1),
+            executor_registration_timeout: Duration::from_mins(1),
+            executor_reregistration_timeout: Duration::from_secs(2),
+            executor_shutdown_grace_period: Duration::from_secs(5),
+            recovery_timeout: Duration::from_mins(15),
+            max_completed_executors_per_framework: 150,
+            switch_user: true,
+            executor_environment_variables: None,
+            command_executor: ("meseta".into(), vec!["command-executor".into()]),
+            sandbox_directory: "/mnt/mesos/sandbox".into(),
+            recover: Recover::default(),
+            domain_socket: None,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use meseta_machine::{RequestId, StreamId};
+use meseta_proto::Upid;
+use meseta_proto::v1::{ContainerId, MasterInfo, executor};
+use std::net::SocketAddrV4;
+
+/// What can happen to an agent.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Once, before anything else: what an earlier life of the agent left behind.
+    Recovered {
+        /// Every persisted fact.
+        facts: Vec<(String, Vec<u8>)>,
+        /// The containers of [`crate::recovery::containers`] whose process still lives.
+        alive: BTreeSet<ContainerId>,
+    },
+    /// The detector's news about the leading master.
+    MasterDetected {
+        /// The leader, or `None` while there is none.
+        master: Option<MasterInfo>,
+    },
+    /// A libprocess message.
+    Message {
+        /// Who sent it.
+        from: Upid,
+        /// The process it was sent to, such as `slave(1)`.
+        to: String,
+        /// The message's full name, such as `mesos.internal.RunTaskMessage`.
+        name: String,
+        /// The encoded message.
+        body: Bytes,
+    },
+    /// A link is broken.
+    Exited {
+        /// The peer whose connection ended.
+        address: SocketAddrV4,
+    },
+    /// A call of the executor API, parsed by [`crate::http::parse_executor_call`].
+    ExecutorCall {
+        /// What to reply to.
+        request: RequestId,
+        /// The call.
+        call: Box<executor::Call>,
+        /// The id of the event stream that a SUBSCRIBE opens.
+        new_stream: StreamId,
+    },
+    /// An executor's event stream has ended, from whichever side.
+    StreamClosed {
+        /// Which stream.
+        stream: StreamId,
+    },
+    /// A container's first process runs.
+    ContainerLaunched {
+        /// Which container.
+        container_id: ContainerId,
+        /// The process.
+        pid: u32,
+        /// When it started, by the kernel's count, to tell it from a later process of that number.
+        start_time: u64,
+    },
+    /// A container could not be started; nothing of it runs.
+    ContainerLaunchFailed {
+        /// Which container.
+        container_id: ContainerId,
+        /// What was attempted and what was found.
+        failure: LaunchFailure,
+    },
+    /// A container's first process has ended and nothing of the container runs any more.
+    ContainerExited {
+        /// Which container.
+        container_id: ContainerId,
+        /// The raw wait status, unless an earlier life of the agent was the process's parent.
+        status: Option<i32>,
+    },
+    /// Stop for good, as a shutdown signal asks: every executor is shut down, the master is told,
+    /// and when nothing runs any more, [`crate::Action::Exit`] follows.
+    Shutdown,
+    /// The time of [`crate::Agent::next_wake`] has come.
+    Wake,
+}
+
+/// Why a container could not be started, by how far it came. Both carry the sentence that the
+/// scheduler reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaunchFailure {
+    /// There is no sandbox: its folder could not be made or given to the user. Mesos reports the
+    /// tasks as dropped: they were never near running.
+    Sandbox(String),
+    /// The sandbox is there, but the container did not start. Mesos reports the tasks as failed.
+    Container(String),
+}
