@@ -1,3 +1,127 @@
 //! The `meseta` binary: daemons and tools as subcommands.
+//!
+//! Under the name `mesos-master`, `mesos-agent`, `mesos-slave`, `mesos-local` or `mesos-execute`
+//! it acts as that program.
 
-fn main() {}
+mod address;
+mod daemon;
+mod execute;
+mod files;
+mod flags;
+mod local;
+mod logging;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Command;
+
+use crate::flags::{FlagError, Flags};
+
+/// A program that the binary can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Program {
+    Local,
+    Master,
+    Agent,
+    Execute,
+    CommandExecutor,
+}
+
+const PROGRAMS: [(&str, Program, &str); 4] = [
+    ("local", Program::Local, "Run a whole cluster on this machine, with its web page"),
+    ("master", Program::Master, "Run a master"),
+    ("agent", Program::Agent, "Run an agent"),
+    ("execute", Program::Execute, "Run one command on a cluster and follow it to its end"),
+];
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    let invoked_as = args.next().unwrap_or_default();
+    let mut args: Vec<OsString> = args.collect();
+    let program = match by_name(&invoked_as) {
+        Some(program) => program,
+        // Hot: one process a task. Nothing is parsed before it runs.
+        None if args.first().is_some_and(|a| a == daemon::COMMAND_EXECUTOR) => {
+            Program::CommandExecutor
+        }
+        None => match by_subcommand(&args) {
+            Ok(program) => {
+                args.remove(0);
+                program
+            }
+            Err(error) => return FlagError::Usage(error).report().into(),
+        },
+    };
+    match program {
+        Program::CommandExecutor => meseta_executor::run(),
+        Program::Local => finish(local::run(args)),
+        Program::Master => finish(daemon::master::run(args)),
+        Program::Agent => finish(daemon::agent::run(args)),
+        Program::Execute => execute::run(args),
+    }
+}
+
+fn by_name(invoked_as: &OsString) -> Option<Program> {
+    match Path::new(invoked_as).file_name()?.to_str()? {
+        "mesos-master" => Some(Program::Master),
+        "mesos-agent" | "mesos-slave" => Some(Program::Agent),
+        "mesos-local" => Some(Program::Local),
+        "mesos-execute" => Some(Program::Execute),
+        "mesos-executor" => Some(Program::CommandExecutor),
+        _ => None,
+    }
+}
+
+fn by_subcommand(args: &[OsString]) -> Result<Program, clap::Error> {
+    let mut command = Command::new("meseta")
+        .about("Runs frameworks written for Apache Mesos")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .override_usage("meseta <COMMAND> [--flag=value]…");
+    for (name, _, about) in PROGRAMS {
+        command = command.subcommand(Command::new(name).about(about));
+    }
+    let words = std::iter::once(OsString::from("meseta")).chain(args.first().cloned());
+    let matches = command.try_get_matches_from(words)?;
+    let chosen = matches.subcommand_name().unwrap_or_default();
+    Ok(PROGRAMS.iter().find(|(name, ..)| *name == chosen).map_or(Program::Local, |(_, p, _)| *p))
+}
+
+/// Why a program could not do its work. Printed as one line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Flags(#[from] FlagError),
+    #[error("{0}")]
+    Start(String),
+}
+
+fn finish(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Flags(error)) => error.report().into(),
+        Err(Failure::Start(sentence)) => {
+            eprintln!("error: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Parses a daemon's flags; `None` when only the version was asked for, which is then printed.
+pub(crate) fn daemon_flags(
+    name: &'static str,
+    about: &'static str,
+    table: &[flags::Flag],
+    args: Vec<OsString>,
+) -> Result<Option<Flags>, FlagError> {
+    let command = Command::new(name).about(about).disable_version_flag(true);
+    let flags = Flags::parse(command, table, args, |name| std::env::var(name).ok())?;
+    if flags.get("version")? == Some(true) {
+        println!("meseta {} (Mesos {})", env!("CARGO_PKG_VERSION"), meseta_master::VERSION);
+        return Ok(None);
+    }
+    Ok(Some(flags))
+}

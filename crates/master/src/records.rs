@@ -6,11 +6,11 @@ use std::time::Duration;
 use imbl::{OrdMap, OrdSet, Vector};
 use meseta_machine::StreamId;
 use meseta_proto::Upid;
-use meseta_proto::v1::{
-    AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo,
-    OfferId, Task, TaskId, TimeInfo, agent_info, framework_info,
-};
 use meseta_proto::v1::scheduler::OfferConstraints;
+use meseta_proto::v1::{
+    AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, OfferId, Task,
+    TaskId, TimeInfo, agent_info, framework_info,
+};
 use meseta_resources::Resources;
 
 /// An agent that is registered, connected or not.

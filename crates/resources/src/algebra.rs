@@ -108,7 +108,10 @@ pub(crate) fn add_one(resources: &mut Vec<Resource>, other: &Resource) {
 
 /// Takes from the first that it can be taken from; what is used up leaves the collection.
 fn subtract_one(resources: &mut Vec<Resource>, other: &Resource) {
-    let Some(position) = resources.iter().position(|mine| is_subtractable(mine, other)) else {
+    let Some(position) = resources
+        .iter()
+        .position(|mine| is_subtractable(mine, other))
+    else {
         return;
     };
     let Some(mine) = resources.get_mut(position) else {

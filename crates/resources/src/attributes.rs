@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use meseta_proto::{json, v1};
 use v1::value::Type;
 
+use crate::Error;
 use crate::summary::SummaryValue;
 use crate::values::{Ranges, Set, parse_value, tokens};
-use crate::Error;
 
 /// Reads `--attributes`: `rack:r2d2;zone:3;ports:[1-5]`, or a JSON array of `Attribute` messages.
 ///

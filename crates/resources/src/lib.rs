@@ -44,4 +44,3 @@ pub use resources::Resources;
 pub use summary::{Summary, SummaryValue};
 pub use validate::{validate, validate_one};
 pub use values::{Range, Ranges, Scalar, Set, Value, parse_value};
-

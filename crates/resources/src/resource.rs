@@ -208,9 +208,7 @@ impl Resource {
             message.reservations.clone_from(&detail.reservations);
             message.disk.clone_from(&detail.disk);
             message.provider_id.clone_from(&detail.provider_id);
-            message.revocable = detail
-                .revocable
-                .then_some(v1::resource::RevocableInfo {});
+            message.revocable = detail.revocable.then_some(v1::resource::RevocableInfo {});
             message.shared = detail.shared.then_some(v1::resource::SharedInfo {});
         }
         message
@@ -538,11 +536,12 @@ pub(crate) fn print_disk_source(source: &v1::resource::disk_info::Source) -> Str
     let root = |root: Option<&String>| root.map_or_else(String::new, |root| format!(":{root}"));
     let place = match kind {
         DiskType::Unknown => String::new(),
-        DiskType::Mount => csi.unwrap_or_else(|| {
-            root(source.mount.as_ref().and_then(|mount| mount.root.as_ref()))
-        }),
-        DiskType::Path => csi
-            .unwrap_or_else(|| root(source.path.as_ref().and_then(|path| path.root.as_ref()))),
+        DiskType::Mount => {
+            csi.unwrap_or_else(|| root(source.mount.as_ref().and_then(|mount| mount.root.as_ref())))
+        }
+        DiskType::Path => {
+            csi.unwrap_or_else(|| root(source.path.as_ref().and_then(|path| path.root.as_ref())))
+        }
         DiskType::Block | DiskType::Raw => csi.unwrap_or_default(),
     };
     format!("{}{place}", kind.as_str_name())

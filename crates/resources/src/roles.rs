@@ -18,9 +18,7 @@ pub fn validate(role: &str) -> Result<(), Error> {
         return invalid(format!("Role '{role}' cannot end with a slash"));
     }
     if role.contains("//") {
-        return invalid(format!(
-            "Role '{role}' cannot contain two adjacent slashes"
-        ));
+        return invalid(format!("Role '{role}' cannot contain two adjacent slashes"));
     }
     if role.is_empty() {
         return invalid("Role names cannot be the empty string".into());

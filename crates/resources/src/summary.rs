@@ -26,7 +26,11 @@ impl Resources {
             .map(|name| (name.to_owned(), Value::Scalar(Scalar::ZERO)))
             .into();
         for resource in self {
-            let suffix = if resource.is_revocable() { "_revocable" } else { "" };
+            let suffix = if resource.is_revocable() {
+                "_revocable"
+            } else {
+                ""
+            };
             let name = format!("{}{suffix}", resource.name());
             let total = match totals.remove(&name) {
                 Some(total) => merge(total, resource),

@@ -72,12 +72,7 @@ fn validate_value(resource: &v1::Resource) -> Result<(), Error> {
     let Ok(kind) = Type::try_from(resource.r#type) else {
         return invalid("Invalid resource type");
     };
-    match (
-        kind,
-        &resource.scalar,
-        &resource.ranges,
-        &resource.set,
-    ) {
+    match (kind, &resource.scalar, &resource.ranges, &resource.set) {
         (Type::Scalar, Some(scalar), None, None) => {
             let is_zero = scalar.value == 0.0;
             let amount = Scalar::from_f64(scalar.value).unwrap_or_default();
@@ -197,9 +192,7 @@ fn validate_post_refinement(resource: &v1::Resource) -> Result<(), Error> {
     for pair in resource.reservations.windows(2) {
         let [outer, inner] = pair else { continue };
         if inner.r#type() == reservation_info::Type::Static {
-            return invalid(
-                "Invalid refined reservation: A refined reservation cannot be STATIC",
-            );
+            return invalid("Invalid refined reservation: A refined reservation cannot be STATIC");
         }
         if !roles::is_strict_subrole_of(inner.role(), outer.role()) {
             return invalid(format!(
@@ -235,9 +228,7 @@ fn validate_endpoint(resource: &v1::Resource, only: &ReservationInfo) -> Result<
         ));
     }
     match only.r#type() {
-        reservation_info::Type::Unknown => {
-            invalid("Unsupported 'Resource.ReservationInfo.Type'")
-        }
+        reservation_info::Type::Unknown => invalid("Unsupported 'Resource.ReservationInfo.Type'"),
         reservation_info::Type::Static if resource.reservation.is_some() => invalid(
             "Invalid resource format: 'Resource.reservation' must not be set if the single \
              reservation in 'Resource.reservations' is STATIC",

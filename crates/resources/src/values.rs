@@ -367,9 +367,7 @@ fn parse_ranges(text: &str) -> Result<v1::Value, Error> {
     let tokens: Vec<&str> = tokens(text, "[]-,\n").collect();
     let (pairs, rest) = tokens.as_chunks::<2>();
     if !rest.is_empty() {
-        return Err(Error::Syntax(
-            "Expecting one or more \"ranges\"".to_owned(),
-        ));
+        return Err(Error::Syntax("Expecting one or more \"ranges\"".to_owned()));
     }
     if pairs.len() > MAX_RANGES {
         return Err(Error::Syntax("Too many ranges".to_owned()));
@@ -403,9 +401,9 @@ fn parse_ranges(text: &str) -> Result<v1::Value, Error> {
 
 fn parse_scalar_or_text(text: String) -> Result<v1::Value, Error> {
     match text.parse::<f64>() {
-        Ok(value) if value.is_subnormal() => Err(Error::Syntax(
-            "Subnormal values not supported".to_owned(),
-        )),
+        Ok(value) if value.is_subnormal() => {
+            Err(Error::Syntax("Subnormal values not supported".to_owned()))
+        }
         Ok(value) if value.is_finite() && value >= 0.0 => Ok(v1::Value {
             r#type: v1::value::Type::Scalar.into(),
             scalar: Some(v1::value::Scalar { value }),

@@ -66,15 +66,22 @@ impl Store {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent)?;
             }
-            let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+            let database = Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create(path)?;
             let setup = database.begin_write()?;
             setup.open_table(FACTS)?;
             setup.commit()?;
             Ok(database)
         };
-        let database = open()
-            .map_err(|e| Error::Open { path: path.to_owned(), source: Box::new(e) })?;
-        Ok(Self { path: path.to_owned(), database })
+        let database = open().map_err(|e| Error::Open {
+            path: path.to_owned(),
+            source: Box::new(e),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            database,
+        })
     }
 
     /// Every fact, in the order of the keys.
@@ -116,7 +123,11 @@ impl Store {
     }
 
     fn failed(&self, attempt: &'static str, source: redb::Error) -> Error {
-        Error::Access { attempt, path: self.path.clone(), source: Box::new(source) }
+        Error::Access {
+            attempt,
+            path: self.path.clone(),
+            source: Box::new(source),
+        }
     }
 }
 

@@ -1,0 +1,170 @@
+//! What the machines are told at their start, from flags.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use meseta_agent as agent;
+use meseta_master as master;
+use meseta_proto::{Upid, v1};
+
+use crate::Failure;
+use crate::flags::{FlagError, Flags};
+
+/// The master's configuration.
+pub(crate) fn master(
+    flags: &Flags,
+    pid: Upid,
+    hostname: String,
+) -> Result<master::Config, FlagError> {
+    let defaults = master::Policy::default();
+    let started = since_epoch();
+    let mut config = master::Config::new(uuid::Uuid::new_v4().to_string(), pid);
+    config.hostname = hostname;
+    config.cluster = flags.get("cluster")?;
+    config.flags = flags.shown();
+    config.start_time = started;
+    config.elected_time = started;
+    config.policy = master::Policy {
+        agent_ping_timeout: duration(flags, "agent_ping_timeout", defaults.agent_ping_timeout)?,
+        max_agent_ping_timeouts: count(
+            flags,
+            "max_agent_ping_timeouts",
+            defaults.max_agent_ping_timeouts as usize,
+        )?
+        .try_into()
+        .unwrap_or(u32::MAX),
+        agent_reregister_timeout: duration(
+            flags,
+            "agent_reregister_timeout",
+            defaults.agent_reregister_timeout,
+        )?,
+        allocation_interval: duration(flags, "allocation_interval", defaults.allocation_interval)?,
+        offer_timeout: flags.get("offer_timeout")?,
+        max_completed_frameworks: count(
+            flags,
+            "max_completed_frameworks",
+            defaults.max_completed_frameworks,
+        )?,
+        max_completed_tasks_per_framework: count(
+            flags,
+            "max_completed_tasks_per_framework",
+            defaults.max_completed_tasks_per_framework,
+        )?,
+        max_unreachable_tasks_per_framework: count(
+            flags,
+            "max_unreachable_tasks_per_framework",
+            defaults.max_unreachable_tasks_per_framework,
+        )?,
+        min_allocatable_resources: flags
+            .get::<Quantities>("min_allocatable_resources")?
+            .map_or(defaults.min_allocatable_resources.clone(), |q| q.0),
+        root_submissions: flags.get("root_submissions")?.unwrap_or(defaults.root_submissions),
+        roles: flags
+            .get::<String>("roles")?
+            .map(|list| list.split(',').map(|role| role.trim().to_owned()).collect()),
+        ..defaults
+    };
+    Ok(config)
+}
+
+/// The agent's configuration. Resources that `--resources` does not name are the machine's.
+pub(crate) fn agent(
+    flags: &Flags,
+    pid: Upid,
+    hostname: String,
+    work_dir: PathBuf,
+) -> Result<agent::Config, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|e| Failure::Start(format!("failed to find this program's own file: {e}")))?;
+    let mut config = agent::Config::new(pid, work_dir);
+    config.hostname = hostname;
+    config.resources = super::detected::resources(flags, &config.work_dir)?;
+    config.attributes = flags.get::<Attributes>("attributes")?.map(|a| a.0).unwrap_or_default();
+    config.flags = flags.shown();
+    config.registration_backoff_factor =
+        duration(flags, "registration_backoff_factor", config.registration_backoff_factor)?;
+    config.executor_registration_timeout =
+        duration(flags, "executor_registration_timeout", config.executor_registration_timeout)?;
+    config.executor_reregistration_timeout = duration(
+        flags,
+        "executor_reregistration_timeout",
+        config.executor_reregistration_timeout,
+    )?;
+    config.executor_shutdown_grace_period =
+        duration(flags, "executor_shutdown_grace_period", config.executor_shutdown_grace_period)?;
+    config.recovery_timeout = duration(flags, "recovery_timeout", config.recovery_timeout)?;
+    config.max_completed_executors_per_framework = count(
+        flags,
+        "max_completed_executors_per_framework",
+        config.max_completed_executors_per_framework,
+    )?;
+    config.switch_user = flags.get("switch_user")?.unwrap_or(config.switch_user);
+    config.executor_environment_variables =
+        flags.get::<Variables>("executor_environment_variables")?.map(|v| v.0);
+    config.command_executor = (program, vec![super::COMMAND_EXECUTOR.into()]);
+    config.sandbox_directory = flags.get("sandbox_directory")?.unwrap_or(config.sandbox_directory);
+    Ok(config)
+}
+
+/// The master at an address, as an agent that was told only that address knows it.
+pub(crate) fn standalone_master(address: SocketAddrV4) -> v1::MasterInfo {
+    let pid = Upid::new("master", address);
+    let mut info = master::Config::new("", pid.clone()).master_info();
+    info.id = format!("{pid}-{}", uuid::Uuid::new_v4());
+    info
+}
+
+fn duration(flags: &Flags, name: &'static str, default: Duration) -> Result<Duration, FlagError> {
+    Ok(flags.get(name)?.unwrap_or(default))
+}
+
+fn count(flags: &Flags, name: &'static str, default: usize) -> Result<usize, FlagError> {
+    Ok(flags.get(name)?.unwrap_or(default))
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Sets of quantities, as `cpus:0.01|mem:32`.
+struct Quantities(Vec<BTreeMap<String, f64>>);
+
+impl crate::flags::FlagValue for Quantities {
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected = || "expected sets of quantities such as cpus:0.01|mem:32".to_owned();
+        let sets = text.split('|').map(|set| {
+            set.split(';')
+                .map(|part| {
+                    let (name, quantity) = part.split_once(':').ok_or_else(expected)?;
+                    let quantity: f64 = quantity.trim().parse().map_err(|_| expected())?;
+                    if !quantity.is_finite() || quantity < 0.0 {
+                        return Err(expected());
+                    }
+                    Ok((name.trim().to_owned(), quantity))
+                })
+                .collect()
+        });
+        sets.collect::<Result<_, String>>().map(Self)
+    }
+}
+
+struct Attributes(Vec<v1::Attribute>);
+
+impl crate::flags::FlagValue for Attributes {
+    fn parse(text: &str) -> Result<Self, String> {
+        meseta_resources::parse_attributes(text).map(Self).map_err(|e| e.to_string())
+    }
+}
+
+/// Environment variables, as a JSON object of strings.
+struct Variables(BTreeMap<String, String>);
+
+impl crate::flags::FlagValue for Variables {
+    fn parse(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text)
+            .map(Self)
+            .map_err(|e| format!("expected a JSON object of strings: {e}"))
+    }
+}

@@ -1,0 +1,286 @@
+//! Runs a state machine: one way in, one way out.
+//!
+//! Two threads do the work. The *machine thread* takes inputs from a bounded queue, lets the
+//! machine step through all that have arrived, publishes a snapshot, and hands the actions on. The
+//! *effects thread* carries them out in order; changes that must be durable are gathered from all
+//! batches that wait, synced once, and only then is anything behind them let out. So the machine
+//! never waits for a disk, and a promise never overtakes its fact.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use meseta_machine::Now;
+use meseta_store::{Change, Store};
+
+use super::limits::{MAX_BATCH, MAX_WAITING_INPUTS};
+
+/// A state machine as the driver sees it.
+pub(crate) trait Machine: Send + 'static {
+    type Input: Send + 'static;
+    type Action: Send + 'static;
+    type Snapshot: Send + Sync + 'static;
+
+    fn wake() -> Self::Input;
+    fn step(&mut self, now: Now, input: Self::Input, actions: &mut Vec<Self::Action>);
+    fn next_wake(&self) -> Option<Duration>;
+    fn snapshot(&self, now: Now) -> Self::Snapshot;
+    /// The changes of an action that must be durable before what follows it, or the action itself.
+    fn into_changes(action: Self::Action) -> Result<Vec<Change>, Self::Action>;
+}
+
+/// Carries actions out.
+pub(crate) trait Effects<A>: Send + 'static {
+    fn apply(&mut self, action: A);
+
+    /// Called when the store cannot be written: nothing more may be promised.
+    fn store_failed(&mut self, error: &meseta_store::Error);
+}
+
+/// The way into a running machine.
+#[derive(Debug)]
+pub(crate) struct Inputs<I>(SyncSender<I>);
+
+impl<I> Clone for Inputs<I> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<I> Inputs<I> {
+    /// Queues an input. Blocks while the queue is full, which holds back whoever sends; the
+    /// machine's own threads never send, so that it always drains. Inputs to a machine that has
+    /// ended are lost, as with a process that has ended.
+    pub(crate) fn send(&self, input: I) {
+        let _ = self.0.send(input);
+    }
+}
+
+/// The latest state of a running machine, to read from any thread.
+#[derive(Debug)]
+pub(crate) struct Latest<S>(Arc<RwLock<Arc<S>>>);
+
+impl<S> Clone for Latest<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> Latest<S> {
+    /// The snapshot after the last batch. The lock is held for the copy of one pointer.
+    pub(crate) fn get(&self) -> Arc<S> {
+        Arc::clone(&self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn publish(&self, snapshot: S) {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(snapshot);
+    }
+}
+
+/// The queue of a machine that is about to run: made first, because effects feed it.
+pub(crate) fn queue<I>() -> (Inputs<I>, Receiver<I>) {
+    let (sender, receiver) = sync_channel(MAX_WAITING_INPUTS);
+    (Inputs(sender), receiver)
+}
+
+/// Time as the machines see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Now {
+        Now {
+            monotonic: self.0.elapsed(),
+            wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        }
+    }
+}
+
+/// The threads of a running machine; they end when every [`Inputs`] is gone.
+#[derive(Debug)]
+pub(crate) struct Running<S> {
+    pub(crate) latest: Latest<S>,
+    _threads: [JoinHandle<()>; 2],
+}
+
+/// Starts the threads of `machine`.
+///
+/// # Errors
+/// When the operating system refuses a thread.
+pub(crate) fn run<M: Machine>(
+    mut machine: M,
+    clock: Clock,
+    inputs: Receiver<M::Input>,
+    store: Option<Store>,
+    effects: impl Effects<M::Action>,
+) -> std::io::Result<Running<M::Snapshot>> {
+    let latest = Latest(Arc::new(RwLock::new(Arc::new(machine.snapshot(clock.now())))));
+    let (batches, waiting) = channel();
+    let published = latest.clone();
+    let machine_thread = std::thread::Builder::new().name("machine".into()).spawn(move || {
+        drive(&mut machine, clock, &inputs, &batches, &published);
+    })?;
+    let effects_thread = std::thread::Builder::new()
+        .name("effects".into())
+        .spawn(move || carry_out::<M, _>(&waiting, store, effects))?;
+    Ok(Running { latest, _threads: [machine_thread, effects_thread] })
+}
+
+fn drive<M: Machine>(
+    machine: &mut M,
+    clock: Clock,
+    inputs: &Receiver<M::Input>,
+    batches: &Sender<Vec<M::Action>>,
+    published: &Latest<M::Snapshot>,
+) {
+    loop {
+        let first = match machine.next_wake() {
+            None => inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(at) => inputs.recv_timeout(at.saturating_sub(clock.now().monotonic)),
+        };
+        let first = match first {
+            Ok(input) => input,
+            Err(RecvTimeoutError::Timeout) => M::wake(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let mut actions = Vec::new();
+        machine.step(clock.now(), first, &mut actions);
+        for input in inputs.try_iter().take(MAX_BATCH) {
+            machine.step(clock.now(), input, &mut actions);
+        }
+        let now = clock.now();
+        if machine.next_wake().is_some_and(|at| at <= now.monotonic) {
+            machine.step(now, M::wake(), &mut actions);
+        }
+        published.publish(machine.snapshot(now));
+        if batches.send(actions).is_err() {
+            return;
+        }
+    }
+}
+
+fn carry_out<M: Machine, E: Effects<M::Action>>(
+    waiting: &Receiver<Vec<M::Action>>,
+    mut store: Option<Store>,
+    mut effects: E,
+) {
+    while let Ok(batch) = waiting.recv() {
+        let mut changes = Vec::new();
+        let mut held = Vec::new();
+        for action in batch.into_iter().chain(waiting.try_iter().flatten()) {
+            match M::into_changes(action) {
+                Ok(more) => changes.extend(more),
+                Err(action) if changes.is_empty() => effects.apply(action),
+                Err(action) => held.push(action),
+            }
+        }
+        if let (Some(store), false) = (&mut store, changes.is_empty())
+            && let Err(error) = store.commit(&changes)
+        {
+            effects.store_failed(&error);
+            return;
+        }
+        for action in held {
+            effects.apply(action);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Says each number, after keeping it.
+    struct Echo {
+        wake_at: Option<Duration>,
+    }
+
+    enum Action {
+        Keep(u64),
+        Say(u64),
+    }
+
+    impl Machine for Echo {
+        type Input = Option<u64>;
+        type Action = Action;
+        type Snapshot = ();
+
+        fn wake() -> Option<u64> {
+            None
+        }
+
+        fn step(&mut self, _: Now, input: Option<u64>, actions: &mut Vec<Action>) {
+            match input {
+                Some(n) => actions.extend([Action::Keep(n), Action::Say(n)]),
+                None => {
+                    self.wake_at = None;
+                    actions.push(Action::Say(0));
+                }
+            }
+        }
+
+        fn next_wake(&self) -> Option<Duration> {
+            self.wake_at
+        }
+
+        fn snapshot(&self, _: Now) {}
+
+        fn into_changes(action: Action) -> Result<Vec<Change>, Action> {
+            match action {
+                Action::Keep(n) => Ok(vec![(n.to_string(), Some(Vec::new()))]),
+                say @ Action::Say(_) => Err(say),
+            }
+        }
+    }
+
+    struct Say(mpsc::Sender<u64>);
+
+    impl Effects<Action> for Say {
+        fn apply(&mut self, action: Action) {
+            if let Action::Say(n) = action {
+                self.0.send(n).unwrap();
+            }
+        }
+
+        fn store_failed(&mut self, error: &meseta_store::Error) {
+            panic!("{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_promised_is_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts");
+        let (inputs, receiver) = queue();
+        let (said, hear) = mpsc::channel();
+        let store = Some(Store::open(&path).unwrap());
+        let running =
+            run(Echo { wake_at: None }, Clock::start(), receiver, store, Say(said)).unwrap();
+        for n in 1..=500 {
+            inputs.send(Some(n));
+        }
+        assert!(hear.iter().take(500).eq(1..=500));
+        drop(inputs);
+        for thread in running._threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(Store::open(&path).unwrap().load().unwrap().len(), 500);
+    }
+
+    #[test]
+    fn a_machine_is_woken_when_it_asked_for_it() {
+        let (inputs, receiver) = queue();
+        let (said, hear) = mpsc::channel();
+        let machine = Echo { wake_at: Some(Duration::from_millis(5)) };
+        let _running = run(machine, Clock::start(), receiver, None, Say(said)).unwrap();
+        assert_eq!(hear.recv().unwrap(), 0);
+        drop(inputs);
+    }
+}

@@ -1,0 +1,321 @@
+//! `/files/browse`, `/files/read`, `/files/download` and `/files/debug`: a look into sandboxes,
+//! by the paths that Mesos gives them, and never at anything outside.
+
+mod names;
+mod sandboxes;
+
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use meseta_machine::{ContentType, Reply};
+use serde::Serialize;
+
+pub(crate) use sandboxes::Sandboxes;
+
+use crate::daemon::limits::MAX_FILE_READ;
+
+/// Query parameters of a request, by name.
+pub(crate) type Parameter<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Which files a daemon shows.
+pub(crate) trait Shown {
+    /// The real path of a path that a request names, if the daemon shows it and it exists. Links
+    /// are followed; where they lead out of what is shown, the answer is `None`.
+    fn resolve(&self, path: &str) -> Option<PathBuf>;
+}
+
+/// A daemon that shows no files.
+#[derive(Debug)]
+pub(crate) struct Nothing;
+
+impl Shown for Nothing {
+    fn resolve(&self, _: &str) -> Option<PathBuf> {
+        None
+    }
+}
+
+/// What a files request comes to.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// An answer that is complete.
+    Reply(Reply),
+    /// A file to send whole, with the name to save it under.
+    Download { file: File, name: String, length: u64 },
+}
+
+/// Answers `/files/browse?path=`: the entries of a folder.
+pub(crate) fn browse(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
+    let Some(path) = path_of(parameter) else { return path_expected() };
+    let Some(real) = shown.resolve(&path) else { return not_found() };
+    let mut entries = Vec::new();
+    // A file has no entries; Mesos answers with an empty list then.
+    if let Ok(folder) = std::fs::read_dir(&real) {
+        for entry in folder.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = format!("{}/{name}", path.trim_end_matches('/'));
+            entries.push(Entry::new(path, &metadata));
+        }
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    json(&entries, parameter)
+}
+
+/// Answers `/files/read?path=&offset=&length=`: a piece of a file, or with `offset=-1` its size.
+pub(crate) fn read(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
+    let Some(path) = path_of(parameter) else { return path_expected() };
+    let offset = match number(parameter, "offset", "offset") {
+        Ok(offset) => offset.flatten(),
+        Err(refusal) => return *refusal,
+    };
+    let length = match number(parameter, "length", "length") {
+        Ok(length) => length.flatten(),
+        Err(refusal) => return *refusal,
+    };
+    let Some(real) = shown.resolve(&path) else { return not_found() };
+    let piece = File::open(&real).and_then(|mut file| {
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        let size = metadata.len();
+        let Some(offset) = offset else {
+            return Ok(Piece { data: String::new(), offset: size });
+        };
+        file.seek(SeekFrom::Start(offset))?;
+        let length = length.unwrap_or(MAX_FILE_READ).min(MAX_FILE_READ);
+        let mut data = Vec::new();
+        file.take(length).read_to_end(&mut data)?;
+        Ok(Piece { data: text(data), offset })
+    });
+    match piece {
+        Ok(piece) => json(&piece, parameter),
+        Err(e) if e.kind() == ErrorKind::IsADirectory => {
+            Reply::bad_request("Cannot read a directory.\n")
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => not_found(),
+        Err(e) => Reply::refused(500, format!("Failed to read file at '{path}': {e}.\n")),
+    }
+}
+
+/// Answers `/files/download?path=`: a whole file.
+pub(crate) fn download(shown: &dyn Shown, parameter: &Parameter<'_>) -> Answer {
+    let Some(path) = path_of(parameter) else { return Answer::Reply(path_expected()) };
+    let Some(real) = shown.resolve(&path) else { return Answer::Reply(not_found()) };
+    let opened = File::open(&real).and_then(|file| Ok((file.metadata()?, file)));
+    match opened {
+        Ok((metadata, _)) if metadata.is_dir() => {
+            Answer::Reply(Reply::bad_request("Cannot download a directory.\n"))
+        }
+        Ok((metadata, file)) if metadata.is_file() => {
+            let name = Path::new(&path).file_name().unwrap_or_default();
+            // The name goes into a header: what could end it or its quotes does not.
+            let name = name
+                .to_string_lossy()
+                .chars()
+                .map(|c| if c.is_ascii_graphic() && c != '"' && c != '\\' { c } else { '_' })
+                .collect();
+            Answer::Download { file, name, length: metadata.len() }
+        }
+        _ => Answer::Reply(not_found()),
+    }
+}
+
+/// Answers `/files/debug`: what is shown under which path.
+pub(crate) fn debug<'a>(
+    attached: impl Iterator<Item = (String, &'a str)>,
+    parameter: &Parameter<'_>,
+) -> Reply {
+    json(&attached.collect::<std::collections::BTreeMap<_, _>>(), parameter)
+}
+
+fn path_of(parameter: &Parameter<'_>) -> Option<String> {
+    parameter("path").filter(|p| !p.is_empty())
+}
+
+fn path_expected() -> Reply {
+    Reply::bad_request("Expecting 'path=value' in query.\n")
+}
+
+fn not_found() -> Reply {
+    Reply::refused(404, "")
+}
+
+/// A parameter that must be a number: absent, -1 (which stands for none), or at least 0.
+fn number(
+    parameter: &Parameter<'_>,
+    name: &str,
+    what: &str,
+) -> Result<Option<Option<u64>>, Box<Reply>> {
+    let Some(text) = parameter(name) else { return Ok(None) };
+    match text.parse::<i64>() {
+        Ok(-1) => Ok(Some(None)),
+        Ok(n) => match u64::try_from(n) {
+            Ok(n) => Ok(Some(Some(n))),
+            Err(_) => {
+                Err(Box::new(Reply::bad_request(format!("Negative {what} provided: {n}.\n"))))
+            }
+        },
+        Err(_) => Err(Box::new(Reply::bad_request(format!(
+            "Failed to parse {what}: Failed to convert '{text}' to number.\n"
+        )))),
+    }
+}
+
+/// Bytes as text. A character that the end of the piece has cut is left for the next piece, so
+/// that readers who go on at `offset + data.length` see it whole.
+fn text(mut data: Vec<u8>) -> String {
+    if let Err(e) = std::str::from_utf8(&data)
+        && e.error_len().is_none()
+        && e.valid_up_to() > 0
+    {
+        data.truncate(e.valid_up_to());
+    }
+    String::from_utf8(data)
+        .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+fn json(value: &impl Serialize, parameter: &Parameter<'_>) -> Reply {
+    let body = serde_json::to_string(value).unwrap_or_default();
+    match parameter("jsonp") {
+        Some(callback) if !callback.is_empty() => Reply {
+            content_type: Some(ContentType::Javascript),
+            ..Reply::json(format!("{callback}({body});"))
+        },
+        _ => Reply::json(body),
+    }
+}
+
+#[derive(Serialize)]
+struct Piece {
+    data: String,
+    offset: u64,
+}
+
+/// A file as Mesos lists it.
+#[derive(Serialize)]
+struct Entry {
+    gid: String,
+    mode: String,
+    mtime: f64,
+    nlink: u64,
+    path: String,
+    size: u64,
+    uid: String,
+}
+
+impl Entry {
+    #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double")]
+    fn new(path: String, metadata: &Metadata) -> Self {
+        Self {
+            gid: names::group(metadata.gid()),
+            mode: mode_text(metadata),
+            mtime: metadata.mtime() as f64,
+            nlink: metadata.nlink(),
+            path,
+            size: metadata.len(),
+            uid: names::user(metadata.uid()),
+        }
+    }
+}
+
+/// As `ls -l` prints it.
+fn mode_text(metadata: &Metadata) -> String {
+    let kind = metadata.file_type();
+    let first = if kind.is_dir() {
+        'd'
+    } else if kind.is_symlink() {
+        'l'
+    } else if kind.is_fifo() {
+        'p'
+    } else if kind.is_socket() {
+        's'
+    } else if kind.is_char_device() {
+        'c'
+    } else if kind.is_block_device() {
+        'b'
+    } else {
+        '-'
+    };
+    let mode = metadata.permissions().mode();
+    let bits = [0o400, 0o200, 0o100, 0o040, 0o020, 0o010, 0o004, 0o002, 0o001];
+    let letters = bits.iter().zip("rwxrwxrwx".chars()).map(|(bit, letter)| {
+        if mode & bit == 0 { '-' } else { letter }
+    });
+    std::iter::once(first).chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Shown for Folder {
+        fn resolve(&self, path: &str) -> Option<PathBuf> {
+            self.0.join(path.trim_start_matches('/')).canonicalize().ok()
+        }
+    }
+
+    fn ask(
+        call: fn(&dyn Shown, &Parameter<'_>) -> Reply,
+        folder: &Path,
+        query: &[(&str, &str)],
+    ) -> (u16, String) {
+        let parameter = |name: &str| {
+            query.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+        };
+        let reply = call(&Folder(folder.to_owned()), &parameter);
+        (reply.status, String::from_utf8(reply.body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_file_is_read_in_pieces_and_minus_one_gives_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("stdout"), "héllo").unwrap();
+        let read = |query: &[(&str, &str)]| ask(read, dir.path(), query);
+        assert_eq!(read(&[("path", "/stdout")]), (200, r#"{"data":"","offset":6}"#.into()));
+        assert_eq!(
+            read(&[("path", "/stdout"), ("offset", "0"), ("length", "2")]),
+            (200, r#"{"data":"h","offset":0}"#.into())
+        );
+        assert_eq!(
+            read(&[("path", "/stdout"), ("offset", "1"), ("jsonp", "cb")]),
+            (200, r#"cb({"data":"éllo","offset":1});"#.into())
+        );
+        assert_eq!(
+            read(&[("path", "/stdout"), ("offset", "99999999999")]),
+            (200, r#"{"data":"","offset":99999999999}"#.into())
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_as_in_mesos() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |query: &[(&str, &str)]| ask(read, dir.path(), query);
+        assert_eq!(read(&[]), (400, "Expecting 'path=value' in query.\n".into()));
+        assert_eq!(read(&[("path", "/nope")]), (404, String::new()));
+        assert_eq!(read(&[("path", "/")]), (400, "Cannot read a directory.\n".into()));
+        assert_eq!(
+            read(&[("path", "/"), ("offset", "-2")]),
+            (400, "Negative offset provided: -2.\n".into())
+        );
+        assert_eq!(read(&[("path", "/"), ("length", "x")]).0, 400);
+    }
+
+    #[test]
+    fn a_folder_is_listed_by_the_path_that_was_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("b")).unwrap();
+        std::fs::write(dir.path().join("a"), "12").unwrap();
+        let (status, body) = ask(browse, dir.path(), &[("path", "/")]);
+        let entries: Vec<serde_json::Value> = serde_json::from_str(&body).unwrap();
+        assert_eq!(status, 200);
+        assert_eq!(entries[0]["path"], "/a");
+        assert_eq!(entries[0]["size"], 2);
+        assert_eq!(entries[0]["mode"].as_str().map(|m| &m[..1]), Some("-"));
+        assert_eq!(entries[1]["mode"].as_str().map(|m| &m[..1]), Some("d"));
+    }
+}
