@@ -7,6 +7,7 @@
 mod action;
 mod config;
 mod input;
+mod master;
 mod metrics;
 pub mod records;
 mod snapshot;
@@ -14,5 +15,6 @@ mod snapshot;
 pub use action::Action;
 pub use config::{Config, Policy, VERSION};
 pub use input::Input;
+pub use master::Master;
 pub use metrics::{Messages, Metrics};
 pub use snapshot::Snapshot;
