@@ -2,11 +2,20 @@
 //! threads that the machines know nothing of.
 
 pub(crate) mod agent;
+mod config;
 mod containers;
+mod detected;
 mod driver;
+mod edge;
+mod exchange;
 pub(crate) mod limits;
 pub(crate) mod master;
-mod net;
+pub(crate) mod process;
 
 /// The hidden subcommand under which an agent starts the command executor.
 pub(crate) const COMMAND_EXECUTOR: &str = "command-executor";
+
+/// A seed for a machine's ids: unguessable, from the operating system.
+fn seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().1 ^ uuid::Uuid::new_v4().as_u64_pair().0
+}

@@ -4,6 +4,7 @@
 mod names;
 mod sandboxes;
 
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -124,11 +125,8 @@ pub(crate) fn download(shown: &dyn Shown, parameter: &Parameter<'_>) -> Answer {
 }
 
 /// Answers `/files/debug`: what is shown under which path.
-pub(crate) fn debug<'a>(
-    attached: impl Iterator<Item = (String, &'a str)>,
-    parameter: &Parameter<'_>,
-) -> Reply {
-    json(&attached.collect::<std::collections::BTreeMap<_, _>>(), parameter)
+pub(crate) fn debug(attached: &BTreeMap<String, String>, parameter: &Parameter<'_>) -> Reply {
+    json(attached, parameter)
 }
 
 fn path_of(parameter: &Parameter<'_>) -> Option<String> {

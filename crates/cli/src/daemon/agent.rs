@@ -1,0 +1,287 @@
+//! The agent's daemon.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::future::Future;
+use std::net::SocketAddrV4;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use meseta_agent::http::{self, Answer};
+use meseta_agent::{Action, Agent, ExitReason, Input, Snapshot, recovery};
+use meseta_machine::{Entropy, Now, StreamId};
+use meseta_proto::{Upid, v1};
+use meseta_store::{Change, Store};
+use meseta_transport::{Message, Peers, Request, Response, Service};
+use tokio::runtime::Handle;
+
+use super::containers::Containers;
+use super::driver::{self, Clock, Effects, Inputs, Latest};
+use super::exchange::{Exchange, Found, respond};
+use super::process::{self, Asked, End, Ends, Signals};
+use super::{config, edge, seed};
+use crate::address::{self, Addresses};
+use crate::files::Sandboxes;
+use crate::flags::{Flags, agent::FLAGS};
+use crate::{Failure, daemon_flags, logging};
+
+/// `meseta agent`.
+pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
+    let Some(flags) = daemon_flags("meseta agent", "Run an agent", FLAGS, args)? else {
+        return Ok(());
+    };
+    logging::start(&flags)?;
+    let runtime = process::runtime()?;
+    runtime.block_on(async {
+        let (ends, mut ended) = Ends::channel();
+        let mut signals = Signals::install()?;
+        let agent = start(&flags, ends)?;
+        println!("Meseta agent: http://{}/", agent.address);
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    // Executors live on and come back to the next agent of this work directory.
+                    Asked::End => return Ok(()),
+                    Asked::Shutdown => agent.shut_down(),
+                },
+                end = ended.recv() => return match end {
+                    Some(End::Failed(sentence)) => Err(Failure::Start(sentence)),
+                    Some(End::Done(_)) | None => Ok(()),
+                },
+            }
+        }
+    })
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// The address that others are told.
+    pub(crate) address: SocketAddrV4,
+    /// What it knows.
+    pub(crate) latest: Latest<Snapshot>,
+    inputs: Inputs<Input>,
+    containers: Containers,
+}
+
+impl Running {
+    /// Ends every executor, takes leave of the master, and then ends the agent.
+    pub(crate) fn shut_down(&self) {
+        self.inputs.send(Input::Shutdown);
+    }
+
+    /// Kills every process of every container, now.
+    pub(crate) fn kill_everything(&self) {
+        self.containers.destroy_all();
+    }
+}
+
+/// Starts an agent. Must be called on the runtime.
+pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
+    let master = flags.require::<String>("master", "the agent offers its resources there")?;
+    let master = address::master_address(&master)?;
+    let addresses = Addresses::from_flags(flags, Some(master))?;
+    let work_dir = work_dir(flags)?;
+    let store = Store::open(&work_dir.join("meta/facts"))
+        .map_err(|e| Failure::Start(e.to_string()))?;
+    let facts = store.load().map_err(|e| Failure::Start(e.to_string()))?;
+    let listener = process::listen(addresses.bind)?;
+    let address = addresses.on_port(listener.local_address().port());
+    let pid = Upid::new("slave(1)", address);
+    let config = config::agent(flags, pid, addresses.hostname, work_dir.clone())?;
+
+    let clock = Clock::start();
+    let (inputs, receiver) = driver::queue();
+    let containers = Containers::start(inputs.clone())
+        .map_err(|e| Failure::Start(format!("failed to make ready for containers: {e}")))?;
+    let alive = containers.adopt(recovery::containers(&facts));
+    let master = config::standalone_master(master);
+    inputs.send(Input::Recovered { facts, alive });
+    inputs.send(Input::MasterDetected { master: Some(master.clone()) });
+
+    let exited = inputs.clone();
+    let effects = Shell {
+        peers: Peers::new(address, move |address| exited.send(Input::Exited { address })),
+        exchange: Arc::default(),
+        containers: containers.clone(),
+        inputs: inputs.clone(),
+        master,
+        runtime: Handle::current(),
+        ends,
+    };
+    let exchange = Arc::clone(&effects.exchange);
+    let machine = Agent::new(config, Entropy::new(seed()), clock.now());
+    let running = driver::run(machine, clock, receiver, Some(store), effects)
+        .map_err(|e| Failure::Start(format!("failed to start the agent's threads: {e}")))?;
+    let latest = running.latest;
+    let service = Net { inputs: inputs.clone(), exchange, latest: latest.clone() };
+    tokio::spawn(meseta_transport::serve(listener, service));
+    tracing::info!(%address, "the agent listens");
+    Ok(Running { address, latest, inputs, containers })
+}
+
+/// The work directory, made if it is not there, without links in its path: sandboxes are named by
+/// their real paths.
+fn work_dir(flags: &Flags) -> Result<PathBuf, Failure> {
+    let path = flags.require::<PathBuf>("work_dir", "sandboxes are kept there")?;
+    std::fs::create_dir_all(&path).and_then(|()| path.canonicalize()).map_err(|e| {
+        Failure::Start(format!("failed to make the work directory {}: {e}", path.display()))
+    })
+}
+
+impl driver::Machine for Agent {
+    type Input = Input;
+    type Action = Action;
+    type Snapshot = Snapshot;
+
+    fn wake() -> Input {
+        Input::Wake
+    }
+
+    fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
+        self.step(now, input, actions);
+    }
+
+    fn next_wake(&self) -> Option<Duration> {
+        self.next_wake()
+    }
+
+    fn snapshot(&self, _: Now) -> Snapshot {
+        self.snapshot()
+    }
+
+    fn into_changes(action: Action) -> Result<Vec<Change>, Action> {
+        match action {
+            Action::Persist { changes } => Ok(changes),
+            other => Err(other),
+        }
+    }
+}
+
+/// Carries the agent's actions out.
+struct Shell {
+    peers: Peers,
+    exchange: Arc<Exchange>,
+    containers: Containers,
+    inputs: Inputs<Input>,
+    master: v1::MasterInfo,
+    runtime: Handle,
+    ends: Ends,
+}
+
+impl Effects<Action> for Shell {
+    fn apply(&mut self, action: Action) {
+        match action {
+            Action::Send { from, to, name, body } => self.peers.send(&from, &to, name, body),
+            Action::Link { address } => self.peers.link(address),
+            Action::Reply { request, reply } => self.exchange.reply(request, reply),
+            Action::OpenStream { request, stream } => {
+                let inputs = self.inputs.clone();
+                self.exchange.open(&self.runtime, request, stream, move |stream| {
+                    inputs.send(Input::StreamClosed { stream });
+                });
+            }
+            Action::Event { stream, event } => self.exchange.write(&stream, &*event),
+            Action::CloseStream { stream } => self.exchange.close(&stream),
+            Action::Launch(launch) => self.containers.launch(launch),
+            Action::Destroy { container_id } => self.containers.destroy(container_id),
+            // There is one master to be found: the one that the flags name.
+            Action::Redetect => {
+                self.inputs.send(Input::MasterDetected { master: Some(self.master.clone()) });
+            }
+            Action::Exit { reason } => self.ends.tell(match reason {
+                ExitReason::Shutdown(why) => End::Done(why),
+                ExitReason::Conflict(why) => End::Failed(why),
+            }),
+            // The driver has taken these out and made them durable.
+            Action::Persist { .. } => {}
+        }
+    }
+
+    fn store_failed(&mut self, error: &meseta_store::Error) {
+        self.ends.tell(End::Failed(format!("the agent's memory can't be written: {error}")));
+    }
+}
+
+/// Takes the agent's messages and requests from the network.
+#[derive(Debug, Clone)]
+struct Net {
+    inputs: Inputs<Input>,
+    exchange: Arc<Exchange>,
+    latest: Latest<Snapshot>,
+}
+
+impl Service for Net {
+    fn message(&self, message: Message) {
+        let Message { from, to, name, body } = message;
+        self.inputs.send(Input::Message { from, to, name, body });
+    }
+
+    fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
+        let this = self.clone();
+        respond(move || this.look_up(&request))
+    }
+}
+
+impl Net {
+    fn look_up(&self, request: &Request) -> Found {
+        let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+        let snapshot = self.latest.get();
+        let answer = http::answer(
+            &snapshot,
+            &http::Request {
+                method: request.method.as_str(),
+                path: &request.path,
+                query: &request.query,
+                content_type: header("content-type"),
+                accept: header("accept"),
+                body: &request.body,
+            },
+        );
+        match answer {
+            Answer::Reply(reply) => Found::Response(reply.into()),
+            Answer::ExecutorCall { call, stream_type } => {
+                let (request, answer) = self.exchange.ask(stream_type);
+                let new_stream = StreamId(uuid::Uuid::new_v4().to_string());
+                self.inputs.send(Input::ExecutorCall { request, call, new_stream });
+                Found::Asked(answer)
+            }
+            Answer::Elsewhere => Found::Response(edge::answer(
+                &sandboxes(&snapshot),
+                || attached(&snapshot),
+                request,
+            )),
+        }
+    }
+}
+
+fn sandboxes(snapshot: &Snapshot) -> Sandboxes {
+    let id = snapshot.info.id.as_ref().map(|id| id.value.clone());
+    Sandboxes::new(&snapshot.config.work_dir, id)
+}
+
+/// The sandboxes by the paths that requests may name.
+fn attached(snapshot: &Snapshot) -> BTreeMap<String, String> {
+    let mut attached = BTreeMap::new();
+    let frameworks = snapshot.frameworks.iter().map(|(_, framework)| framework);
+    for framework in frameworks.chain(&snapshot.completed_frameworks) {
+        let executors = framework.executors.iter().map(|(_, executor)| executor);
+        for executor in executors.chain(&framework.completed_executors) {
+            let real = text(&executor.directory);
+            let virtual_path = format!(
+                "/frameworks/{}/executors/{}/runs/{}",
+                framework.id().value,
+                executor.id().value,
+                executor.container_id.value
+            );
+            attached.insert(virtual_path, real.clone());
+            attached.insert(real.clone(), real);
+        }
+    }
+    attached
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,190 @@
+//! Carries out an agent's launches and destructions, and reports how containers end.
+//!
+//! One thread prepares and launches, in the order of the agent's actions; one waits for the end of
+//! every container at once. Destroying may take long (a process in the kernel can't be hurried), so
+//! each destruction has a thread of its own.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use meseta_agent::{Input, Launch, LaunchFailure};
+use meseta_containerizer::{self as containerizer, Process, Sandbox, Spec, Watcher};
+use meseta_proto::v1::ContainerId;
+
+use super::driver::Inputs;
+
+/// The containers of one agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Containers {
+    orders: Sender<Order>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    alive: Mutex<HashMap<ContainerId, Process>>,
+    watcher: Watcher<ContainerId>,
+    inputs: Inputs<Input>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Launch(Box<Launch>),
+    Destroy(ContainerId),
+}
+
+impl Containers {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread or the means to wait for processes.
+    pub(crate) fn start(inputs: Inputs<Input>) -> std::io::Result<Self> {
+        containerizer::become_subreaper()?;
+        let shared =
+            Arc::new(Shared { alive: Mutex::default(), watcher: Watcher::new()?, inputs });
+        let (orders, receiver) = channel();
+        let launching = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("launches".into())
+            .spawn(move || carry_out(&launching, &receiver))?;
+        let watching = Arc::clone(&shared);
+        std::thread::Builder::new().name("exits".into()).spawn(move || report_exits(&watching))?;
+        Ok(Self { orders, shared })
+    }
+
+    /// Takes over containers of the agent's former life; gives those that still run.
+    pub(crate) fn adopt(
+        &self,
+        known: Vec<(ContainerId, meseta_agent::Process)>,
+    ) -> BTreeSet<ContainerId> {
+        let mut alive = BTreeSet::new();
+        for (container_id, process) in known {
+            let process = Process { pid: process.pid, start_time: process.start_time };
+            if containerizer::is_alive(process) && self.shared.watch(&container_id, process) {
+                alive.insert(container_id);
+            }
+        }
+        alive
+    }
+
+    /// Prepares a sandbox and starts a container in it.
+    pub(crate) fn launch(&self, launch: Box<Launch>) {
+        // The thread lives as long as the process.
+        let _ = self.orders.send(Order::Launch(launch));
+    }
+
+    /// Ends every process of a container.
+    pub(crate) fn destroy(&self, container_id: ContainerId) {
+        let _ = self.orders.send(Order::Destroy(container_id));
+    }
+
+    /// Ends every process of every container, now, and returns when none is left.
+    pub(crate) fn destroy_all(&self) {
+        let all: Vec<Process> = lock(&self.shared.alive).values().copied().collect();
+        for process in all {
+            containerizer::destroy(process);
+        }
+    }
+}
+
+impl Shared {
+    /// Watches a process; false if it is over already.
+    fn watch(&self, container_id: &ContainerId, process: Process) -> bool {
+        lock(&self.alive).insert(container_id.clone(), process);
+        let watched = self.watcher.watch(process, container_id.clone());
+        if watched.is_err() {
+            lock(&self.alive).remove(container_id);
+        }
+        watched.is_ok()
+    }
+}
+
+fn carry_out(shared: &Arc<Shared>, orders: &Receiver<Order>) {
+    while let Ok(order) = orders.recv() {
+        match order {
+            Order::Launch(launch) => launch_one(shared, &launch),
+            Order::Destroy(container_id) => {
+                let process = lock(&shared.alive).get(&container_id).copied();
+                // One that is gone has been reported, or is about to be.
+                if let Some(process) = process {
+                    destroy_aside(process);
+                }
+            }
+        }
+    }
+}
+
+fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
+    let container_id = launch.container_id.clone();
+    let failed = |failure| Input::ContainerLaunchFailed { container_id: container_id.clone(), failure };
+    let sandbox = Sandbox {
+        directory: &launch.directory,
+        latest: &launch.latest,
+        stdout: &launch.stdout,
+        stderr: &launch.stderr,
+        user: launch.user.as_deref(),
+    };
+    if let Err(error) = containerizer::prepare_sandbox(&sandbox) {
+        return shared.inputs.send(failed(LaunchFailure::Sandbox(error.to_string())));
+    }
+    let spec = Spec {
+        program: launch.program.clone(),
+        arguments: launch.arguments.clone(),
+        environment: launch.environment.clone(),
+        directory: launch.directory.clone(),
+        stdout: launch.stdout.clone(),
+        stderr: launch.stderr.clone(),
+        user: launch.user.clone(),
+    };
+    match containerizer::launch(&spec) {
+        Ok(process) => {
+            let Process { pid, start_time } = process;
+            // Before it is watched, so that its end is not told before its beginning.
+            shared.inputs.send(Input::ContainerLaunched {
+                container_id: container_id.clone(),
+                pid,
+                start_time,
+            });
+            if !shared.watch(&container_id, process) {
+                containerizer::destroy(process);
+                shared.inputs.send(Input::ContainerExited { container_id, status: None });
+            }
+        }
+        Err(error) => shared.inputs.send(failed(LaunchFailure::Container(error.to_string()))),
+    }
+}
+
+fn destroy_aside(process: Process) {
+    let spawned = std::thread::Builder::new()
+        .name("destroy".into())
+        .spawn(move || containerizer::destroy(process));
+    if spawned.is_err() {
+        // No thread to be had: better late than not at all.
+        containerizer::destroy(process);
+    }
+}
+
+fn report_exits(shared: &Shared) {
+    loop {
+        match shared.watcher.next() {
+            Ok((container_id, status)) => {
+                let process = lock(&shared.alive).remove(&container_id);
+                if let Some(process) = process {
+                    // What it has left behind goes with it.
+                    containerizer::destroy(process);
+                }
+                shared.inputs.send(Input::ContainerExited { container_id, status });
+            }
+            Err(error) => {
+                tracing::error!(%error, "containers can't be waited for any more");
+                return;
+            }
+        }
+    }
+}
+
+/// The map is whole between any two statements, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,127 @@
+//! Requests that wait for their machine's answer, and the event streams that are open.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use meseta_machine::{ContentType, Reply, RequestId, StreamId};
+use meseta_proto::json;
+use meseta_proto::{Wire, recordio};
+use meseta_transport::{Response, StreamSender, event_stream};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
+use super::limits::MAX_STREAM_BYTES;
+
+/// Between the requests of the network and the actions of a machine.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    next: AtomicU64,
+    requests: Mutex<HashMap<RequestId, Waiting>>,
+    streams: Mutex<HashMap<StreamId, Open>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    answer: oneshot::Sender<Response>,
+    stream_type: ContentType,
+}
+
+#[derive(Debug)]
+struct Open {
+    sender: StreamSender,
+    stream_type: ContentType,
+}
+
+impl Exchange {
+    /// A number for a request, and its answer once the machine gives one. Should the request open
+    /// a stream, its events will be of `stream_type`.
+    pub(crate) fn ask(
+        &self,
+        stream_type: ContentType,
+    ) -> (RequestId, oneshot::Receiver<Response>) {
+        let request = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
+        let (answer, receiver) = oneshot::channel();
+        let waiting = Waiting { answer, stream_type };
+        lock(&self.requests).insert(request, waiting);
+        (request, receiver)
+    }
+
+    /// Answers a request.
+    pub(crate) fn reply(&self, request: RequestId, reply: Reply) {
+        if let Some(waiting) = lock(&self.requests).remove(&request) {
+            // Whoever asked may be gone; there is nobody to tell then.
+            let _ = waiting.answer.send(reply.into());
+        }
+    }
+
+    /// Answers a request with a stream, and calls `closed` when its reader has gone or is too slow.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        runtime: &tokio::runtime::Handle,
+        request: RequestId,
+        stream: StreamId,
+        closed: impl FnOnce(StreamId) + Send + 'static,
+    ) {
+        let Some(waiting) = lock(&self.requests).remove(&request) else { return };
+        let (sender, body) = event_stream(MAX_STREAM_BYTES);
+        let open = Open { sender: sender.clone(), stream_type: waiting.stream_type };
+        lock(&self.streams).insert(stream.clone(), open);
+        let response = Response::stream(body)
+            .header("Content-Type", waiting.stream_type.as_str())
+            .header("Mesos-Stream-Id", &stream.0);
+        let _ = waiting.answer.send(response);
+        let exchange = Arc::clone(self);
+        runtime.spawn(async move {
+            sender.closed().await;
+            // A stream that the machine has closed is no news to it.
+            if lock(&exchange.streams).remove(&stream).is_some() {
+                closed(stream);
+            }
+        });
+    }
+
+    /// Writes an event to a stream, in the encoding that its reader asked for.
+    pub(crate) fn write<M: Wire>(&self, stream: &StreamId, event: &M) {
+        let open = lock(&self.streams).get(stream).map(|open| (open.sender.clone(), open.stream_type));
+        let Some((sender, stream_type)) = open else { return };
+        let record = match stream_type {
+            ContentType::Protobuf => event.encode_to_vec(),
+            _ => json::to_vec(event),
+        };
+        // A reader that is too slow is cut off by the sender, and reported by `closed`.
+        let _ = sender.send(recordio::encode(&record));
+    }
+
+    /// Ends a stream after what was written to it.
+    pub(crate) fn close(&self, stream: &StreamId) {
+        if let Some(open) = lock(&self.streams).remove(stream) {
+            open.sender.close();
+        }
+    }
+}
+
+/// What a request comes to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// An answer.
+    Response(Response),
+    /// A question to the machine, which will answer.
+    Asked(oneshot::Receiver<Response>),
+}
+
+/// Looks a request up away from the workers of the network, because what is read may be large, and
+/// waits for the machine where it must.
+pub(crate) async fn respond(look_up: impl FnOnce() -> Found + Send + 'static) -> Response {
+    let answer = match spawn_blocking(look_up).await {
+        Ok(Found::Response(response)) => Ok(response),
+        Ok(Found::Asked(answer)) => answer.await.map_err(|_| "is about to end"),
+        Err(_) => Err("has failed to answer this request"),
+    };
+    answer.unwrap_or_else(|why| Reply::refused(503, format!("This daemon {why}")).into())
+}
+
+/// These maps are whole between any two statements, so a panic elsewhere does not spoil them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,217 @@
+//! The master's daemon.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::future::Future;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meseta_machine::{Entropy, Now, StreamId};
+use meseta_master::http::{self, Answer};
+use meseta_master::{Action, Input, Master, Snapshot};
+use meseta_proto::Upid;
+use meseta_store::{Change, Store};
+use meseta_transport::{Message, Peers, Request, Response, Service};
+use tokio::runtime::Handle;
+
+use super::driver::{self, Clock, Effects, Inputs, Latest};
+use super::exchange::{Exchange, Found, respond};
+use super::process::{self, End, Ends, Signals};
+use super::{config, edge, seed};
+use crate::address::Addresses;
+use crate::files::Nothing;
+use crate::flags::{Flags, master::FLAGS};
+use crate::{Failure, daemon_flags, logging};
+
+/// `meseta master`.
+pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
+    let Some(flags) = daemon_flags("meseta master", "Run a master", FLAGS, args)? else {
+        return Ok(());
+    };
+    logging::start(&flags)?;
+    let runtime = process::runtime()?;
+    runtime.block_on(async {
+        let (ends, mut ended) = Ends::channel();
+        let mut signals = Signals::install()?;
+        let master = start(&flags, ends)?;
+        println!("Meseta master: http://{}/", master.address);
+        tokio::select! {
+            _ = signals.next() => Ok(()),
+            end = ended.recv() => match end {
+                Some(End::Failed(sentence)) => Err(Failure::Start(sentence)),
+                Some(End::Done(_)) | None => Ok(()),
+            },
+        }
+    })
+}
+
+/// A running master.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// The address that others are told.
+    pub(crate) address: SocketAddrV4,
+    /// What it knows.
+    pub(crate) latest: Latest<Snapshot>,
+}
+
+/// Starts a master. Must be called on the runtime.
+pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
+    let addresses = Addresses::from_flags(flags, None)?;
+    let store = registry(flags)?;
+    let listener = process::listen(addresses.bind)?;
+    let address = addresses.on_port(listener.local_address().port());
+    let config = config::master(flags, Upid::new("master", address), addresses.hostname)?;
+
+    let clock = Clock::start();
+    let (inputs, receiver) = driver::queue();
+    let facts = match &store {
+        Some(store) => store.load().map_err(|e| Failure::Start(e.to_string()))?,
+        None => Vec::new(),
+    };
+    inputs.send(Input::Recovered { facts });
+    let exited = inputs.clone();
+    let effects = Shell {
+        peers: Peers::new(address, move |address| exited.send(Input::Exited { address })),
+        exchange: Arc::default(),
+        inputs: inputs.clone(),
+        runtime: Handle::current(),
+        ends,
+    };
+    let exchange = Arc::clone(&effects.exchange);
+    let machine = Master::new(config, Entropy::new(seed()), clock.now());
+    let running = driver::run(machine, clock, receiver, store, effects)
+        .map_err(|e| Failure::Start(format!("failed to start the master's threads: {e}")))?;
+    let latest = running.latest;
+    let service = Net { inputs, exchange, latest: latest.clone() };
+    tokio::spawn(meseta_transport::serve(listener, service));
+    tracing::info!(%address, "the master listens");
+    Ok(Running { address, latest })
+}
+
+fn registry(flags: &Flags) -> Result<Option<Store>, Failure> {
+    if flags.get::<String>("registry")?.as_deref() == Some("in_memory") {
+        return Ok(None);
+    }
+    let work_dir = flags
+        .require::<PathBuf>("work_dir", "the registry is kept there, unless --registry=in_memory")?;
+    let store = Store::open(&work_dir.join("registry"));
+    store.map(Some).map_err(|e| Failure::Start(e.to_string()))
+}
+
+impl driver::Machine for Master {
+    type Input = Input;
+    type Action = Action;
+    type Snapshot = Snapshot;
+
+    fn wake() -> Input {
+        Input::Wake
+    }
+
+    fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
+        self.step(now, input, actions);
+    }
+
+    fn next_wake(&self) -> Option<Duration> {
+        self.next_wake()
+    }
+
+    fn snapshot(&self, now: Now) -> Snapshot {
+        self.snapshot(now)
+    }
+
+    fn into_changes(action: Action) -> Result<Vec<Change>, Action> {
+        match action {
+            Action::Persist { changes } => Ok(changes),
+            other => Err(other),
+        }
+    }
+}
+
+/// Carries the master's actions out.
+struct Shell {
+    peers: Peers,
+    exchange: Arc<Exchange>,
+    inputs: Inputs<Input>,
+    runtime: Handle,
+    ends: Ends,
+}
+
+impl Effects<Action> for Shell {
+    fn apply(&mut self, action: Action) {
+        match action {
+            Action::Send { from, to, name, body } => self.peers.send(&from, &to, name, body),
+            Action::Link { address } => self.peers.link(address),
+            Action::Reply { request, reply } => self.exchange.reply(request, reply),
+            Action::OpenStream { request, stream } => {
+                let inputs = self.inputs.clone();
+                self.exchange.open(&self.runtime, request, stream, move |stream| {
+                    inputs.send(Input::StreamClosed { stream });
+                });
+            }
+            Action::Event { stream, event } => self.exchange.write(&stream, &*event),
+            Action::CloseStream { stream } => self.exchange.close(&stream),
+            // The driver has taken these out and made them durable.
+            Action::Persist { .. } => {}
+        }
+    }
+
+    fn store_failed(&mut self, error: &meseta_store::Error) {
+        self.ends.tell(End::Failed(format!("the registry can't be written: {error}")));
+    }
+}
+
+/// Takes the master's messages and requests from the network.
+#[derive(Debug, Clone)]
+struct Net {
+    inputs: Inputs<Input>,
+    exchange: Arc<Exchange>,
+    latest: Latest<Snapshot>,
+}
+
+impl Service for Net {
+    fn message(&self, message: Message) {
+        let Message { from, to, name, body } = message;
+        self.inputs.send(Input::Message { from, to, name, body });
+    }
+
+    fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
+        let this = self.clone();
+        respond(move || this.look_up(&request))
+    }
+}
+
+impl Net {
+    fn look_up(&self, request: &Request) -> Found {
+        let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+        let answer = http::answer(
+            &self.latest.get(),
+            &http::Request {
+                method: request.method.as_str(),
+                path: &request.path,
+                query: &request.query,
+                content_type: header("content-type"),
+                accept: header("accept"),
+                stream_id: header("mesos-stream-id"),
+                host: header("host"),
+                body: &request.body,
+            },
+        );
+        match answer {
+            Answer::Reply(reply) => Found::Response(reply.into()),
+            Answer::SchedulerCall { call, stream, stream_type } => {
+                let (request, answer) = self.exchange.ask(stream_type);
+                let new_stream = StreamId(uuid::Uuid::new_v4().to_string());
+                self.inputs.send(Input::SchedulerCall { request, call, stream, new_stream });
+                Found::Asked(answer)
+            }
+            Answer::Teardown { framework_id } => {
+                let (request, answer) = self.exchange.ask(meseta_machine::ContentType::Json);
+                self.inputs.send(Input::Teardown { request, framework_id });
+                Found::Asked(answer)
+            }
+            Answer::Elsewhere => Found::Response(edge::answer(&Nothing, BTreeMap::new, request)),
+        }
+    }
+}

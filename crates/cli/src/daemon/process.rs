@@ -1,0 +1,98 @@
+//! What the daemons' processes have in common: their runtime, signals and end.
+
+use std::net::SocketAddrV4;
+
+use meseta_transport::{BindError, Listener};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::Failure;
+
+/// Why a daemon has ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was asked to, and everything is in order.
+    Done(String),
+    /// It can't go on.
+    Failed(String),
+}
+
+/// Where a daemon tells of its end.
+#[derive(Debug, Clone)]
+pub(crate) struct Ends(mpsc::UnboundedSender<End>);
+
+impl Ends {
+    /// A way to tell of ends, and the way to hear of them.
+    pub(crate) fn channel() -> (Self, mpsc::UnboundedReceiver<End>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    pub(crate) fn tell(&self, end: End) {
+        // Nobody listens when the process is about to end anyway.
+        let _ = self.0.send(end);
+    }
+}
+
+/// Starts the runtime that the sockets live on. Machines have threads of their own; a few workers
+/// are enough for the rest.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, 4))
+        .thread_name("net")
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Start(format!("failed to start the network's threads: {e}")))
+}
+
+/// Listens, or says in one line why that can't be.
+pub(crate) fn listen(address: SocketAddrV4) -> Result<Listener, Failure> {
+    meseta_transport::bind(address).map_err(|error| match error {
+        BindError::AddressInUse { address } => Failure::Start(format!(
+            "port {} of {} is taken by another program; choose another with --port",
+            address.port(),
+            address.ip()
+        )),
+        other => Failure::Start(other.to_string()),
+    })
+}
+
+/// The signals that ask a daemon to end.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    shutdown: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// INT or TERM: end the process.
+    End,
+    /// USR1: end it for good, with everything that it runs (as with Mesos's agent).
+    Shutdown,
+}
+
+impl Signals {
+    pub(crate) fn install() -> Result<Self, Failure> {
+        let install = |kind| {
+            signal(kind).map_err(|e| Failure::Start(format!("failed to await signals: {e}")))
+        };
+        Ok(Self {
+            interrupt: install(SignalKind::interrupt())?,
+            terminate: install(SignalKind::terminate())?,
+            shutdown: install(SignalKind::user_defined1())?,
+        })
+    }
+
+    pub(crate) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.shutdown.recv() => Asked::Shutdown,
+        }
+    }
+}
