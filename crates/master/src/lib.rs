@@ -7,10 +7,12 @@
 mod action;
 mod config;
 mod input;
+pub mod limits;
 mod master;
 mod metrics;
 pub mod records;
 mod snapshot;
+pub mod validation;
 
 pub use action::Action;
 pub use config::{Config, Policy, VERSION};

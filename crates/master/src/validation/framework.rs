@@ -115,6 +115,7 @@ fn roles(info: &FrameworkInfo) -> impl Iterator<Item = &str> {
     many.iter().map(String::as_str).chain(one)
 }
 
+#[allow(deprecated, reason = "frameworks of one role set it")]
 fn roles_of(info: &FrameworkInfo) -> Checked {
     if !is_multi_role(info) {
         if !info.roles.is_empty() {

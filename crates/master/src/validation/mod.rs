@@ -14,6 +14,7 @@ mod command;
 mod constraints;
 mod executor;
 mod framework;
+mod group;
 mod id;
 mod offer;
 mod resource;
@@ -21,13 +22,15 @@ mod role;
 mod task;
 
 pub use call::scheduler_call;
-pub use executor::executor;
-pub use framework::{FrameworkRules, framework, framework_update, offer_constraints, suppressed_roles};
+pub use framework::{
+    FrameworkRules, framework, framework_update, offer_constraints, suppressed_roles,
+};
+pub use group::task_group;
 pub use id::id;
 pub use offer::offers;
 pub use resource::resources;
 pub use role::{role, roles_flag};
-pub use task::{LaunchContext, task, task_group};
+pub use task::task;
 
 /// What is wrong, as the sentence that Mesos gives.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,4 +53,9 @@ fn set_text<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         [] => "{}".to_owned(),
         names => format!("{{ {} }}", names.join(", ")),
     }
+}
+
+/// A check's refusal, with what was being checked in front of it.
+fn within(what: &str) -> impl Fn(Invalid) -> Invalid + '_ {
+    move |e| Invalid(format!("{what}: {e}"))
 }
