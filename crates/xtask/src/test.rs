@@ -55,6 +55,7 @@ const NEEDS: &[Need] = &[
 
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
     provide(root)?;
+    set_up_oracle(root);
     let nextest = answers(&["cargo", "nextest", "--version"]);
     let mut line: Vec<&str> = if nextest {
         vec!["cargo", "nextest", "run"]
@@ -128,4 +129,18 @@ fn provide(root: &Path) -> Result<(), Error> {
         help,
     }
     .show()
+}
+
+/// Puts a genuine Mesos to test against into `target/oracle`. Its tests skip themselves, and say
+/// so, where it can't be had: that is no failure of what is under test.
+fn set_up_oracle(root: &Path) {
+    let outcome = Run {
+        root,
+        line: &["bash", "tests/oracle/setup.sh", "target/oracle"],
+        help: "the tests against a genuine Mesos will skip themselves",
+    }
+    .show();
+    if let Err(error) = outcome {
+        eprintln!("({error})");
+    }
 }
