@@ -1,0 +1,28 @@
+//! What the endpoints of master and agent share: routes, queries, refusals, and the v0 forms of
+//! JSON.
+//!
+//! Everything here is a pure function of a request and of records; forms are written straight into
+//! the bytes of the reply, however large the state is.
+//!
+//! ```
+//! use meseta_endpoints::{Query, json, route};
+//!
+//! assert_eq!(route("/master/state.json", "master"), ["state.json"]);
+//! assert_eq!(route("//slave(1)/files/browse", "slave(1)"), ["files", "browse"]);
+//!
+//! let query = [("jsonp".to_owned(), "show".to_owned())];
+//! let reply = json(Query(&query), &["a"]);
+//! assert_eq!(&reply.body[..], br#"show(["a"])"#);
+//! ```
+
+mod call;
+pub mod forms;
+pub mod limits;
+mod metrics;
+mod reply;
+mod request;
+
+pub use call::{accepts, call};
+pub use metrics::{Gauges, metrics};
+pub use reply::{json, method_not_allowed, not_found, version};
+pub use request::{Query, endpoint, route};

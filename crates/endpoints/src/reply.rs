@@ -1,0 +1,101 @@
+use std::fmt::Write as _;
+
+use meseta_machine::{ContentType, Reply};
+use serde::Serialize;
+use serde_json::json as value;
+
+use crate::limits::MAX_CALLBACK_LENGTH;
+use crate::request::Query;
+
+/// 200 with a form as JSON, as an argument of the query's `jsonp` callback if it names one.
+pub fn json(query: Query<'_>, form: &impl Serialize) -> Reply {
+    let callback = query.get("jsonp");
+    if let Some(name) = callback
+        && !is_callback(name)
+    {
+        return Reply::bad_request("Expecting 'jsonp' to be the name of a function");
+    }
+    let mut body = Vec::with_capacity(1024);
+    if let Some(name) = callback {
+        body.extend_from_slice(name.as_bytes());
+        body.push(b'(');
+    }
+    if let Err(error) = serde_json::to_writer(&mut body, form) {
+        return Reply::refused(500, format!("Failed to write the answer as JSON: {error}"));
+    }
+    if callback.is_none() {
+        return Reply::json(body);
+    }
+    body.push(b')');
+    Reply {
+        content_type: Some(ContentType::Javascript),
+        ..Reply::json(body)
+    }
+}
+
+/// The callback's name comes back as code, so it must not be more than a name.
+fn is_callback(name: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'.');
+    !name.is_empty() && name.len() <= MAX_CALLBACK_LENGTH && name.bytes().all(is_part)
+}
+
+/// 404 in Mesos's words.
+pub fn not_found() -> Reply {
+    Reply::refused(404, "404 Not Found.")
+}
+
+/// 405 in Mesos's words.
+pub fn method_not_allowed(allowed: &[&str], method: &str) -> Reply {
+    let mut sentence = "405 Method Not Allowed. Expecting one of { ".to_owned();
+    for (i, name) in allowed.iter().enumerate() {
+        let separator = if i == 0 { "" } else { ", " };
+        let _ = write!(sentence, "{separator}'{name}'");
+    }
+    let _ = write!(sentence, " }}, but received '{method}'.");
+    Reply {
+        headers: vec![("Allow", allowed.join(", "))],
+        ..Reply::refused(405, sentence)
+    }
+}
+
+/// What `/version` answers. Builds are reproducible, so none has a date of its own.
+pub fn version(query: Query<'_>, version: &str) -> Reply {
+    json(
+        query,
+        &value!({
+            "build_date": BUILD_DATE,
+            "build_time": 0.0,
+            "build_user": "",
+            "version": version,
+        }),
+    )
+}
+
+/// What stands where Mesos shows the date of the build.
+pub(crate) const BUILD_DATE: &str = "1970-01-01 00:00:00";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_is_a_name_and_nothing_else() {
+        let reply = |name: &str| json(Query(&[("jsonp".to_owned(), name.to_owned())]), &1);
+        let good = reply("angular.callbacks._0");
+        assert_eq!(good.content_type, Some(ContentType::Javascript));
+        assert_eq!(good.body, "angular.callbacks._0(1)");
+        for bad in ["", "alert(1);x", "a b", &"x".repeat(129)] {
+            assert_eq!(reply(bad).status, 400, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_the_right_ones() {
+        let reply = method_not_allowed(&["GET", "HEAD"], "PUT");
+        assert_eq!(reply.headers, [("Allow", "GET, HEAD".to_owned())]);
+        assert_eq!(
+            reply.body,
+            "405 Method Not Allowed. Expecting one of { 'GET', 'HEAD' }, but received 'PUT'."
+        );
+    }
+}
