@@ -1,0 +1,213 @@
+//! One accepted connection: what is known of it, and the watch over its socket.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::limits;
+
+/// What the tasks around one connection share.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Ends the connection without another word.
+    pub(crate) cut: Arc<Notify>,
+    /// How many requests have been begun.
+    begun: AtomicU64,
+    in_request: AtomicBool,
+    carries_messages: AtomicBool,
+    silent_since: Mutex<Instant>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// A request in progress, from its whole head to the end of its answer.
+#[derive(Debug)]
+pub(crate) struct InRequest(Arc<Connection>);
+
+impl Connection {
+    pub(crate) fn new(place: OwnedSemaphorePermit) -> Arc<Self> {
+        Arc::new(Self {
+            cut: Arc::default(),
+            begun: AtomicU64::new(0),
+            in_request: AtomicBool::new(false),
+            carries_messages: AtomicBool::new(false),
+            silent_since: Mutex::new(Instant::now()),
+            _place: place,
+        })
+    }
+
+    pub(crate) fn begin_request(self: &Arc<Self>) -> InRequest {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.in_request.store(true, Ordering::Relaxed);
+        InRequest(Arc::clone(self))
+    }
+
+    /// Marks the connection as a link of libprocess.
+    pub(crate) fn carry_messages(&self) {
+        self.carries_messages.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection could end without harm to its client.
+    pub(crate) fn is_dispensable(&self) -> bool {
+        let since = *self
+            .silent_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        !self.carries_messages.load(Ordering::Relaxed)
+            && !self.in_request.load(Ordering::Relaxed)
+            && since.elapsed() >= limits::IDLE_TIME
+    }
+}
+
+impl Drop for InRequest {
+    fn drop(&mut self) {
+        let mut since = self
+            .0
+            .silent_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *since = Instant::now();
+        self.0.in_request.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A socket under watch: a request's head has to arrive in time, and a peer has to take what is
+/// written. Silence between requests may last for ever: links between daemons are silent for days.
+#[derive(Debug)]
+pub(crate) struct Watched<S> {
+    socket: S,
+    connection: Arc<Connection>,
+    /// The head being read: how many requests came before it, and until when it may take.
+    head: Option<(u64, Pin<Box<Sleep>>)>,
+    /// Until when a write may wait that waits.
+    stuck: Option<Pin<Box<Sleep>>>,
+    /// Whether answers are thrown away because the peer takes none any more.
+    deaf: bool,
+}
+
+impl<S> Watched<S> {
+    pub(crate) fn new(socket: S, connection: Arc<Connection>) -> Self {
+        Self {
+            socket,
+            connection,
+            head: None,
+            stuck: None,
+            deaf: false,
+        }
+    }
+
+    fn on_read(&mut self, bytes: &[u8]) {
+        let idle = !self.connection.in_request.load(Ordering::Relaxed);
+        // Some clients end a body with a line break that belongs to nothing.
+        let begins = bytes.iter().any(|byte| !b"\r\n".contains(byte));
+        let begun = self.connection.begun.load(Ordering::Relaxed);
+        let same_head = self
+            .head
+            .as_ref()
+            .is_some_and(|(before, _)| *before == begun);
+        if idle && begins && !same_head {
+            self.head = Some((begun, Box::pin(sleep(limits::HEAD_TIME))));
+        }
+    }
+
+    fn poll_late_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let begun = self.connection.begun.load(Ordering::Relaxed);
+        self.head.take_if(|(before, _)| *before != begun);
+        match &mut self.head {
+            Some((_, deadline)) => deadline.as_mut().poll(context).map(|()| {
+                let message = "the request's head did not arrive in time";
+                Err(io::Error::new(io::ErrorKind::TimedOut, message))
+            }),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Passes on the outcome of a write of `length` bytes.
+    fn on_write(
+        &mut self,
+        context: &mut Context<'_>,
+        outcome: Poll<io::Result<usize>>,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        match outcome {
+            Poll::Ready(Err(_)) if self.connection.carries_messages.load(Ordering::Relaxed) => {
+                // A peer that sent its messages and left without reading the answers has done
+                // nothing wrong, and what it sent still counts.
+                self.deaf = true;
+                Poll::Ready(Ok(length))
+            }
+            Poll::Ready(done) => {
+                self.stuck = None;
+                Poll::Ready(done)
+            }
+            Poll::Pending => {
+                let deadline = self
+                    .stuck
+                    .get_or_insert_with(|| Box::pin(sleep(limits::WRITE_SILENCE)));
+                deadline.as_mut().poll(context).map(|()| {
+                    let message = "the peer takes nothing of its answer";
+                    Err(io::Error::new(io::ErrorKind::TimedOut, message))
+                })
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        match Pin::new(&mut this.socket).poll_read(context, buffer) {
+            Poll::Ready(outcome) => {
+                this.on_read(buffer.filled().get(before..).unwrap_or_default());
+                Poll::Ready(outcome)
+            }
+            Poll::Pending => this.poll_late_head(context),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        if this.deaf {
+            return Poll::Ready(Ok(length));
+        }
+        let outcome = Pin::new(&mut this.socket).poll_write_vectored(context, slices);
+        this.on_write(context, outcome, length)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,335 @@
+//! Accepting connections, and telling messages from requests on them.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use http::StatusCode;
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use meseta_machine::Reply;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::connection::{Connection, InRequest, Watched};
+use crate::limits;
+use crate::listener::{Listener, configure};
+use crate::message::{self, Envelope, Message};
+use crate::request::{Bodies, Refusal, Request, Room};
+use crate::response::{Outgoing, Response};
+
+/// What answers on a listener.
+pub trait Service: Clone + Send + Sync + 'static {
+    /// Takes a message. Those of one connection come in the order in which they were sent. This
+    /// may block to hold the senders back: it runs on a thread of its own, one message at a time.
+    fn message(&self, message: Message);
+
+    /// Answers a request. The future is dropped when the client goes away before the answer.
+    fn request(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// Serves a listener for ever; returns only if it cannot start. Dropping the future closes the
+/// listener and every connection.
+pub async fn serve(listener: Listener, service: impl Service) -> io::Result<Infallible> {
+    let listener = TcpListener::from_std(listener.socket)?;
+    run(listener, service, limits::CONNECTIONS).await
+}
+
+/// Serves a unix socket in the same way, for executors that are not on the agent's network.
+pub async fn serve_unix(listener: UnixListener, service: impl Service) -> io::Result<Infallible> {
+    run(listener, service, limits::CONNECTIONS).await
+}
+
+/// Either kind of listener.
+trait Accept: Send + Sync {
+    type Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept(&self)
+    -> impl Future<Output = io::Result<(Self::Socket, Option<SocketAddr>)>> + Send;
+
+    /// Writes what fits into the socket's buffer.
+    fn write_once(socket: &Self::Socket, bytes: &[u8]) -> io::Result<usize>;
+}
+
+impl Accept for TcpListener {
+    type Socket = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        let (socket, peer) = TcpListener::accept(self).await?;
+        configure(&socket)?;
+        Ok((socket, Some(peer)))
+    }
+
+    fn write_once(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        socket.try_write(bytes)
+    }
+}
+
+impl Accept for UnixListener {
+    type Socket = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
+        let (socket, _) = UnixListener::accept(self).await?;
+        Ok((socket, None))
+    }
+
+    fn write_once(socket: &UnixStream, bytes: &[u8]) -> io::Result<usize> {
+        socket.try_write(bytes)
+    }
+}
+
+/// What the connections of one listener share.
+struct Server<S> {
+    service: S,
+    messages: mpsc::Sender<Delivery>,
+    bodies: Bodies,
+    /// Rings when connections run out.
+    crowded: Notify,
+}
+
+/// A message on its way to the service, with the room that its body takes.
+struct Delivery {
+    message: Message,
+    _room: Room,
+}
+
+const NO_PLACE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+async fn run<A: Accept, S: Service>(
+    listener: A,
+    service: S,
+    connections: usize,
+) -> io::Result<Infallible> {
+    let server = Arc::new(Server {
+        messages: deliver_to(service.clone())?,
+        service,
+        bodies: Bodies::default(),
+        crowded: Notify::new(),
+    });
+    let places = Arc::new(Semaphore::new(connections));
+    let mut tasks = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a connection's task failed");
+                }
+                continue;
+            }
+        };
+        match accepted {
+            Ok((socket, peer)) => match Arc::clone(&places).try_acquire_owned() {
+                Ok(place) => {
+                    tasks.spawn(converse(Arc::clone(&server), socket, peer, place));
+                }
+                Err(_) => {
+                    server.crowded.notify_waiters();
+                    tracing::warn!(
+                        ?peer,
+                        connections,
+                        "refused a connection: too many are open"
+                    );
+                    // The refusal fits into an empty buffer; if it does not arrive, the end does.
+                    drop(A::write_once(&socket, NO_PLACE));
+                }
+            },
+            Err(error) if is_of_the_peer(&error) => {
+                tracing::debug!(%error, "a connection broke before it was accepted")
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections");
+                sleep(limits::ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+/// Whether an error of accepting only concerns the connection that was to be accepted.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | InvalidInput | NotConnected
+    )
+}
+
+/// Starts the thread that hands messages to the service, which may block it. It ends when the last
+/// connection has.
+fn deliver_to(service: impl Service) -> io::Result<mpsc::Sender<Delivery>> {
+    let (sender, mut receiver) = mpsc::channel::<Delivery>(limits::MESSAGES_WAITING);
+    let deliver = move || {
+        while let Some(delivery) = receiver.blocking_recv() {
+            service.message(delivery.message);
+        }
+    };
+    thread::Builder::new()
+        .name("messages".into())
+        .spawn(deliver)?;
+    Ok(sender)
+}
+
+/// Carries one connection to its end.
+async fn converse<S: Service>(
+    server: Arc<Server<S>>,
+    socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Option<SocketAddr>,
+    place: OwnedSemaphorePermit,
+) {
+    let connection = Connection::new(place);
+    let answer = service_fn(|request| {
+        let (server, connection) = (Arc::clone(&server), Arc::clone(&connection));
+        async move {
+            let in_request = connection.begin_request();
+            let response = server.answer(request, &connection, peer).await;
+            Ok::<_, Infallible>(outgoing(response, &connection, in_request))
+        }
+    });
+    let socket = TokioIo::new(Watched::new(socket, Arc::clone(&connection)));
+    let exchange = http1::Builder::new()
+        .title_case_headers(true)
+        .max_header_size(limits::HEAD_BYTES)
+        .max_buf_size(limits::CONNECTION_BUFFER_BYTES)
+        // Hyper's own timeout would also end connections that are silent between requests.
+        .header_read_timeout(None)
+        .serve_connection(socket, answer);
+    tokio::select! {
+        ended = exchange => if let Err(error) = ended {
+            tracing::debug!(?peer, %error, "a connection broke");
+        },
+        () = connection.cut.notified() => tracing::info!(?peer, "cut off a client that reads too slowly"),
+        () = makes_way(&server.crowded, &connection) => tracing::debug!(?peer, "closed an idle connection"),
+    }
+}
+
+/// Waits until connections run out while this one is of no use.
+async fn makes_way(crowded: &Notify, connection: &Connection) {
+    loop {
+        crowded.notified().await;
+        if connection.is_dispensable() {
+            return;
+        }
+    }
+}
+
+fn outgoing(
+    response: Response,
+    connection: &Arc<Connection>,
+    in_request: InRequest,
+) -> http::Response<Outgoing<InRequest>> {
+    let body = Outgoing::new(response.body, &connection.cut, in_request);
+    let mut outgoing = http::Response::new(body);
+    *outgoing.status_mut() = response.status;
+    *outgoing.headers_mut() = response.headers;
+    outgoing
+}
+
+impl<S: Service> Server<S> {
+    async fn answer(
+        &self,
+        request: http::Request<Incoming>,
+        connection: &Arc<Connection>,
+        peer: Option<SocketAddr>,
+    ) -> Response {
+        let (parts, body) = request.into_parts();
+        let has_body = !body.is_end_stream();
+        let answered = match message::open(&parts) {
+            Some(Ok(envelope)) => {
+                connection.carry_messages();
+                self.take_message(envelope, body, connection).await
+            }
+            Some(Err(refusal)) => Err(refusal),
+            None => match Request::from_parts(parts, peer) {
+                Ok(request) => self.take_request(request, body).await,
+                Err(refusal) => Err(refusal),
+            },
+        };
+        answered.unwrap_or_else(|refusal| {
+            tracing::debug!(?peer, status = %refusal.status, refusal.sentence, "refused a request");
+            let response = Response::from(refusal);
+            // What remains of the body cannot be told from the next request.
+            if has_body {
+                response.closing()
+            } else {
+                response
+            }
+        })
+    }
+
+    async fn take_message(
+        &self,
+        envelope: Envelope,
+        body: Incoming,
+        connection: &Arc<Connection>,
+    ) -> Result<Response, Refusal> {
+        let (body, room) = self.bodies.read(body).await?;
+        let message = Message {
+            from: message::locate(&envelope.sender).await?,
+            to: envelope.to,
+            name: envelope.name,
+            body,
+        };
+        self.deliver(
+            Delivery {
+                message,
+                _room: room,
+            },
+            connection,
+        )
+        .await?;
+        // Whoever the message is for: senders in Go take any other answer for a failure.
+        Ok(Reply::accepted().into())
+    }
+
+    /// Queues a message. Waiting for a place must outlive the connection, because a sender
+    /// may leave as soon as it has sent. It keeps the connection's place, so that no more of them
+    /// wait than there may be connections.
+    async fn deliver(
+        &self,
+        delivery: Delivery,
+        connection: &Arc<Connection>,
+    ) -> Result<(), Refusal> {
+        let delivery = match self.messages.try_send(delivery) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Full(delivery)) => delivery,
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(not_serving()),
+        };
+        let messages = self.messages.clone();
+        let connection = Arc::clone(connection);
+        let waiting = tokio::spawn(async move {
+            let sent = messages.send(delivery).await;
+            drop(connection);
+            sent.is_ok()
+        });
+        match waiting.await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(not_serving()),
+        }
+    }
+
+    async fn take_request(
+        &self,
+        mut request: Request,
+        body: Incoming,
+    ) -> Result<Response, Refusal> {
+        let (body, _room) = self.bodies.read(body).await?;
+        request.body = body;
+        Ok(self.service.request(request).await)
+    }
+}
+
+fn not_serving() -> Refusal {
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Messages are not taken any more",
+    )
+}
