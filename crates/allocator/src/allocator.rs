@@ -1,16 +1,38 @@
-use std::collections::BTreeSet;
+//! The allocator's books: who is there and who holds what. What is shared with whom is in
+//! [`round`](crate::round).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use meseta_machine::Now;
-use meseta_proto::v1::{AgentId, FrameworkId};
-use meseta_resources::Resources;
+use meseta_machine::{Now, Timers};
+use meseta_proto::v1::{AgentId, AgentInfo, FrameworkId};
+use meseta_resources::{Resources, roles};
 
-use crate::{AgentView, FrameworkView, Options, Reason};
+use crate::agent::{Agent, AgentKey, countable};
+use crate::client::{Client, Framework};
+use crate::limits::MAX_REFUSAL;
+use crate::round::Changes;
+use crate::tree::{ClientKey, Tree};
+use crate::{AgentView, FrameworkView, Options};
 
 /// Who gets what. See the [crate](crate) for an example.
 #[derive(Debug)]
 pub struct Allocator {
-    options: Options,
+    pub(crate) options: Options,
+    pub(crate) agents: HashMap<AgentKey, Agent>,
+    pub(crate) agent_keys: HashMap<AgentId, AgentKey>,
+    pub(crate) frameworks: HashMap<FrameworkId, Framework>,
+    pub(crate) clients: HashMap<ClientKey, Client>,
+    pub(crate) tree: Tree,
+    /// Active agents on which something is free.
+    pub(crate) offerable: BTreeSet<AgentKey>,
+    /// Clients that say themselves what makes an offer.
+    pub(crate) own_minimum: BTreeSet<ClientKey>,
+    pub(crate) changes: Changes,
+    /// When the first filter of a client for an agent runs out.
+    pub(crate) expiries: Timers<(AgentKey, ClientKey)>,
+    next_key: u64,
 }
 
 /// Resources that a framework should be offered. The allocator counts them as taken until they are
@@ -30,57 +52,190 @@ pub struct Proposal {
 impl Allocator {
     /// An allocator without agents and frameworks.
     pub fn new(options: Options) -> Self {
-        Self { options }
+        let mut tree = Tree::new();
+        for (role, weight) in &options.weights {
+            tree.set_weight(role, checked_weight(*weight));
+        }
+        Self {
+            options,
+            agents: HashMap::new(),
+            agent_keys: HashMap::new(),
+            frameworks: HashMap::new(),
+            clients: HashMap::new(),
+            tree,
+            offerable: BTreeSet::new(),
+            own_minimum: BTreeSet::new(),
+            changes: Changes::default(),
+            expiries: Timers::default(),
+            next_key: 0,
+        }
     }
 
     /// Adds an agent, active. One with the same id is replaced.
-    pub fn add_agent(&mut self, id: AgentId, agent: AgentView) {}
+    pub fn add_agent(&mut self, id: AgentId, agent: AgentView) {
+        self.remove_agent(&id);
+        let key = AgentKey(self.new_key());
+        let remote = self.is_remote(&agent.info);
+        self.tree.grow(&countable(&agent.total));
+        self.agent_keys.insert(id.clone(), key);
+        self.agents.insert(
+            key,
+            Agent::new(id, agent.info, agent.capabilities, remote, agent.total),
+        );
+        for (framework, used) in agent.used {
+            self.take_of(&framework, key, &used);
+        }
+        self.freed(key);
+    }
 
     /// Says what the agent has now. What is taken stays taken, even if there is less than that.
-    pub fn update_agent(&mut self, id: &AgentId, total: Resources) {}
+    pub fn update_agent(&mut self, id: &AgentId, total: Resources) {
+        if let Some(key) = self.agent_keys.get(id).copied() {
+            self.set_total(key, total);
+            self.freed(key);
+        }
+    }
 
     /// Removes an agent with all that is taken of it and all filters for it.
-    pub fn remove_agent(&mut self, id: &AgentId) {}
+    pub fn remove_agent(&mut self, id: &AgentId) {
+        let Some(key) = self.agent_keys.remove(id) else {
+            return;
+        };
+        let Some(agent) = self.agents.remove(&key) else {
+            return;
+        };
+        self.offerable.remove(&key);
+        self.changes.forget_agent(key);
+        self.tree.shrink(&countable(agent.total()));
+        for filtering in agent.filters.keys() {
+            self.expiries.cancel(&(key, *filtering));
+            if let Some(client) = self.clients.get_mut(filtering) {
+                client.filters.remove(&key);
+            }
+        }
+        for (holder, held) in agent.holders() {
+            if let Some(client) = self.clients.get_mut(&holder) {
+                client.holds.remove(&key);
+                self.tree.discharge(client.node, &countable(held));
+            }
+            self.remove_if_unused(holder);
+        }
+    }
 
     /// Makes proposals of the agent again.
-    pub fn activate_agent(&mut self, id: &AgentId) {}
+    pub fn activate_agent(&mut self, id: &AgentId) {
+        self.set_agent_active(id, Activity::Active);
+    }
 
     /// Makes no proposals of the agent.
-    pub fn deactivate_agent(&mut self, id: &AgentId) {}
+    pub fn deactivate_agent(&mut self, id: &AgentId) {
+        self.set_agent_active(id, Activity::Inactive);
+    }
 
     /// Adds a framework, active. What agents hold of it already counts as its own.
-    pub fn add_framework(&mut self, id: FrameworkId, framework: FrameworkView) {}
+    pub fn add_framework(&mut self, id: FrameworkId, framework: FrameworkView) {
+        self.frameworks.entry(id.clone()).or_default().active = true;
+        self.set_view(&id, framework);
+    }
 
-    /// Says anew what the framework is like. Filters in roles that it keeps stay; roles that
-    /// are suppressed no longer are revived.
-    pub fn update_framework(&mut self, id: &FrameworkId, framework: FrameworkView) {}
+    /// Says anew what the framework is like. Filters in roles that it keeps stay, except in those
+    /// that are suppressed no longer.
+    pub fn update_framework(&mut self, id: &FrameworkId, framework: FrameworkView) {
+        if self.is_subscribed(id) {
+            self.set_view(id, framework);
+        }
+    }
 
     /// Removes a framework with its filters. What it still holds stays taken until it is recovered.
-    pub fn remove_framework(&mut self, id: &FrameworkId) {}
+    pub fn remove_framework(&mut self, id: &FrameworkId) {
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        framework.active = false;
+        framework.view = None;
+        framework.suppressed.clear();
+        let clients: Vec<ClientKey> = framework.clients.values().copied().collect();
+        if clients.is_empty() {
+            self.frameworks.remove(id);
+        }
+        for client in clients {
+            self.stop(client);
+            self.remove_if_unused(client);
+        }
+    }
 
     /// Makes proposals to the framework again.
-    pub fn activate_framework(&mut self, id: &FrameworkId) {}
+    pub fn activate_framework(&mut self, id: &FrameworkId) {
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        if framework.view.is_some() && !framework.active {
+            framework.active = true;
+            let clients: Vec<ClientKey> = framework.clients.values().copied().collect();
+            for client in clients {
+                self.start(client);
+            }
+        }
+    }
 
     /// Makes no proposals to the framework, and forgets its filters.
-    pub fn deactivate_framework(&mut self, id: &FrameworkId) {}
+    pub fn deactivate_framework(&mut self, id: &FrameworkId) {
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        framework.active = false;
+        let clients: Vec<ClientKey> = framework.clients.values().copied().collect();
+        for client in clients {
+            self.stop(client);
+        }
+    }
 
     /// Makes no proposals to the framework in these roles; in all of its roles when none is named.
-    pub fn suppress(&mut self, id: &FrameworkId, roles: &BTreeSet<String>) {}
+    pub fn suppress(&mut self, id: &FrameworkId, roles: &BTreeSet<String>) {
+        for role in self.named_or_all(id, roles) {
+            let Some(framework) = self.frameworks.get_mut(id) else {
+                return;
+            };
+            let client = framework.clients.get(&role).copied();
+            framework.suppressed.insert(role);
+            if let Some(client) = client.and_then(|key| self.clients.get(&key)) {
+                self.tree.set_active(client.node, false);
+            }
+        }
+    }
 
     /// Makes proposals in these roles again and forgets the filters there; in all of its roles when
     /// none is named.
-    pub fn revive(&mut self, id: &FrameworkId, roles: &BTreeSet<String>) {}
+    pub fn revive(&mut self, id: &FrameworkId, roles: &BTreeSet<String>) {
+        for role in self.named_or_all(id, roles) {
+            let Some(framework) = self.frameworks.get_mut(id) else {
+                return;
+            };
+            framework.suppressed.remove(&role);
+            if let Some(client) = framework.clients.get(&role).copied() {
+                self.forget_filters(client);
+                self.start(client);
+            }
+        }
+    }
 
     /// Sets the weight of a role; what is not above zero counts as 1.
-    pub fn set_weight(&mut self, role: &str, weight: f64) {}
+    pub fn set_weight(&mut self, role: &str, weight: f64) {
+        self.tree.set_weight(role, checked_weight(weight));
+    }
 
     /// Counts resources (allocated to roles) as taken that did not come from a proposal, such as
     /// those of a task that an agent tells of. Those from a proposal are taken already, whether
     /// they lie in an offer or in a task.
-    pub fn take(&mut self, framework: &FrameworkId, agent: &AgentId, resources: &Resources) {}
+    pub fn take(&mut self, framework: &FrameworkId, agent: &AgentId, resources: &Resources) {
+        if let Some(key) = self.agent_keys.get(agent).copied() {
+            self.take_of(framework, key, resources);
+        }
+    }
 
     /// Exchanges what a framework has taken for something else, as operations on an offer do
-    /// (reserving, creating volumes). The agent's total changes in the same way.
+    /// (reserving, creating volumes). The agent's total changes in the same way. Nothing happens
+    /// when the framework does not hold what is consumed.
     pub fn convert(
         &mut self,
         framework: &FrameworkId,
@@ -88,11 +243,28 @@ impl Allocator {
         consumed: &Resources,
         converted: &Resources,
     ) {
+        let Some(key) = self.agent_keys.get(agent).copied() else {
+            return;
+        };
+        if !self.taken(framework, agent).contains(consumed) {
+            return;
+        }
+        if let Some(agent) = self.agents.get(&key) {
+            let total = &(agent.total() - &consumed.unallocate()) + &converted.unallocate();
+            self.give_back(framework, key, consumed);
+            self.take_of(framework, key, converted);
+            self.set_total(key, total);
+        }
     }
 
     /// Takes resources (allocated to roles) back, free for anyone at once. What is not held by
     /// the framework on the agent is left out; either may be gone already.
-    pub fn recover(&mut self, framework: &FrameworkId, agent: &AgentId, resources: &Resources) {}
+    pub fn recover(&mut self, framework: &FrameworkId, agent: &AgentId, resources: &Resources) {
+        if let Some(key) = self.agent_keys.get(agent).copied() {
+            self.give_back(framework, key, resources);
+            self.freed(key);
+        }
+    }
 
     /// Like [`recover`](Self::recover), but the framework is not offered a part of them again for
     /// some time (see [`refusal_time`](crate::refusal_time)).
@@ -104,37 +276,362 @@ impl Allocator {
         refuse_for: Duration,
         now: Now,
     ) {
+        self.recover(framework, agent, resources);
+        if refuse_for.is_zero() {
+            return;
+        }
+        let until = now.monotonic.saturating_add(refuse_for.min(MAX_REFUSAL));
+        for (role, refused) in by_role(resources) {
+            self.add_filter(framework, &role, agent, refused, until);
+        }
     }
 
     /// Whether something changed since the last allocation that may lead to a proposal.
     pub fn is_pending(&self) -> bool {
-        false
+        !self.changes.is_empty()
     }
 
     /// When the next filter runs out, in monotonic time. [`allocate`](Self::allocate) is worth a
     /// call then.
     pub fn next_expiry(&self) -> Option<Duration> {
-        None
-    }
-
-    /// Shares what is free. Proposals to one framework stand together.
-    pub fn allocate(&mut self, now: Now) -> Vec<Proposal> {
-        Vec::new()
-    }
-
-    /// Why the framework gets no offers: the first thing that speaks against each agent in each of
-    /// its roles. An agent of which nothing is said would be proposed.
-    pub fn why(&self, id: &FrameworkId) -> Vec<Reason> {
-        Vec::new()
+        self.expiries.next_due()
     }
 
     /// What is free on an agent.
     pub fn free(&self, id: &AgentId) -> Option<&Resources> {
-        None
+        Some(self.agent(id)?.free())
     }
 
-    /// What a framework has taken of an agent, in offers and tasks.
+    /// What a framework has taken of an agent, in offers and tasks, allocated to its roles.
     pub fn taken(&self, framework: &FrameworkId, agent: &AgentId) -> Resources {
-        Resources::new()
+        let mut taken = Resources::new();
+        if let (Some(framework), Some(agent)) = (self.frameworks.get(framework), self.agent(agent))
+        {
+            for (role, client) in &framework.clients {
+                if let Some(held) = agent.held_by(*client) {
+                    taken += &held.allocate(role);
+                }
+            }
+        }
+        taken
+    }
+
+    /// Whether the books agree with each other. It looks at everything: for tests.
+    ///
+    /// # Errors
+    /// The first contradiction found.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        for (key, agent) in &self.agents {
+            agent.check_invariants()?;
+            if self.offerable.contains(key) != (agent.active && !agent.free().is_empty()) {
+                return Err(format!("agent {} is wrongly offerable or not", agent.id));
+            }
+        }
+        for (key, client) in &self.clients {
+            let Client {
+                framework, role, ..
+            } = client;
+            let wanted = self.frameworks.get(framework).is_some_and(|framework| {
+                framework.subscribes(role) && framework.refusal(role).is_none()
+            });
+            if self.tree.is_active(client.node) != wanted {
+                return Err(format!("{framework} in {role}: wrongly active or not"));
+            }
+            let mut held = meseta_resources::Quantities::new();
+            for agent in client.holds.iter().filter_map(|key| self.agents.get(key)) {
+                held += &agent.held_by(*key).map(countable).unwrap_or_default();
+            }
+            if held != self.tree.held(client.node) {
+                return Err(format!("{framework} in {role}: holds {held}, counted else"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn agent(&self, id: &AgentId) -> Option<&Agent> {
+        self.agents.get(self.agent_keys.get(id)?)
+    }
+
+    /// Books what a client gets of an agent.
+    pub(crate) fn charge(&mut self, key: ClientKey, agent_key: AgentKey, resources: &Resources) {
+        if let (Some(client), Some(agent)) =
+            (self.clients.get_mut(&key), self.agents.get_mut(&agent_key))
+        {
+            agent.take(key, resources);
+            client.holds.insert(agent_key);
+            self.tree.charge(client.node, &countable(resources));
+            self.index(agent_key);
+        }
+    }
+
+    fn new_key(&mut self) -> u64 {
+        self.next_key += 1;
+        self.next_key
+    }
+
+    fn is_remote(&self, agent: &AgentInfo) -> bool {
+        let fault_domain = || agent.domain.as_ref()?.fault_domain.as_ref();
+        match (fault_domain(), &self.options.region) {
+            (Some(domain), Some(region)) => domain.region != *region,
+            _ => false,
+        }
+    }
+
+    fn is_subscribed(&self, id: &FrameworkId) -> bool {
+        self.frameworks
+            .get(id)
+            .is_some_and(|framework| framework.view.is_some())
+    }
+
+    fn named_or_all(&self, id: &FrameworkId, roles: &BTreeSet<String>) -> BTreeSet<String> {
+        let view = self
+            .frameworks
+            .get(id)
+            .and_then(|framework| framework.view.as_ref());
+        match view {
+            None => BTreeSet::new(),
+            Some(view) if roles.is_empty() => view.roles.clone(),
+            Some(view) => roles.intersection(&view.roles).cloned().collect(),
+        }
+    }
+
+    fn set_agent_active(&mut self, id: &AgentId, activity: Activity) {
+        let Some(key) = self.agent_keys.get(id).copied() else {
+            return;
+        };
+        if let Some(agent) = self.agents.get_mut(&key) {
+            agent.active = activity == Activity::Active;
+            self.freed(key);
+        }
+    }
+
+    fn set_total(&mut self, key: AgentKey, total: Resources) {
+        if let Some(agent) = self.agents.get_mut(&key) {
+            self.tree.shrink(&countable(agent.total()));
+            self.tree.grow(&countable(&total));
+            agent.set_total(total);
+            self.index(key);
+        }
+    }
+
+    /// Keeps the index of agents with something free.
+    fn index(&mut self, key: AgentKey) {
+        let offerable = self
+            .agents
+            .get(&key)
+            .is_some_and(|agent| agent.active && !agent.free().is_empty());
+        if offerable {
+            self.offerable.insert(key);
+        } else {
+            self.offerable.remove(&key);
+        }
+    }
+
+    /// Something may have become free on the agent.
+    fn freed(&mut self, key: AgentKey) {
+        self.index(key);
+        if self.offerable.contains(&key) {
+            self.changes.agent_freed(key);
+        }
+    }
+
+    fn set_view(&mut self, id: &FrameworkId, view: FrameworkView) {
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        let suppressed = &view.suppressed_roles & &view.roles;
+        let revived = &framework.suppressed - &suppressed;
+        framework.suppressed = suppressed;
+        let view = Arc::new(view);
+        framework.view = Some(Arc::clone(&view));
+        let kept: BTreeSet<String> = framework.clients.keys().cloned().collect();
+        for role in &kept | &view.roles {
+            let key = self.client(id, &role);
+            if let Some(client) = self.clients.get_mut(&key) {
+                client.view = Arc::clone(&view);
+            }
+            if view.min_allocatable_resources.contains_key(&role) {
+                self.own_minimum.insert(key);
+            } else {
+                self.own_minimum.remove(&key);
+            }
+            self.stop_proposals(key);
+            if !view.roles.contains(&role) || revived.contains(&role) {
+                self.forget_filters(key);
+            }
+            self.start(key);
+            self.remove_if_unused(key);
+        }
+    }
+
+    /// The framework's client in the role, made when there is none.
+    fn client(&mut self, id: &FrameworkId, role: &str) -> ClientKey {
+        let framework = self.frameworks.entry(id.clone()).or_default();
+        if let Some(key) = framework.clients.get(role) {
+            return *key;
+        }
+        let view = framework.view.clone().unwrap_or_default();
+        self.next_key += 1;
+        let key = ClientKey(self.next_key);
+        framework.clients.insert(role.to_owned(), key);
+        let client = Client {
+            framework: id.clone(),
+            role: role.to_owned(),
+            node: self.tree.add_client(role, id.as_str(), key),
+            view,
+            holds: BTreeSet::new(),
+            filters: BTreeSet::new(),
+        };
+        self.clients.insert(key, client);
+        key
+    }
+
+    /// Lets a client take part, if its framework wants offers in the role.
+    fn start(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get(&key) else {
+            return;
+        };
+        let Some(framework) = self.frameworks.get(&client.framework) else {
+            return;
+        };
+        if framework.subscribes(&client.role) && framework.refusal(&client.role).is_none() {
+            self.tree.set_active(client.node, true);
+            self.changes.client_came(key);
+        }
+    }
+
+    fn stop_proposals(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get(&key) {
+            self.tree.set_active(client.node, false);
+        }
+    }
+
+    fn stop(&mut self, key: ClientKey) {
+        self.stop_proposals(key);
+        self.forget_filters(key);
+    }
+
+    /// Forgets a client whose framework neither subscribes to the role nor holds anything in it.
+    fn remove_if_unused(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get(&key) else {
+            return;
+        };
+        let Some(framework) = self.frameworks.get_mut(&client.framework) else {
+            return;
+        };
+        if framework.subscribes(&client.role) || !client.holds.is_empty() {
+            return;
+        }
+        framework.clients.remove(&client.role);
+        if framework.clients.is_empty() && framework.view.is_none() {
+            self.frameworks.remove(&client.framework);
+        }
+        self.tree.remove_client(client.node);
+        self.changes.forget_client(key);
+        self.own_minimum.remove(&key);
+        self.forget_filters(key);
+        self.clients.remove(&key);
+    }
+
+    fn take_of(&mut self, framework: &FrameworkId, agent: AgentKey, resources: &Resources) {
+        for (role, part) in by_role(resources) {
+            let client = self.client(framework, &role);
+            self.charge(client, agent, &part);
+        }
+    }
+
+    fn give_back(&mut self, framework: &FrameworkId, agent_key: AgentKey, resources: &Resources) {
+        for (role, part) in by_role(resources) {
+            let Some(key) = self.client_key(framework, &role) else {
+                continue;
+            };
+            let (Some(client), Some(agent)) =
+                (self.clients.get_mut(&key), self.agents.get_mut(&agent_key))
+            else {
+                continue;
+            };
+            let given = agent.give_back(key, &part);
+            self.tree.discharge(client.node, &countable(&given));
+            if agent.held_by(key).is_none() {
+                client.holds.remove(&agent_key);
+                self.remove_if_unused(key);
+            }
+        }
+        self.index(agent_key);
+    }
+
+    fn client_key(&self, framework: &FrameworkId, role: &str) -> Option<ClientKey> {
+        self.frameworks.get(framework)?.clients.get(role).copied()
+    }
+
+    fn add_filter(
+        &mut self,
+        framework: &FrameworkId,
+        role: &str,
+        agent: &AgentId,
+        refused: Resources,
+        until: Duration,
+    ) {
+        let (Some(key), Some(agent_key)) = (
+            self.client_key(framework, role),
+            self.agent_keys.get(agent).copied(),
+        ) else {
+            return;
+        };
+        let wanted = self
+            .frameworks
+            .get(framework)
+            .is_some_and(|framework| framework.active && framework.subscribes(role));
+        let Some(client) = self.clients.get_mut(&key).filter(|_| wanted) else {
+            return;
+        };
+        if let Some(agent) = self.agents.get_mut(&agent_key) {
+            let filters = agent.filters.entry(key).or_default();
+            filters.add(refused, until);
+            client.filters.insert(agent_key);
+            if let Some(end) = filters.next_end() {
+                self.expiries.set((agent_key, key), end);
+            }
+        }
+    }
+
+    fn forget_filters(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(&key) else {
+            return;
+        };
+        for agent_key in std::mem::take(&mut client.filters) {
+            self.expiries.cancel(&(agent_key, key));
+            if let Some(agent) = self.agents.get_mut(&agent_key) {
+                agent.filters.remove(&key);
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Activity {
+    Active,
+    Inactive,
+}
+
+/// What is allocated to each role, no longer marked as such. What is allocated to none counts for
+/// the default role, so that it is never given out twice.
+fn by_role(resources: &Resources) -> BTreeMap<String, Resources> {
+    let mut parts = resources.allocations();
+    let unallocated = resources.filter(|resource| resource.allocation_role().is_none());
+    if !unallocated.is_empty() {
+        *parts.entry(roles::DEFAULT.to_owned()).or_default() += &unallocated;
+    }
+    for part in parts.values_mut() {
+        *part = part.unallocate();
+    }
+    parts
+}
+
+fn checked_weight(weight: f64) -> f64 {
+    if weight.is_finite() && weight > 0.0 {
+        weight
+    } else {
+        1.0
     }
 }

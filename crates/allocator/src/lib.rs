@@ -44,10 +44,14 @@
 //! # Ok::<(), meseta_resources::Error>(())
 //! ```
 
+mod agent;
 mod allocator;
+mod client;
 mod constraints;
 pub mod limits;
 mod refusal;
+mod round;
+mod tree;
 mod views;
 
 pub use allocator::{Allocator, Proposal};

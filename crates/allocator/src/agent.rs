@@ -1,0 +1,193 @@
+//! The books of one agent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use meseta_proto::v1::{AgentId, AgentInfo, agent_info};
+use meseta_resources::{Quantities, Resources};
+
+use crate::limits::MAX_FILTERS;
+use crate::tree::ClientKey;
+
+/// An agent; numbers are given in the order of coming, and never again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AgentKey(pub(crate) u64);
+
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) id: AgentId,
+    pub(crate) info: Arc<AgentInfo>,
+    pub(crate) capabilities: Vec<agent_info::capability::Type>,
+    pub(crate) active: bool,
+    /// Whether it is in another region than the master.
+    pub(crate) remote: bool,
+    /// What clients declined.
+    pub(crate) filters: HashMap<ClientKey, Filters>,
+    total: Resources,
+    /// What each client holds, not marked as allocated.
+    held: BTreeMap<ClientKey, Resources>,
+    /// The sum of what is held, without what is shared.
+    taken: Resources,
+    /// What can be proposed: what is not taken, and all that is shared.
+    free: Resources,
+}
+
+impl Agent {
+    pub(crate) fn new(
+        id: AgentId,
+        info: Arc<AgentInfo>,
+        capabilities: Vec<agent_info::capability::Type>,
+        remote: bool,
+        total: Resources,
+    ) -> Self {
+        Self {
+            id,
+            info,
+            capabilities,
+            active: true,
+            remote,
+            filters: HashMap::new(),
+            free: total.clone(),
+            total,
+            held: BTreeMap::new(),
+            taken: Resources::new(),
+        }
+    }
+
+    pub(crate) fn free(&self) -> &Resources {
+        &self.free
+    }
+
+    pub(crate) fn total(&self) -> &Resources {
+        &self.total
+    }
+
+    pub(crate) fn set_total(&mut self, total: Resources) {
+        self.total = total;
+        self.count_free();
+    }
+
+    pub(crate) fn has_gpus(&self) -> bool {
+        self.total.gpus().is_some()
+    }
+
+    pub(crate) fn is_capable_of(&self, capability: agent_info::capability::Type) -> bool {
+        self.capabilities.contains(&capability)
+    }
+
+    pub(crate) fn held_by(&self, client: ClientKey) -> Option<&Resources> {
+        self.held.get(&client)
+    }
+
+    pub(crate) fn holders(&self) -> impl Iterator<Item = (ClientKey, &Resources)> {
+        self.held.iter().map(|(client, held)| (*client, held))
+    }
+
+    pub(crate) fn take(&mut self, client: ClientKey, resources: &Resources) {
+        *self.held.entry(client).or_default() += resources;
+        self.taken += &resources.non_shared();
+        self.count_free();
+    }
+
+    /// Takes back at most what the client holds, and says what that was.
+    pub(crate) fn give_back(&mut self, client: ClientKey, resources: &Resources) -> Resources {
+        let Some(held) = self.held.get_mut(&client) else {
+            return Resources::new();
+        };
+        let given = if held.contains(resources) {
+            resources.clone()
+        } else {
+            &*held - &(&*held - resources)
+        };
+        *held -= &given;
+        if held.is_empty() {
+            self.held.remove(&client);
+        }
+        self.taken -= &given.non_shared();
+        self.count_free();
+        given
+    }
+
+    fn count_free(&mut self) {
+        let shared = self.total.shared();
+        self.free = if shared.is_empty() {
+            &self.total - &self.taken
+        } else {
+            // Shared resources can be offered while they are in use.
+            &(&self.total.non_shared() - &self.taken) + &shared
+        };
+    }
+
+    /// Whether the books agree with each other.
+    pub(crate) fn check_invariants(&self) -> Result<(), String> {
+        let held: Resources = self.held.values().sum();
+        if held.non_shared() != self.taken {
+            return Err(format!(
+                "agent {}: clients hold {held}, but {} is taken",
+                self.id, self.taken
+            ));
+        }
+        let together = &self.free.non_shared() + &self.taken;
+        if !together.contains(&self.total.non_shared()) {
+            return Err(format!(
+                "agent {}: {} free and {} taken are not all of {}",
+                self.id, self.free, self.taken, self.total
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What counts in shares. Shared resources do not, because holding them keeps nobody out.
+pub(crate) fn countable(resources: &Resources) -> Quantities {
+    resources.non_shared().quantities()
+}
+
+/// What one client declined of one agent.
+#[derive(Debug, Default)]
+pub(crate) struct Filters(Vec<Filter>);
+
+#[derive(Debug)]
+struct Filter {
+    refused: Resources,
+    until: Duration,
+}
+
+impl Filters {
+    /// Adds one, unless others say as much already.
+    pub(crate) fn add(&mut self, refused: Resources, until: Duration) {
+        let covers = |a: &Filter, b: &Filter| a.until >= b.until && a.refused.contains(&b.refused);
+        let new = Filter { refused, until };
+        if self.0.iter().any(|old| covers(old, &new)) {
+            return;
+        }
+        self.0.retain(|old| !covers(&new, old));
+        self.0.push(new);
+        if self.0.len() > MAX_FILTERS
+            && let Some(first) = self.next_end()
+        {
+            self.drop_until(first);
+        }
+    }
+
+    /// Until when the client does not want these, if so.
+    pub(crate) fn refuses(&self, offer: &Resources) -> Option<Duration> {
+        let covering = |filter: &&Filter| filter.refused.contains(offer);
+        self.0
+            .iter()
+            .filter(covering)
+            .map(|filter| filter.until)
+            .max()
+    }
+
+    /// Drops those that end at or before a time.
+    pub(crate) fn drop_until(&mut self, time: Duration) {
+        self.0.retain(|filter| filter.until > time);
+    }
+
+    /// When the first of them ends.
+    pub(crate) fn next_end(&self) -> Option<Duration> {
+        self.0.iter().map(|filter| filter.until).min()
+    }
+}
