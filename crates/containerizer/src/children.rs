@@ -1,0 +1,162 @@
+//! The children of this process: the first processes of containers, whose ends somebody waits for,
+//! and orphans of containers, which nobody does.
+//!
+//! Which is which must be known for the whole process, as the kernel keeps its children for the
+//! whole process, too.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, getsid, waitid};
+
+use crate::limits::CHILDREN_READINGS;
+use crate::process::{has_ended, stat};
+use crate::table::Table;
+
+/// Makes this process the parent of every descendant whose own parent ends, so that nothing that a
+/// container starts can slip away. To be called once, before the first [`crate::launch`].
+///
+/// From then on a child of this process that is in another session counts as what a container has
+/// left behind: its end is taken from the kernel. Helpers of this process stay in its session.
+pub fn become_subreaper() -> std::io::Result<()> {
+    // The kernel asks for any number but zero.
+    rustix::process::set_child_subreaper(Some(getpid()))?;
+    Ok(())
+}
+
+pub(crate) fn is_subreaper() -> bool {
+    rustix::process::child_subreaper().is_ok_and(|reaper| reaper.is_some())
+}
+
+static CHILDREN: Mutex<Children> = Mutex::new(Children {
+    launching: Vec::new(),
+    first: BTreeSet::new(),
+});
+
+struct Children {
+    /// Where processes that are being launched announce themselves.
+    launching: Vec<Arc<AtomicI32>>,
+    /// First processes of containers that nobody has waited for yet.
+    first: BTreeSet<i32>,
+}
+
+impl Children {
+    fn is_first(&self, pid: i32) -> bool {
+        self.first.contains(&pid)
+            || self
+                .launching
+                .iter()
+                .any(|announced| announced.load(Ordering::SeqCst) == pid)
+    }
+}
+
+fn children() -> MutexGuard<'static, Children> {
+    // Nothing that holds the lock leaves it half done.
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A launch under way, from before its process exists until it is known.
+pub(crate) struct Launching {
+    announced: Arc<AtomicI32>,
+}
+
+impl Launching {
+    pub(crate) fn begin() -> Self {
+        let announced = Arc::new(AtomicI32::new(0));
+        children().launching.push(Arc::clone(&announced));
+        Self { announced }
+    }
+
+    /// Where the process is to leave its number before it leaves this process's session: from then
+    /// on it would look like an orphan.
+    pub(crate) fn announced(&self) -> &AtomicI32 {
+        &self.announced
+    }
+
+    /// The process is there, and its end will be waited for.
+    pub(crate) fn succeeded(self) {
+        children()
+            .first
+            .insert(self.announced.load(Ordering::SeqCst));
+    }
+}
+
+impl Drop for Launching {
+    fn drop(&mut self) {
+        children()
+            .launching
+            .retain(|other| !Arc::ptr_eq(other, &self.announced));
+    }
+}
+
+/// The end of a container's first process was taken from the kernel.
+pub(crate) fn forget(pid: i32) {
+    children().first.remove(&pid);
+}
+
+/// Takes the ends of orphans from the kernel. Children that are not of any container (they share
+/// this process's session) are somebody else's to wait for.
+pub(crate) fn reap_orphans() {
+    for pid in orphans() {
+        let Some(orphan) = Pid::from_raw(pid) else {
+            continue;
+        };
+        // One that runs on, or that another thread has taken, is none of ours to report.
+        let _ = waitid(
+            WaitId::Pid(orphan),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+        );
+    }
+}
+
+/// Whether an orphan of some container is left that has not ended.
+pub(crate) fn any_orphan_runs() -> bool {
+    orphans()
+        .into_iter()
+        .any(|pid| stat(pid).is_some_and(|stat| !has_ended(&stat)))
+}
+
+/// The children of this process that came from containers, but are not the first process of any.
+fn orphans() -> Vec<i32> {
+    let own_session = getsid(None).ok();
+    let mut found = list();
+    // Who has announced itself before the list was made is still known, here or as a first process.
+    let children = children();
+    found.retain(|pid| {
+        let session = Pid::from_raw(*pid).and_then(|pid| getsid(Some(pid)).ok());
+        session.is_some() && session != own_session && !children.is_first(*pid)
+    });
+    found
+}
+
+/// All children of this process.
+fn list() -> Vec<i32> {
+    // The kernel may leave out children while others end. Two lists that agree are complete.
+    let mut before = read_list();
+    for _ in 0..CHILDREN_READINGS {
+        let Some(last) = before else { break };
+        before = read_list();
+        if before.as_ref() == Some(&last) {
+            return last;
+        }
+    }
+    Table::read().map_or_else(|_| Vec::new(), |table| table.children(own_pid()))
+}
+
+fn read_list() -> Option<Vec<i32>> {
+    let mut pids = Vec::new();
+    for thread in std::fs::read_dir("/proc/self/task").ok()? {
+        // A thread that ends hands its children to another one: the list does not agree then.
+        let Ok(text) = std::fs::read_to_string(thread.ok()?.path().join("children")) else {
+            return None;
+        };
+        pids.extend(text.split_ascii_whitespace().flat_map(str::parse::<i32>));
+    }
+    pids.sort_unstable();
+    Some(pids)
+}
+
+pub(crate) fn own_pid() -> i32 {
+    getpid().as_raw_pid()
+}

@@ -1,0 +1,158 @@
+use std::collections::BTreeSet;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Signal, pidfd_send_signal};
+
+use crate::children::{any_orphan_runs, is_subreaper, own_pid, reap_orphans};
+use crate::limits::DESTROY_TIMEOUT;
+use crate::process::{Process, is_alive, start_time};
+use crate::table::{Entry, Table};
+
+/// A container, as it is found again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its first process, running or not.
+    pub process: Process,
+    /// Its sandbox, as the environment of its processes names it.
+    pub directory: PathBuf,
+}
+
+/// Why something of a container may be left.
+#[derive(Debug, thiserror::Error)]
+pub enum DestroyError {
+    /// The processes of this machine cannot be looked at, or not be signalled.
+    #[error("failed to destroy the container of process {pid}: {source}")]
+    Kernel {
+        /// The first process.
+        pid: i32,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Killed processes did not end.
+    #[error("processes of the container of process {pid} hang in the kernel: {left:?}")]
+    Hanging {
+        /// The first process.
+        pid: i32,
+        /// Those that are left.
+        left: Vec<i32>,
+    },
+}
+
+/// Kills everything that belongs to a container and returns when nothing of it runs any more.
+///
+/// The end of the first process is left to whoever waits for it ([`crate::Watcher`],
+/// [`crate::wait`]). To be called as well after that has ended by itself: it may have left others
+/// behind. When it has not, the call costs next to nothing.
+pub fn destroy(container: &Container) -> Result<(), DestroyError> {
+    let root = container.process;
+    let kernel = |source| DestroyError::Kernel {
+        pid: root.pid,
+        source,
+    };
+    let deadline = Instant::now() + DESTROY_TIMEOUT;
+    while !nothing_can_be_left(root) {
+        let killed = kill_all(container).map_err(kernel)?;
+        if killed.is_empty() {
+            break;
+        }
+        let mut left = Vec::new();
+        for process in killed {
+            if !ends_before(process, deadline).map_err(kernel)? {
+                left.push(process.pid);
+            }
+        }
+        if !left.is_empty() {
+            return Err(DestroyError::Hanging {
+                pid: root.pid,
+                left,
+            });
+        }
+    }
+    reap_orphans();
+    Ok(())
+}
+
+/// Sends a signal to a process, everything below it, and everything in sessions and groups that
+/// these opened. Tells whom it was sent to; none when the process and all that is gone.
+pub fn kill_tree(pid: i32, signal: Signal) -> std::io::Result<Vec<i32>> {
+    let root = Process {
+        pid,
+        start_time: start_time(pid).unwrap_or_default(),
+    };
+    let stopped = stop_all(|table| table.tree(root, None))?;
+    send(&stopped, signal)?;
+    if signal != Signal::STOP {
+        send(&stopped, Signal::CONT)?;
+    }
+    Ok(stopped.into_iter().map(|process| process.pid).collect())
+}
+
+/// Whether it is certain, without looking at every process of the machine, that nothing of a
+/// container runs: its first process has ended, and no child of this process is an orphan.
+fn nothing_can_be_left(root: Process) -> bool {
+    // What was launched before this process started has its orphans elsewhere.
+    let launched_by_us = start_time(own_pid()).is_some_and(|ours| ours < root.start_time);
+    launched_by_us && is_subreaper() && !is_alive(root.pid, root.start_time) && !any_orphan_runs()
+}
+
+fn kill_all(container: &Container) -> std::io::Result<BTreeSet<Process>> {
+    let stopped =
+        stop_all(|table| table.tree(container.process, Some(container.directory.as_path())))?;
+    send(&stopped, Signal::KILL)?;
+    Ok(stopped)
+}
+
+/// Stops a tree until no process of it is left that could make another: a child that is born while
+/// its parent is killed might be lost from sight.
+fn stop_all(tree: impl Fn(&Table) -> Vec<Entry>) -> std::io::Result<BTreeSet<Process>> {
+    let mut stopped = BTreeSet::new();
+    loop {
+        let table = Table::read()?;
+        let fresh: BTreeSet<Process> = tree(&table)
+            .into_iter()
+            .filter(|entry| !entry.has_ended && !stopped.contains(&entry.process))
+            .map(|entry| entry.process)
+            .collect();
+        if fresh.is_empty() {
+            return Ok(stopped);
+        }
+        send(&fresh, Signal::STOP)?;
+        stopped.extend(fresh);
+    }
+}
+
+fn send(processes: &BTreeSet<Process>, signal: Signal) -> std::io::Result<()> {
+    for process in processes {
+        let Some(handle) = process.open()? else {
+            continue;
+        };
+        match pidfd_send_signal(&handle, signal) {
+            // Gone meanwhile.
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a process to end; not for its end to be taken from the kernel.
+fn ends_before(process: Process, deadline: Instant) -> std::io::Result<bool> {
+    let Some(handle) = process.open()? else {
+        return Ok(true);
+    };
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(std::io::Error::other)?;
+        let mut wanted = [PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN)];
+        match poll(&mut wanted, Some(&timeout)) {
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

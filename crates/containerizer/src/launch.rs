@@ -1,0 +1,230 @@
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::children::Launching;
+use crate::process::{Process, start_time};
+use crate::spawn::{Child, SpawnError, Step, spawn};
+use crate::user::{Identity, UserError};
+
+/// Where programs are looked for when the environment has no `PATH`, as the C library does.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// A program to start as a container's first process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// A path (relative ones count from the directory), or a name to be found in the `PATH` of the
+    /// environment.
+    pub program: String,
+    /// The arguments, with the name that the program sees itself under in front.
+    pub arguments: Vec<String>,
+    /// The whole environment; nothing of this process's own is added. It names the sandbox as
+    /// `MESOS_SANDBOX` or `MESOS_DIRECTORY`: that is how processes that have cut every other tie
+    /// are found again.
+    pub environment: Vec<(String, String)>,
+    /// The sandbox, where the program starts.
+    pub directory: PathBuf,
+    /// Where standard output is appended to.
+    pub stdout: PathBuf,
+    /// Where standard error is appended to.
+    pub stderr: PathBuf,
+    /// Who the program runs as, with that user's groups; `None` for this process's own user.
+    pub user: Option<String>,
+}
+
+/// Why a program did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The user is not known.
+    #[error("Failed to run as user '{user}': {source}")]
+    User {
+        /// The user.
+        user: String,
+        /// The reason.
+        source: UserError,
+    },
+    /// The program, an argument, a variable or a path has a zero byte in it.
+    #[error("Failed to execute '{program}': {what} contains a zero byte")]
+    ZeroByte {
+        /// The program.
+        program: String,
+        /// What has it.
+        what: &'static str,
+    },
+    /// A file for the program's input or output cannot be opened.
+    #[error("Failed to open '{path}': {source}", path = .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The kernel gives no new process.
+    #[error("Failed to fork: {0}")]
+    Fork(std::io::Error),
+    /// The new process could not be set apart: its session or its descriptors.
+    #[error("Failed to set up the process of '{program}': {source}")]
+    Setup {
+        /// The program.
+        program: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The new process could not become the user.
+    #[error("Failed to change to user '{user}': {source}")]
+    Switch {
+        /// The user.
+        user: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The user may not enter the directory, or it is not there.
+    #[error("Failed to chdir into '{directory}': {source}", directory = .directory.display())]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The program is not there or cannot be executed.
+    #[error("Failed to execute '{program}': {source}")]
+    Execute {
+        /// The program.
+        program: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+}
+
+/// Starts a program in a session of its own: with default signals, no descriptors but an empty
+/// input and its output files, and nothing of this process's environment.
+///
+/// Its end is kept by the kernel until [`crate::Watcher`] or [`crate::wait`] takes it.
+pub fn launch(spec: &Spec) -> Result<Process, LaunchError> {
+    let child = prepare(spec)?;
+    let launching = Launching::begin();
+    let pid = spawn(&child, launching.announced()).map_err(|error| explain(spec, error))?;
+    launching.succeeded();
+    // Ended or not, it has its entry until its end is taken, and nobody knows of it yet.
+    let start_time = start_time(pid).unwrap_or_default();
+    Ok(Process { pid, start_time })
+}
+
+fn prepare(spec: &Spec) -> Result<Child, LaunchError> {
+    let zero = |what: &'static str| {
+        move |_| LaunchError::ZeroByte {
+            program: spec.program.clone(),
+            what,
+        }
+    };
+    let identity = match &spec.user {
+        Some(user) => Some(Identity::of(user).map_err(|source| LaunchError::User {
+            user: user.clone(),
+            source,
+        })?),
+        None => None,
+    };
+    let programs = candidates(spec)
+        .into_iter()
+        .map(|path| CString::new(path.as_os_str().as_bytes()))
+        .collect::<Result<_, _>>()
+        .map_err(zero("the program"))?;
+    let arguments = spec
+        .arguments
+        .iter()
+        .map(|argument| CString::new(argument.as_str()))
+        .collect::<Result<_, _>>()
+        .map_err(zero("an argument"))?;
+    let environment = spec
+        .environment
+        .iter()
+        .map(|(name, value)| CString::new(format!("{name}={value}")))
+        .collect::<Result<_, _>>()
+        .map_err(zero("the environment"))?;
+    let directory =
+        CString::new(spec.directory.as_os_str().as_bytes()).map_err(zero("the directory"))?;
+    Ok(Child {
+        programs,
+        arguments,
+        environment,
+        directory,
+        identity: identity.filter(|identity| !identity.is_ours()),
+        stdin: open(Path::new("/dev/null"), OpenOptions::new().read(true))?,
+        stdout: open_output(&spec.stdout)?,
+        stderr: open_output(&spec.stderr)?,
+    })
+}
+
+/// Where the program may be.
+fn candidates(spec: &Spec) -> Vec<PathBuf> {
+    // The child enters the directory first, so that relative paths count from there.
+    if spec.program.contains('/') {
+        return vec![PathBuf::from(&spec.program)];
+    }
+    if spec.program.is_empty() {
+        return Vec::new();
+    }
+    let path = spec
+        .environment
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "PATH")
+        .map_or(DEFAULT_PATH, |(_, value)| value.as_str());
+    path.split(':')
+        .map(|directory| Path::new(if directory.is_empty() { "." } else { directory }))
+        .map(|directory| directory.join(&spec.program))
+        .collect()
+}
+
+fn open_output(path: &Path) -> Result<OwnedFd, LaunchError> {
+    // The sandbox is the user's, and this process may be root: a link put in place of the file is
+    // not followed.
+    open(
+        path,
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o644)
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NOCTTY).bits().cast_signed()),
+    )
+}
+
+fn open(path: &Path, options: &OpenOptions) -> Result<OwnedFd, LaunchError> {
+    options
+        .open(path)
+        .map(File::into)
+        .map_err(|source| LaunchError::Open {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+fn explain(spec: &Spec, error: SpawnError) -> LaunchError {
+    let (step, source) = match error {
+        SpawnError::Clone(source) => return LaunchError::Fork(source),
+        SpawnError::Step(step, source) => (step, source),
+    };
+    match step {
+        Step::Session | Step::Descriptors => LaunchError::Setup {
+            program: spec.program.clone(),
+            source,
+        },
+        Step::User => LaunchError::Switch {
+            user: spec.user.clone().unwrap_or_default(),
+            source,
+        },
+        Step::Directory => LaunchError::Directory {
+            directory: spec.directory.clone(),
+            source,
+        },
+        Step::Execute => LaunchError::Execute {
+            program: spec.program.clone(),
+            source,
+        },
+    }
+}

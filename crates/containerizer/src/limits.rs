@@ -1,0 +1,18 @@
+//! Bounds of this crate.
+
+use std::time::Duration;
+
+/// The stack on which a child prepares itself until it becomes its program: a few system calls
+/// deep, with room for what an unoptimised build makes of them.
+pub(crate) const SPAWN_STACK: usize = 128 * 1024;
+
+/// How long killed processes may take to be gone. Only one that hangs in the kernel (on a dead
+/// network file system, say) takes longer than an instant, and no signal helps there.
+pub(crate) const DESTROY_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Ends of processes that are taken from the kernel at once.
+pub(crate) const ENDS_AT_ONCE: usize = 256;
+
+/// How often the list of this process's children is read again when it changed while it was being
+/// read, before the whole process table is searched instead.
+pub(crate) const CHILDREN_READINGS: usize = 4;

@@ -1,0 +1,87 @@
+use std::fs::File;
+
+use procfs::FromRead as _;
+use procfs::process::Stat;
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// A process, told apart from a later one with the same number by when it started.
+///
+/// Both numbers are good until the machine starts again; who keeps them longer keeps the boot's id
+/// with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// When it started, in the kernel's clock ticks since the machine did.
+    pub start_time: u64,
+}
+
+impl Process {
+    /// A handle of exactly this process, or `None` when it is gone. A process that has ended but
+    /// was not waited for yet is still there.
+    pub(crate) fn open(self) -> std::io::Result<Option<OwnedFd>> {
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            return Ok(None);
+        };
+        let handle = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // The number may have gone to another process before the handle was made, never after.
+        Ok((start_time(self.pid) == Some(self.start_time)).then_some(handle))
+    }
+}
+
+/// When the process of this number started, in clock ticks since the machine did; `None` when
+/// there is no such process.
+pub fn start_time(pid: i32) -> Option<u64> {
+    Some(stat(pid)?.starttime)
+}
+
+/// Whether the process of this number and start time has not ended yet.
+pub fn is_alive(pid: i32, start_time: u64) -> bool {
+    stat(pid).is_some_and(|stat| stat.starttime == start_time && !has_ended(&stat))
+}
+
+pub(crate) fn stat(pid: i32) -> Option<Stat> {
+    // A process that ends while its file is read is as gone as one without a file.
+    Stat::from_read(File::open(format!("/proc/{pid}/stat")).ok()?).ok()
+}
+
+/// Whether a process has ended and only waits for its end to be taken. One whose first thread has
+/// ended looks the same, but for the threads it still has.
+pub(crate) fn has_ended(stat: &Stat) -> bool {
+    matches!(stat.state, 'Z' | 'X' | 'x') && stat.num_threads <= 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_process_is_alive_and_another_of_its_number_is_not() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let started = start_time(pid).unwrap();
+        assert!(is_alive(pid, started));
+        assert!(!is_alive(pid, started + 1));
+        let other = Process {
+            pid,
+            start_time: started + 1,
+        };
+        assert!(other.open().unwrap().is_none());
+    }
+
+    #[test]
+    fn numbers_that_no_process_has_are_no_process() {
+        assert_eq!(start_time(0), None);
+        assert_eq!(start_time(-1), None);
+        assert_eq!(start_time(i32::MAX), None);
+        let none = Process {
+            pid: i32::MAX,
+            start_time: 1,
+        };
+        assert!(none.open().unwrap().is_none());
+    }
+}
