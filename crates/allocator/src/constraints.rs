@@ -131,9 +131,9 @@ impl Constraint {
         match (&self.predicate, self.selector.find(agent)) {
             (Predicate::Exists, found) => !matches!(found, Found::Nothing),
             (Predicate::NotExists, found) => matches!(found, Found::Nothing),
-            (_, Found::NotText) => true,
+            (_, Found::NotText)
+            | (Predicate::TextNotEquals(_) | Predicate::TextNotMatches(_), Found::Nothing) => true,
             (Predicate::TextEquals(_) | Predicate::TextMatches(_), Found::Nothing) => false,
-            (Predicate::TextNotEquals(_) | Predicate::TextNotMatches(_), Found::Nothing) => true,
             (Predicate::TextEquals(wanted), Found::Text(text)) => text == wanted,
             (Predicate::TextNotEquals(unwanted), Found::Text(text)) => text != unwanted,
             (Predicate::TextMatches(wanted), Found::Text(text)) => wanted.is_match(text),

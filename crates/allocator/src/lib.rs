@@ -46,6 +46,7 @@
 
 mod agent;
 mod allocator;
+mod books;
 mod client;
 mod constraints;
 pub mod limits;

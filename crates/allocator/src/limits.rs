@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest that a filter holds, as in Mesos; more is cut to it.
-pub const MAX_REFUSAL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub const MAX_REFUSAL: Duration = Duration::from_hours(365 * 24);
 
 /// Filters that one framework may have at once for one role on one agent. Frameworks decline the
 /// same few offers again and again; beyond this the filter that ends first is dropped, which costs

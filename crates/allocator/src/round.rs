@@ -143,12 +143,11 @@ impl Allocator {
                 continue;
             };
             filters.drop_until(now.monotonic);
-            match filters.next_end() {
-                Some(end) => self.expiries.set((agent_key, key), end),
-                None => {
-                    agent.filters.remove(&key);
-                    client.filters.remove(&agent_key);
-                }
+            if let Some(end) = filters.next_end() {
+                self.expiries.set((agent_key, key), end);
+            } else {
+                agent.filters.remove(&key);
+                client.filters.remove(&agent_key);
             }
             self.changes.filter_ended(agent_key, key);
         }

@@ -69,7 +69,11 @@ pub struct FrameworkView {
 impl FrameworkView {
     /// From what a framework says about itself, with nothing suppressed and no constraints.
     pub fn from_info(info: &FrameworkInfo) -> Self {
-        let capabilities: Vec<_> = info.capabilities.iter().map(|c| c.r#type()).collect();
+        let capabilities: Vec<_> = info
+            .capabilities
+            .iter()
+            .map(framework_info::Capability::r#type)
+            .collect();
         let roles = if capabilities.contains(&framework_info::capability::Type::MultiRole) {
             info.roles.iter().cloned().collect()
         } else {

@@ -1,4 +1,9 @@
 //! What holds after any history of calls.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what is not there fails the test"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -192,7 +197,6 @@ fn framework(roles: BTreeSet<String>, suppressed_roles: BTreeSet<String>) -> Fra
 }
 
 /// Does the step on both; what a removed agent held is gone in both.
-#[allow(clippy::too_many_lines, reason = "a case for each step")]
 fn apply(step: Step, allocator: &mut Allocator, model: &mut Model) -> Result<(), TestCaseError> {
     let now = model.now();
     match step {

@@ -1,4 +1,9 @@
 //! Who is offered what, one promise a test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what is not there fails the test"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

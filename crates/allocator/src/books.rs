@@ -1,0 +1,302 @@
+//! What the calls have in common: clients that come, go and take part, and what they hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use meseta_proto::v1::{AgentId, AgentInfo, FrameworkId};
+use meseta_resources::{Resources, roles};
+
+use crate::agent::{Agent, AgentKey, countable};
+use crate::client::Client;
+use crate::tree::ClientKey;
+use crate::{Allocator, FrameworkView};
+
+impl Allocator {
+    pub(crate) fn agent(&self, id: &AgentId) -> Option<&Agent> {
+        self.agents.get(self.agent_keys.get(id)?)
+    }
+
+    /// Books what a client gets of an agent.
+    pub(crate) fn charge(&mut self, key: ClientKey, agent_key: AgentKey, resources: &Resources) {
+        if let (Some(client), Some(agent)) =
+            (self.clients.get_mut(&key), self.agents.get_mut(&agent_key))
+        {
+            agent.take(key, resources);
+            client.holds.insert(agent_key);
+            self.tree.charge(client.node, &countable(resources));
+            self.index(agent_key);
+        }
+    }
+
+    pub(crate) fn new_key(&mut self) -> u64 {
+        self.next_key += 1;
+        self.next_key
+    }
+
+    pub(crate) fn is_remote(&self, agent: &AgentInfo) -> bool {
+        let fault_domain = || agent.domain.as_ref()?.fault_domain.as_ref();
+        match (fault_domain(), &self.options.region) {
+            (Some(domain), Some(region)) => domain.region != *region,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn is_subscribed(&self, id: &FrameworkId) -> bool {
+        self.frameworks
+            .get(id)
+            .is_some_and(|framework| framework.view.is_some())
+    }
+
+    pub(crate) fn named_or_all(
+        &self,
+        id: &FrameworkId,
+        roles: &BTreeSet<String>,
+    ) -> BTreeSet<String> {
+        let view = self
+            .frameworks
+            .get(id)
+            .and_then(|framework| framework.view.as_ref());
+        match view {
+            None => BTreeSet::new(),
+            Some(view) if roles.is_empty() => view.roles.clone(),
+            Some(view) => roles.intersection(&view.roles).cloned().collect(),
+        }
+    }
+
+    pub(crate) fn change_agent(&mut self, id: &AgentId, change: impl FnOnce(&mut Agent)) {
+        let Some(key) = self.agent_keys.get(id).copied() else {
+            return;
+        };
+        if let Some(agent) = self.agents.get_mut(&key) {
+            change(agent);
+            self.freed(key);
+        }
+    }
+
+    pub(crate) fn set_total(&mut self, key: AgentKey, total: Resources) {
+        if let Some(agent) = self.agents.get_mut(&key) {
+            self.tree.shrink(&countable(agent.total()));
+            self.tree.grow(&countable(&total));
+            agent.set_total(total);
+            self.index(key);
+        }
+    }
+
+    /// Keeps the index of agents with something free.
+    pub(crate) fn index(&mut self, key: AgentKey) {
+        let offerable = self
+            .agents
+            .get(&key)
+            .is_some_and(|agent| agent.active && !agent.free().is_empty());
+        if offerable {
+            self.offerable.insert(key);
+        } else {
+            self.offerable.remove(&key);
+        }
+    }
+
+    /// Something may have become free on the agent.
+    pub(crate) fn freed(&mut self, key: AgentKey) {
+        self.index(key);
+        if self.offerable.contains(&key) {
+            self.changes.agent_freed(key);
+        }
+    }
+
+    pub(crate) fn set_view(&mut self, id: &FrameworkId, view: FrameworkView) {
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            return;
+        };
+        let suppressed = &view.suppressed_roles & &view.roles;
+        let revived = &framework.suppressed - &suppressed;
+        framework.suppressed = suppressed;
+        let view = Arc::new(view);
+        framework.view = Some(Arc::clone(&view));
+        let kept: BTreeSet<String> = framework.clients.keys().cloned().collect();
+        for role in &kept | &view.roles {
+            let key = self.client(id, &role);
+            if let Some(client) = self.clients.get_mut(&key) {
+                client.view = Arc::clone(&view);
+            }
+            if view.min_allocatable_resources.contains_key(&role) {
+                self.own_minimum.insert(key);
+            } else {
+                self.own_minimum.remove(&key);
+            }
+            self.stop_proposals(key);
+            if !view.roles.contains(&role) || revived.contains(&role) {
+                self.forget_filters(key);
+            }
+            self.start(key);
+            self.remove_if_unused(key);
+        }
+    }
+
+    /// The framework's client in the role, made when there is none.
+    pub(crate) fn client(&mut self, id: &FrameworkId, role: &str) -> ClientKey {
+        let framework = self.frameworks.entry(id.clone()).or_default();
+        if let Some(key) = framework.clients.get(role) {
+            return *key;
+        }
+        let view = framework.view.clone().unwrap_or_default();
+        self.next_key += 1;
+        let key = ClientKey(self.next_key);
+        framework.clients.insert(role.to_owned(), key);
+        let client = Client {
+            framework: id.clone(),
+            role: role.to_owned(),
+            node: self.tree.add_client(role, id.as_str(), key),
+            view,
+            holds: BTreeSet::new(),
+            filters: BTreeSet::new(),
+        };
+        self.clients.insert(key, client);
+        key
+    }
+
+    /// Lets a client take part, if its framework wants offers in the role.
+    pub(crate) fn start(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get(&key) else {
+            return;
+        };
+        let Some(framework) = self.frameworks.get(&client.framework) else {
+            return;
+        };
+        if framework.subscribes(&client.role) && framework.refusal(&client.role).is_none() {
+            self.tree.set_active(client.node, true);
+            self.changes.client_came(key);
+        }
+    }
+
+    pub(crate) fn stop_proposals(&mut self, key: ClientKey) {
+        if let Some(client) = self.clients.get(&key) {
+            self.tree.set_active(client.node, false);
+        }
+    }
+
+    pub(crate) fn stop(&mut self, key: ClientKey) {
+        self.stop_proposals(key);
+        self.forget_filters(key);
+    }
+
+    /// Forgets a client whose framework neither subscribes to the role nor holds anything in it.
+    pub(crate) fn remove_if_unused(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get(&key) else {
+            return;
+        };
+        let Some(framework) = self.frameworks.get_mut(&client.framework) else {
+            return;
+        };
+        if framework.subscribes(&client.role) || !client.holds.is_empty() {
+            return;
+        }
+        framework.clients.remove(&client.role);
+        if framework.clients.is_empty() && framework.view.is_none() {
+            self.frameworks.remove(&client.framework);
+        }
+        self.tree.remove_client(client.node);
+        self.changes.forget_client(key);
+        self.own_minimum.remove(&key);
+        self.forget_filters(key);
+        self.clients.remove(&key);
+    }
+
+    pub(crate) fn take_of(
+        &mut self,
+        framework: &FrameworkId,
+        agent: AgentKey,
+        resources: &Resources,
+    ) {
+        for (role, part) in by_role(resources) {
+            let client = self.client(framework, &role);
+            self.charge(client, agent, &part);
+        }
+    }
+
+    pub(crate) fn give_back(
+        &mut self,
+        framework: &FrameworkId,
+        agent_key: AgentKey,
+        resources: &Resources,
+    ) {
+        for (role, part) in by_role(resources) {
+            let Some(key) = self.client_key(framework, &role) else {
+                continue;
+            };
+            let (Some(client), Some(agent)) =
+                (self.clients.get_mut(&key), self.agents.get_mut(&agent_key))
+            else {
+                continue;
+            };
+            let given = agent.give_back(key, &part);
+            self.tree.discharge(client.node, &countable(&given));
+            if agent.held_by(key).is_none() {
+                client.holds.remove(&agent_key);
+                self.remove_if_unused(key);
+            }
+        }
+        self.index(agent_key);
+    }
+
+    pub(crate) fn client_key(&self, framework: &FrameworkId, role: &str) -> Option<ClientKey> {
+        self.frameworks.get(framework)?.clients.get(role).copied()
+    }
+
+    pub(crate) fn add_filter(
+        &mut self,
+        framework: &FrameworkId,
+        role: &str,
+        agent: &AgentId,
+        refused: Resources,
+        until: Duration,
+    ) {
+        let (Some(key), Some(agent_key)) = (
+            self.client_key(framework, role),
+            self.agent_keys.get(agent).copied(),
+        ) else {
+            return;
+        };
+        let wanted = self
+            .frameworks
+            .get(framework)
+            .is_some_and(|framework| framework.active && framework.subscribes(role));
+        let Some(client) = self.clients.get_mut(&key).filter(|_| wanted) else {
+            return;
+        };
+        if let Some(agent) = self.agents.get_mut(&agent_key) {
+            let filters = agent.filters.entry(key).or_default();
+            filters.add(refused, until);
+            client.filters.insert(agent_key);
+            if let Some(end) = filters.next_end() {
+                self.expiries.set((agent_key, key), end);
+            }
+        }
+    }
+
+    pub(crate) fn forget_filters(&mut self, key: ClientKey) {
+        let Some(client) = self.clients.get_mut(&key) else {
+            return;
+        };
+        for agent_key in std::mem::take(&mut client.filters) {
+            self.expiries.cancel(&(agent_key, key));
+            if let Some(agent) = self.agents.get_mut(&agent_key) {
+                agent.filters.remove(&key);
+            }
+        }
+    }
+}
+
+/// What is allocated to each role, no longer marked as such. What is allocated to none counts for
+/// the default role, so that it is never given out twice.
+pub(crate) fn by_role(resources: &Resources) -> BTreeMap<String, Resources> {
+    let mut parts = resources.allocations();
+    let unallocated = resources.filter(|resource| resource.allocation_role().is_none());
+    if !unallocated.is_empty() {
+        *parts.entry(roles::DEFAULT.to_owned()).or_default() += &unallocated;
+    }
+    for part in parts.values_mut() {
+        *part = part.unallocate();
+    }
+    parts
+}
