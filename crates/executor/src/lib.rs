@@ -1,37 +1,39 @@
 //! The command executor: the small process that an agent starts for each task that brings a
 //! command but no executor of its own.
 //!
-//! [`run`] is the whole program. It reads its environment ([`Settings`]), subscribes at the agent's
-//! v1 executor API, runs the command it is given, reports what becomes of it, and ends when the
-//! agent has acknowledged how it ended.
+//! [`run`] is the whole program. It reads its environment, subscribes at the agent's v1 executor
+//! API, runs the command it is given, reports what becomes of it, and ends when the agent has
+//! acknowledged how it ended.
 //!
 //! ```text
 //!             events                    inputs
-//!   agent ───────────▶ agent.rs ──┐  ┌──────────▶ machine.rs   decides, pure
+//!   agent ───────────▶ agent.rs ──┐  ┌──────────▶ machine/    decides, pure
 //!         ◀───────────            ├──┤
 //!             calls               │  └◀────────── actions
-//!   task  ◀──────────▶ process.rs ┘   shell.rs                 carries
+//!   task  ◀──────────▶ process.rs ┘   shell.rs                carries
 //! ```
 //!
-//! [`machine`] decides everything and owns no socket, process or clock; the rest carries its
-//! actions out. Checks and health checks of the task will come in as inputs of the machine and
-//! leave in the one place where it makes a status.
+//! `machine` decides everything and owns no socket, process or clock; the rest carries its actions
+//! out. Checks and health checks of the task will come in as inputs of the machine and leave in
+//! the one place where it makes a status.
+//!
+//! One such process runs for each task, so it starts no thread and no runtime: one loop polls the
+//! two connections and a descriptor for signals.
 
 mod agent;
+mod connection;
 mod duration;
+mod http;
 mod limits;
-pub mod machine;
+mod machine;
 mod process;
 mod settings;
 mod shell;
 mod status;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
-pub use duration::{DurationError, format_duration, parse_duration};
-pub use settings::{Endpoint, Settings, SettingsError};
-pub use status::Ending;
+use settings::Settings;
 
 /// Runs the command executor of this process's environment to its end.
 ///
@@ -44,8 +46,7 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            // Nobody is left to tell when the sandbox's stderr cannot be written to.
-            let _ = writeln!(std::io::stderr(), "{error}");
+            shell::log(&error.to_string());
             ExitCode::FAILURE
         }
     }

@@ -1,9 +1,8 @@
 //! What the agent tells an executor by its environment.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
-
-use meseta_proto::v1::{ExecutorId, FrameworkId};
 
 use crate::duration::{DurationError, parse_duration};
 use crate::limits::{DEFAULT_BACKOFF_MAX, DEFAULT_RECOVERY_TIMEOUT, DEFAULT_SHUTDOWN_GRACE};
@@ -14,31 +13,53 @@ pub(crate) const TOKEN_VARIABLE: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
 
 /// Where the agent listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
+pub(crate) enum Endpoint {
     /// `host:port`.
     Tcp(String),
     /// The path of a socket in the file system.
     Unix(PathBuf),
 }
 
+impl Endpoint {
+    /// The host that requests name.
+    pub(crate) fn host(&self) -> &str {
+        match self {
+            Self::Tcp(address) => address,
+            Self::Unix(_) => "localhost",
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 /// The settings of one executor.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Where the agent listens.
-    pub agent: Endpoint,
+    pub(crate) agent: Endpoint,
+    /// Where on the agent calls are posted.
+    pub(crate) path: String,
     /// Who this executor is, and how it is to behave.
-    pub identity: Identity,
+    pub(crate) identity: Identity,
     /// The task's working directory; its own if unset.
-    pub sandbox: Option<PathBuf>,
+    pub(crate) sandbox: Option<PathBuf>,
     /// The secret that proves the identity to the agent.
-    pub token: Option<String>,
+    pub(crate) token: Option<String>,
 }
 
 /// Leaves the secret out.
-impl std::fmt::Debug for Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("agent", &self.agent)
+            .field("path", &self.path)
             .field("identity", &self.identity)
             .field("sandbox", &self.sandbox)
             .finish_non_exhaustive()
@@ -47,9 +68,11 @@ impl std::fmt::Debug for Settings {
 
 /// Why an environment is not an executor's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
+pub(crate) enum SettingsError {
     /// Started by something other than an agent.
-    #[error("Expecting '{0}' to be set in the environment: agents set it for the executors they start")]
+    #[error(
+        "Expecting '{0}' to be set in the environment: agents set it for the executors they start"
+    )]
     Missing(&'static str),
     /// A value that cannot be read.
     #[error("Failed to parse the value of '{variable}': {error}")]
@@ -63,7 +86,7 @@ pub enum SettingsError {
 
 impl Settings {
     /// Reads the settings from variables.
-    pub fn from_environment(
+    pub(crate) fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, SettingsError> {
         let required = |name| variable(name).ok_or(SettingsError::Missing(name));
@@ -75,12 +98,19 @@ impl Settings {
             }),
         };
 
-        let framework_id: FrameworkId = required("MESOS_FRAMEWORK_ID")?.into();
-        let executor_id: ExecutorId = required("MESOS_EXECUTOR_ID")?.into();
+        let framework_id = required("MESOS_FRAMEWORK_ID")?.into();
+        let executor_id = required("MESOS_EXECUTOR_ID")?.into();
         let agent = match variable("MESOS_DOMAIN_SOCKET") {
             Some(path) => Endpoint::Unix(path.into()),
             None => Endpoint::Tcp(required("MESOS_AGENT_ENDPOINT")?),
         };
+        // Several agents in one process are told apart by their process ids: `slave(2)@host:port`.
+        let pid = variable("MESOS_SLAVE_PID");
+        let id = pid
+            .as_deref()
+            .and_then(|pid| pid.split_once('@'))
+            .map_or("slave(1)", |(id, _)| id);
+        let path = format!("/{id}/api/v1/executor");
         let recovery = if variable("MESOS_CHECKPOINT").as_deref() == Some("1") {
             Some(Recovery {
                 timeout: duration("MESOS_RECOVERY_TIMEOUT", DEFAULT_RECOVERY_TIMEOUT)?,
@@ -89,10 +119,13 @@ impl Settings {
         } else {
             None
         };
-        let shutdown_grace =
-            duration("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", DEFAULT_SHUTDOWN_GRACE)?;
+        let shutdown_grace = duration(
+            "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD",
+            DEFAULT_SHUTDOWN_GRACE,
+        )?;
         Ok(Self {
             agent,
+            path,
             identity: Identity {
                 framework_id,
                 executor_id,
@@ -128,6 +161,7 @@ mod tests {
     fn without_checkpointing_an_executor_does_not_outlive_its_agent() {
         let settings = read(&LEAST).unwrap();
         assert_eq!(settings.agent, Endpoint::Tcp("127.0.0.1:5051".into()));
+        assert_eq!(settings.path, "/slave(1)/api/v1/executor");
         assert_eq!(settings.identity.recovery, None);
         assert_eq!(settings.identity.shutdown_grace, Duration::from_secs(5));
     }
@@ -140,13 +174,15 @@ mod tests {
             ("MESOS_RECOVERY_TIMEOUT", "15mins"),
             ("MESOS_SUBSCRIPTION_BACKOFF_MAX", "2secs"),
             ("MESOS_DOMAIN_SOCKET", "/run/agent.sock"),
+            ("MESOS_SLAVE_PID", "slave(2)@127.0.0.1:5052"),
         ]);
         let settings = read(&variables).unwrap();
         assert_eq!(settings.agent, Endpoint::Unix("/run/agent.sock".into()));
+        assert_eq!(settings.path, "/slave(2)/api/v1/executor");
         assert_eq!(
             settings.identity.recovery,
             Some(Recovery {
-                timeout: Duration::from_secs(900),
+                timeout: Duration::from_mins(15),
                 backoff_max: Duration::from_secs(2),
             })
         );
@@ -161,7 +197,10 @@ mod tests {
         let mut variables = LEAST.to_vec();
         variables.push(("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", "soon"));
         let error = read(&variables).unwrap_err().to_string();
-        assert!(error.contains("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"), "{error}");
+        assert!(
+            error.contains("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"),
+            "{error}"
+        );
         assert!(error.contains("'soon'"), "{error}");
     }
 

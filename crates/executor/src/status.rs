@@ -4,7 +4,7 @@ use std::fmt;
 
 /// How the task's first process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// By itself, with this status.
     Exited(i32),
     /// By a signal.
@@ -108,7 +108,10 @@ mod tests {
                 signaled(36, false),
                 "terminated with signal Real-time signal 2",
             ),
-            (signaled(99, false), "terminated with signal Unknown signal 99"),
+            (
+                signaled(99, false),
+                "terminated with signal Unknown signal 99",
+            ),
         ] {
             assert_eq!(ending.to_string(), text);
         }
