@@ -6,8 +6,9 @@
 
 mod action;
 mod config;
+pub mod http;
 mod input;
-pub mod limits;
+mod limits;
 mod master;
 mod metrics;
 pub mod records;

@@ -1,0 +1,245 @@
+use meseta_endpoints::Gauges;
+use meseta_proto::v1::TaskState;
+use meseta_resources::{Resources, Scalar};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::metrics::{Messages, Metrics};
+use crate::records::FrameworkRecord;
+use crate::snapshot::Snapshot;
+
+/// What `/metrics/snapshot` shows of the machine.
+pub(super) fn gauges(snapshot: &Snapshot) -> Gauges {
+    let mut gauges = Gauges::default();
+    let up = snapshot.time.saturating_sub(snapshot.config.start_time);
+    gauges.set("master/uptime_secs", up.as_secs_f64());
+    gauges.set("master/elected", 1.0);
+    gauges.len("master/outstanding_offers", snapshot.offers.len());
+    // Nobody can subscribe to these events, and nothing is answered from a cache.
+    gauges.count("master/operator_event_stream_subscribers", 0);
+    gauges.count("master/http_cache_hits", 0);
+    agents(&mut gauges, snapshot);
+    frameworks(&mut gauges, snapshot);
+    tasks(&mut gauges, &snapshot.metrics);
+    messages(&mut gauges, &snapshot.metrics.messages);
+    counters(&mut gauges, &snapshot.metrics);
+    operations(&mut gauges);
+    gauges
+}
+
+fn agents(gauges: &mut Gauges, snapshot: &Snapshot) {
+    let agents = || snapshot.agents.values();
+    let connected = agents().filter(|agent| agent.connected).count();
+    let active = agents().filter(|agent| agent.active).count();
+    gauges.len("master/slaves_connected", connected);
+    gauges.len("master/slaves_disconnected", snapshot.agents.len() - connected);
+    gauges.len("master/slaves_active", active);
+    gauges.len("master/slaves_inactive", snapshot.agents.len() - active);
+    gauges.len("master/slaves_unreachable", snapshot.unreachable_agents.len());
+
+    let (mut total, mut used, mut offered) =
+        (Resources::new(), Resources::new(), Resources::new());
+    for agent in agents() {
+        // Ports and volumes tell machines apart, and would make the sums grow with the cluster.
+        total += &scalars(&agent.total);
+        used += &scalars(&agent.used_total());
+        offered += &scalars(&agent.offered);
+    }
+    gauges.resources("master", &total, &used);
+    for name in ["cpus", "disk", "mem"] {
+        let of = |resources: &Resources| resources.scalar(name).unwrap_or_default();
+        let taken: Scalar = of(&used) + of(&offered);
+        let prefix = format!("allocator/mesos/resources/{name}");
+        gauges.set(format!("{prefix}/total"), of(&total).to_f64());
+        gauges.set(format!("{prefix}/offered_or_allocated"), taken.to_f64());
+    }
+}
+
+/// The scalars without what tells them apart, so that they add up to few.
+fn scalars(resources: &Resources) -> Resources {
+    resources
+        .filter(|resource| resource.scalar().is_some())
+        .filter(|resource| resource.disk().is_none())
+        .to_unreserved()
+        .unallocate()
+}
+
+fn frameworks(gauges: &mut Gauges, snapshot: &Snapshot) {
+    let all = snapshot.frameworks.len();
+    let frameworks = || snapshot.frameworks.values();
+    let connected = frameworks().filter(|f| f.connected()).count();
+    let active = frameworks().filter(|f| f.active).count();
+    gauges.len("master/frameworks_connected", connected);
+    gauges.len("master/frameworks_disconnected", all - connected);
+    gauges.len("master/frameworks_active", active);
+    gauges.len("master/frameworks_inactive", all - active);
+    for record in frameworks() {
+        framework(gauges, record);
+    }
+}
+
+/// What libprocess encodes in the names of metrics.
+const RESERVED: &AsciiSet = &CONTROLS
+    .add(b'$').add(b'&').add(b'+').add(b',').add(b'/').add(b':').add(b';').add(b'=')
+    .add(b'?').add(b'@').add(b' ').add(b'"').add(b'<').add(b'>').add(b'#').add(b'%')
+    .add(b'{').add(b'}').add(b'|').add(b'\\').add(b'^').add(b'~').add(b'[').add(b']')
+    .add(b'`');
+
+fn framework(gauges: &mut Gauges, record: &FrameworkRecord) {
+    let name = utf8_percent_encode(&record.info.name, RESERVED);
+    let prefix = format!("master/frameworks/{name}/{}", record.id);
+    gauges.count(format!("{prefix}/subscribed"), record.connected().into());
+    for role in record.roles() {
+        let suppressed = record.suppressed_roles.contains(role);
+        gauges.count(format!("{prefix}/roles/{role}/suppressed"), suppressed.into());
+    }
+    for state in ACTIVE {
+        let tasks = record.tasks.values();
+        let count = tasks.filter(|task| task.state() == state).count();
+        let name = state.as_str_name().to_ascii_lowercase();
+        gauges.len(format!("{prefix}/tasks/active/{name}"), count);
+    }
+}
+
+const ACTIVE: [TaskState; 4] = [
+    TaskState::TaskStaging,
+    TaskState::TaskStarting,
+    TaskState::TaskRunning,
+    TaskState::TaskKilling,
+];
+
+const TERMINAL: [TaskState; 8] = [
+    TaskState::TaskFinished,
+    TaskState::TaskFailed,
+    TaskState::TaskKilled,
+    TaskState::TaskError,
+    TaskState::TaskLost,
+    TaskState::TaskDropped,
+    TaskState::TaskGone,
+    TaskState::TaskGoneByOperator,
+];
+
+fn tasks(gauges: &mut Gauges, metrics: &Metrics) {
+    let name = |state: TaskState| {
+        let state = state.as_str_name().to_ascii_lowercase();
+        state.strip_prefix("task_").unwrap_or(&state).to_owned()
+    };
+    for state in ACTIVE {
+        gauges.count(format!("master/tasks_{}", name(state)), metrics.active(state));
+    }
+    for state in TERMINAL {
+        gauges.count(format!("master/tasks_{}", name(state)), metrics.terminal(state));
+    }
+    gauges.count("master/tasks_unreachable", metrics.tasks_unreachable);
+    for ((state, source, reason), count) in &metrics.reasons {
+        let names = [source.as_str_name(), reason.as_str_name()];
+        let [source, reason] = names.map(|name| name.to_ascii_lowercase().replace("agent", "slave"));
+        let state = state.as_str_name().to_ascii_lowercase();
+        gauges.count(format!("master/{state}/{source}/{reason}"), *count);
+    }
+}
+
+fn messages(gauges: &mut Gauges, m: &Messages) {
+    for (name, count) in [
+        ("authenticate", m.authenticate),
+        ("deactivate_framework", m.deactivate_framework),
+        ("decline_offers", m.decline_offers),
+        ("executor_to_framework", m.executor_to_framework),
+        ("exited_executor", m.exited_executor),
+        ("framework_to_executor", m.framework_to_executor),
+        ("kill_task", m.kill_task),
+        ("launch_tasks", m.launch_tasks),
+        ("operation_status_update", m.operation_status_update),
+        (
+            "operation_status_update_acknowledgement",
+            m.operation_status_update_acknowledgement,
+        ),
+        ("reconcile_operations", m.reconcile_operations),
+        ("reconcile_tasks", m.reconcile_tasks),
+        ("register_framework", m.register_framework),
+        ("register_slave", m.register_slave),
+        ("reregister_framework", m.reregister_framework),
+        ("reregister_slave", m.reregister_slave),
+        ("resource_request", m.resource_request),
+        ("revive_offers", m.revive_offers),
+        ("status_update", m.status_update),
+        ("status_update_acknowledgement", m.status_update_acknowledgement),
+        ("suppress_offers", m.suppress_offers),
+        ("unregister_framework", m.unregister_framework),
+        ("unregister_slave", m.unregister_slave),
+        ("update_slave", m.update_slave),
+    ] {
+        gauges.count(format!("master/messages_{name}"), count);
+    }
+}
+
+fn counters(gauges: &mut Gauges, m: &Metrics) {
+    gauges.count("allocator/mesos/allocation_runs", m.allocation_runs);
+    for (name, count) in [
+        ("dropped_messages", m.dropped_messages),
+        ("slave_registrations", m.slave_registrations),
+        ("slave_reregistrations", m.slave_reregistrations),
+        ("slave_removals", m.slave_removals),
+        ("slave_removals/reason_registered", m.slave_removals_reason_registered),
+        ("slave_removals/reason_unhealthy", m.slave_removals_reason_unhealthy),
+        ("slave_removals/reason_unregistered", m.slave_removals_reason_unregistered),
+        ("recovery_slave_removals", m.recovery_slave_removals),
+        // The older names of the same events.
+        ("slave_shutdowns_scheduled", m.slave_unreachable_scheduled),
+        ("slave_shutdowns_completed", m.slave_unreachable_completed),
+        ("slave_shutdowns_canceled", m.slave_unreachable_canceled),
+        ("slave_unreachable_scheduled", m.slave_unreachable_scheduled),
+        ("slave_unreachable_completed", m.slave_unreachable_completed),
+        ("slave_unreachable_canceled", m.slave_unreachable_canceled),
+        ("valid_status_updates", m.valid_status_updates),
+        ("invalid_status_updates", m.invalid_status_updates),
+        (
+            "valid_status_update_acknowledgements",
+            m.valid_status_update_acknowledgements,
+        ),
+        (
+            "invalid_status_update_acknowledgements",
+            m.invalid_status_update_acknowledgements,
+        ),
+        (
+            "valid_framework_to_executor_messages",
+            m.valid_framework_to_executor_messages,
+        ),
+        (
+            "invalid_framework_to_executor_messages",
+            m.invalid_framework_to_executor_messages,
+        ),
+        (
+            "valid_executor_to_framework_messages",
+            m.valid_executor_to_framework_messages,
+        ),
+        (
+            "invalid_executor_to_framework_messages",
+            m.invalid_executor_to_framework_messages,
+        ),
+        // No operation is carried out, so no update of one arrives.
+        ("valid_operation_status_updates", 0),
+        ("invalid_operation_status_updates", 0),
+        ("valid_operation_status_update_acknowledgements", 0),
+        ("invalid_operation_status_update_acknowledgements", 0),
+    ] {
+        gauges.count(format!("master/{name}"), count);
+    }
+}
+
+/// No operation is carried out, so that all of these stand at nothing.
+fn operations(gauges: &mut Gauges) {
+    const TYPES: [&str; 8] = [
+        "create", "create_disk", "destroy", "destroy_disk", "grow_volume", "reserve",
+        "shrink_volume", "unreserve",
+    ];
+    const STATES: [&str; 9] = [
+        "dropped", "error", "failed", "finished", "gone_by_operator", "pending", "recovering",
+        "total", "unreachable",
+    ];
+    for state in STATES {
+        gauges.count(format!("master/operations/{state}"), 0);
+        for kind in TYPES {
+            gauges.count(format!("master/operations/{kind}/{state}"), 0);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Requests to the master, answered from a snapshot, turned into input, or refused.
+//!
+//! Everything that only reads is answered here, on whatever thread asks, without the machine. Every
+//! endpoint has its name bare and under `/master`, with `.json` at its end as older clients have
+//! it, and answers for paths below its own.
+
+mod forms;
+mod metrics;
+mod roles;
+mod scheduler;
+mod state;
+mod summary;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use meseta_endpoints::forms::Object;
+use meseta_endpoints::{Query, endpoint, json, method_not_allowed, route, version};
+use meseta_machine::{ContentType, Reply, StreamId};
+use meseta_proto::v1::FrameworkId;
+use meseta_proto::v1::scheduler::Call;
+use serde_json::json as value;
+
+use crate::snapshot::Snapshot;
+
+/// A request, as far as an answer depends on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Such as `POST`.
+    pub method: &'a str,
+    /// The decoded path.
+    pub path: &'a str,
+    /// The decoded query.
+    pub query: &'a [(String, String)],
+    /// The `Content-Type` header.
+    pub content_type: Option<&'a str>,
+    /// The `Accept` header.
+    pub accept: Option<&'a str>,
+    /// The `Mesos-Stream-Id` header.
+    pub stream_id: Option<&'a str>,
+    /// The `Host` header.
+    pub host: Option<&'a str>,
+    /// The whole body.
+    pub body: &'a [u8],
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// It is answered.
+    Reply(Reply),
+    /// It is a call for the machine, complete and valid in itself.
+    SchedulerCall {
+        /// The call.
+        call: Box<Call>,
+        /// The stream that the caller says to own.
+        stream: Option<StreamId>,
+        /// The media type of the events or the answer, for calls that lead to any.
+        stream_type: ContentType,
+    },
+    /// The machine is to end a framework.
+    Teardown {
+        /// The framework.
+        framework_id: FrameworkId,
+    },
+    /// It is none of the master's paths.
+    Elsewhere,
+}
+
+/// Answers a request as far as the machine is not needed.
+pub fn answer(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
+    answer_with(snapshot, request, Vec::new)
+}
+
+/// The same, with more values for `/metrics/snapshot`: those that only the process knows, such as
+/// `system/load_1min`.
+pub fn answer_with(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    system: impl FnOnce() -> Vec<(&'static str, f64)>,
+) -> Answer {
+    let segments = route(request.path, &snapshot.config.pid.id);
+    let Some((first, rest)) = segments.split_first() else {
+        return Answer::Elsewhere;
+    };
+    let query = Query(request.query);
+    Answer::Reply(match (endpoint(first), rest) {
+        ("api", ["v1", "scheduler", ..]) => return scheduler::answer(request),
+        ("api", ["v1", ..]) => operator(request),
+        ("teardown", _) => return teardown(request),
+        ("health", _) => Reply::ok(),
+        ("version", _) => version(query, &snapshot.config.version),
+        ("flags", _) => flags(snapshot, request),
+        ("redirect", []) => redirect(snapshot),
+        ("state", _) => json(query, &Object(state::State(snapshot))),
+        ("state-summary", _) => json(query, &Object(summary::Summary::new(snapshot))),
+        ("slaves", _) => json(query, &Object(state::Agents { snapshot, query })),
+        ("frameworks", _) => json(query, &Object(state::Frameworks { snapshot, query })),
+        ("tasks", _) => tasks::answer(snapshot, query),
+        ("roles", _) => json(query, &Object(roles::Roles::new(snapshot))),
+        ("metrics", [name, ..]) if endpoint(name) == "snapshot" => {
+            meseta_endpoints::metrics(query, || {
+                let mut gauges = metrics::gauges(snapshot);
+                gauges.extend(system());
+                gauges
+            })
+        }
+        _ => return Answer::Elsewhere,
+    })
+}
+
+fn operator(request: &Request<'_>) -> Reply {
+    if request.method == "POST" {
+        Reply::refused(501, "The operator API is not implemented")
+    } else {
+        method_not_allowed(&["POST"], request.method)
+    }
+}
+
+fn flags(snapshot: &Snapshot, request: &Request<'_>) -> Reply {
+    if !matches!(request.method, "GET" | "HEAD") {
+        return method_not_allowed(&["GET"], request.method);
+    }
+    let shown = value!({ "flags": snapshot.config.flags });
+    json(Query(request.query), &shown)
+}
+
+/// The scheme is left to the client: it may have come through a proxy that ends TLS.
+fn redirect(snapshot: &Snapshot) -> Reply {
+    let leader = &snapshot.master_info;
+    Reply {
+        status: 307,
+        headers: vec![(
+            "Location",
+            format!("//{}:{}", leader.hostname(), leader.port),
+        )],
+        ..Reply::ok()
+    }
+}
+
+fn teardown(request: &Request<'_>) -> Answer {
+    if request.method != "POST" {
+        return Answer::Reply(method_not_allowed(&["POST"], request.method));
+    }
+    let parameters = form(request.body);
+    match Query(&parameters).get("frameworkId") {
+        Some(id) => Answer::Teardown {
+            framework_id: id.into(),
+        },
+        None => Answer::Reply(Reply::bad_request(
+            "Missing 'frameworkId' query parameter in the request body",
+        )),
+    }
+}
+
+/// Reads a body that has the form of a query.
+fn form(body: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(body);
+    let decode = |part: &str| {
+        let part = part.replace('+', " ");
+        let decoded = percent_encoding::percent_decode_str(&part).decode_utf8_lossy();
+        decoded.trim_end_matches(['\r', '\n']).to_owned()
+    };
+    text.split(['&', ';'])
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| match pair.split_once('=') {
+            Some((name, value)) => (decode(name), decode(value)),
+            None => (decode(pair), String::new()),
+        })
+        .collect()
+}
