@@ -1,0 +1,25 @@
+//! End-to-end tests: the real binary, real processes, real sockets.
+//!
+//! One test binary for all of them, a module for each promise. They start clusters of their own on
+//! free ports and in folders of their own, and end every process that carries a trace of such a
+//! folder. Nothing waits for a time to pass: every wait is for a condition, until [`support::PATIENCE`].
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and JSON is read by indexing"
+)]
+
+mod execute;
+mod failures;
+mod garbage;
+mod golden_endpoints;
+mod golden_requests;
+mod golden_scenarios;
+mod local;
+mod oracle;
+mod support;
+mod thousand;
+mod tutorial;

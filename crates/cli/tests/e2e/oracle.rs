@@ -1,0 +1,159 @@
+//! A genuine Mesos 1.11.0 beside ours: its agent under our master, our agent under its master.
+//!
+//! `cargo xtask test` puts the genuine one into `target/oracle`; where it is not, these tests skip.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+use serde_json::{Value, json};
+
+use crate::support::daemon::scheduler_api;
+use crate::support::daemon::{Place, agent_address, registered_agents, start_agent, start_master};
+use crate::support::golden::repository;
+use crate::support::scheduler::{Endpoint, Scheduler, Voice, framework, scalar, shell_task};
+use crate::support::{PATIENCE, eventually, http, skip};
+
+/// How long a genuine daemon runs before it ends by itself, should nobody end it.
+const SECONDS: &str = "120";
+
+/// A genuine program, ended with the test.
+struct Genuine(Child);
+
+impl Drop for Genuine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The folder with the genuine Mesos, if it was set up.
+fn oracle() -> Option<PathBuf> {
+    let folder = repository("target/oracle");
+    folder.join("ready").exists().then_some(folder)
+}
+
+fn run(place: &Place, oracle: &PathBuf, arguments: &[&str]) -> Genuine {
+    let mut command = Command::new("bash");
+    command
+        .arg(repository("tests/oracle/oracle"))
+        .arg(oracle)
+        .args(arguments)
+        .env("MESOS_WORK_DIR", place.join("genuine"))
+        .env("MESOS_RUNTIME_DIR", place.join("runtime"))
+        .env(
+            "MESOS_RESOURCES",
+            "cpus:2;mem:1024;disk:1000;ports:[31000-31100]",
+        );
+    Genuine(place.run("genuine", &mut command))
+}
+
+/// A port that nobody listens on at the moment. The genuine one cannot choose for itself.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn python() -> String {
+    let output = Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()
+        .expect("python3 runs the executor");
+    String::from_utf8(output.stdout)
+        .expect("its path")
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn a_genuine_agent_registers_with_our_master_and_runs_a_custom_executor() {
+    let Some(oracle) = oracle() else {
+        return skip("no genuine Mesos in target/oracle");
+    };
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let port = free_port().to_string();
+    let _genuine = run(
+        &place,
+        &oracle,
+        &["agent", &master.address.to_string(), &port, SECONDS],
+    );
+    let agent = registered_agents(master.address, 1).remove(0);
+    assert_eq!(agent["version"], "1.11.0");
+    assert_eq!(agent_address(&agent).port().to_string(), port);
+
+    let info = framework("custom");
+    let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
+    let program = repository("tests/oracle/executor.py")
+        .canonicalize()
+        .expect("the executor");
+    scheduler.start(&json!({
+        "name": "t",
+        "task_id": {"value": "t"},
+        "data": "d2VsbCBkb25l",
+        "executor": {
+            "type": "CUSTOM",
+            "executor_id": {"value": "custom executor"},
+            "framework_id": {"value": scheduler.id},
+            "command": {
+                "shell": true,
+                "value": format!("exec {} {}", python(), program.display()),
+            },
+        },
+        "resources": [scalar("cpus", 0.1), scalar("mem", 32.0)],
+    }));
+    let running = scheduler.expect("TASK_RUNNING");
+    assert_eq!(running["executor_id"]["value"], "custom executor");
+    assert_eq!(running["message"], "started");
+    let finished = scheduler.expect("TASK_FINISHED");
+    assert_eq!(finished["message"], "well done");
+    assert_eq!(finished["source"], "SOURCE_EXECUTOR");
+    // The genuine agent gives the resources back, so it takes part in what follows, too.
+    scheduler.offer();
+}
+
+#[test]
+fn our_agent_registers_with_a_genuine_master_and_runs_a_command() {
+    let Some(oracle) = oracle() else {
+        return skip("no genuine Mesos in target/oracle");
+    };
+    let place = Place::new();
+    let port = free_port();
+    let _genuine = run(&place, &oracle, &["cluster", &port.to_string(), SECONDS]);
+    let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    eventually("the genuine master", || {
+        http::request(master, "GET", "/master/health", &[], None).ok()
+    });
+    let agent = start_agent(&place, master, 0, &["--resources=cpus:3;mem:512;disk:100"]);
+
+    let endpoint = Endpoint {
+        address: master,
+        target: "/master/api/v1/scheduler",
+    };
+    let mut scheduler = Scheduler::subscribe(endpoint, Voice::JSON, framework("ours"));
+    let offer = offer_of(&mut scheduler, agent.address.port());
+    let written = place.join("written");
+    let command = format!("echo ran > {}", written.display());
+    let answer = scheduler.launch(&offer, &[shell_task("t", &command)]);
+    assert_eq!(answer.status(), 202, "{}", answer.text());
+    scheduler.expect("TASK_STARTING");
+    scheduler.expect("TASK_RUNNING");
+    let finished = scheduler.expect("TASK_FINISHED");
+    assert_eq!(finished["message"], "Command exited with status 0");
+    assert_eq!(
+        std::fs::read_to_string(written).expect("what the task wrote"),
+        "ran\n"
+    );
+}
+
+/// The offer of the agent that listens on a port; the genuine agent beside it is offered, too.
+fn offer_of(scheduler: &mut Scheduler, port: u16) -> Value {
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        let offer = scheduler.offer();
+        if offer["url"]["address"]["port"] == port {
+            return offer;
+        }
+        assert!(std::time::Instant::now() < end, "no offer of our agent");
+    }
+}

@@ -1,0 +1,296 @@
+//! Daemons of the real binary, in a folder of their own, and their certain end.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::scheduler::{Endpoint, Scheduler, Voice};
+use super::{eventually, http, processes};
+
+/// What a test offers when it does not say otherwise: what the golden scenarios ran on.
+pub(crate) const RESOURCES: &str = "--resources=cpus:4;mem:4096;disk:10000;ports:[31000-32000]";
+
+/// Lines of a log that a failed test shows.
+const SHOWN_LINES: usize = 60;
+
+/// A folder for a test's daemons. In the end, every process with a trace of it is killed.
+#[derive(Debug)]
+pub(crate) struct Place(TempDir);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self(
+            tempfile::Builder::new()
+                .prefix("meseta-e2e-")
+                .tempdir()
+                .expect("a folder"),
+        )
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// Starts a program; its standard error goes to `NAME.log`.
+    pub(crate) fn run(&self, name: &str, command: &mut Command) -> Child {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.join(&format!("{name}.log")))
+            .expect("a log");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|e| panic!("{command:?}: {e}"))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.show_logs();
+        }
+        eventually("the end of every process of the test", || {
+            let left = processes::with_traces_of(self.path());
+            for pid in &left {
+                processes::kill9(*pid);
+            }
+            left.is_empty().then_some(())
+        });
+    }
+}
+
+impl Place {
+    fn show_logs(&self) {
+        for entry in std::fs::read_dir(self.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if entry.path().extension() != Some(OsStr::new("log")) {
+                continue;
+            }
+            let text = std::fs::read(entry.path()).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let lines: Vec<&str> = text.lines().collect();
+            let from = lines.len().saturating_sub(SHOWN_LINES);
+            eprintln!(
+                "--- {}\n{}",
+                entry.path().display(),
+                lines[from..].join("\n")
+            );
+        }
+    }
+}
+
+/// The binary under test.
+pub(crate) fn meseta() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meseta"));
+    // A developer's own settings are no part of a test.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MESOS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// A running daemon that said where its page is.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// What it printed until now.
+    printed: Arc<Mutex<String>>,
+}
+
+impl Daemon {
+    /// Starts `command` and waits for the line that says where its page is.
+    pub(crate) fn start(place: &Place, name: &str, command: &mut Command) -> Self {
+        let mut child = place.run(name, command);
+        let printed = Arc::new(Mutex::new(String::new()));
+        let mut output = BufReader::new(child.stdout.take().expect("the daemon's output"));
+        let writer = Arc::clone(&printed);
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while output.read_line(&mut line).is_ok_and(|read| read > 0) {
+                writer.lock().expect("no panic holds it").push_str(&line);
+                line.clear();
+            }
+        });
+        let mut daemon = Self {
+            child,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            printed,
+        };
+        daemon.address = eventually("a line that says where the page is", || {
+            let ended = daemon.child.try_wait().expect("its state");
+            assert_eq!(ended, None, "{name} ended at its start");
+            page_in(&daemon.printed())
+        });
+        daemon
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn printed(&self) -> String {
+        self.printed.lock().expect("no panic holds it").clone()
+    }
+
+    /// Ends it as the kernel would, and everything that it left behind stays.
+    pub(crate) fn kill9(mut self) {
+        self.end();
+    }
+
+    /// Sends it a signal and waits for its end.
+    pub(crate) fn stop_by(mut self, signal: Signal) -> ExitStatus {
+        processes::signal(self.pid(), signal);
+        eventually("the daemon's end", || {
+            self.child.try_wait().expect("its state")
+        })
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The address in the first link to this machine, of what a daemon printed.
+fn page_in(printed: &str) -> Option<SocketAddr> {
+    let rest = printed.split_once("http://127.0.0.1:")?.1;
+    let end = rest.find(|c: char| !c.is_ascii_digit())?;
+    let port: u16 = rest[..end].parse().ok()?;
+    Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+/// `meseta local` on free ports.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    // Dropped in this order: first the daemon, then what it left behind.
+    pub(crate) daemon: Daemon,
+    pub(crate) place: Place,
+}
+
+impl Cluster {
+    /// One agent with [`RESOURCES`].
+    pub(crate) fn start() -> Self {
+        Self::with(&[RESOURCES])
+    }
+
+    pub(crate) fn with(flags: &[&str]) -> Self {
+        Self::adjusted(flags, |_, _| ())
+    }
+
+    /// With a change to the command that starts it.
+    pub(crate) fn adjusted(flags: &[&str], adjust: impl FnOnce(&Place, &mut Command)) -> Self {
+        let place = Place::new();
+        let mut command = meseta();
+        command
+            .args(["local", "--port=0"])
+            .args(flags)
+            .arg(format!("--work_dir={}", place.join("work").display()));
+        adjust(&place, &mut command);
+        let daemon = Daemon::start(&place, "local", &mut command);
+        Self { daemon, place }
+    }
+
+    pub(crate) fn master(&self) -> SocketAddr {
+        self.daemon.address
+    }
+
+    pub(crate) fn scheduler_api(&self) -> Endpoint {
+        scheduler_api(self.master())
+    }
+
+    pub(crate) fn subscribe(&self, info: Value) -> Scheduler {
+        Scheduler::subscribe(self.scheduler_api(), Voice::JSON, info)
+    }
+}
+
+pub(crate) fn scheduler_api(address: SocketAddr) -> Endpoint {
+    Endpoint {
+        address,
+        target: "/api/v1/scheduler",
+    }
+}
+
+/// `meseta master` on a free port.
+pub(crate) fn start_master(place: &Place, flags: &[&str]) -> Daemon {
+    let mut command = meseta();
+    command
+        .args(["master", "--ip=127.0.0.1", "--port=0"])
+        .args(flags)
+        .arg(format!("--work_dir={}", place.join("master").display()));
+    Daemon::start(place, "master", &mut command)
+}
+
+/// `meseta agent` that joins a master; port 0 for a free one.
+pub(crate) fn start_agent(place: &Place, master: SocketAddr, port: u16, flags: &[&str]) -> Daemon {
+    let mut command = meseta();
+    command
+        .args(["agent", "--ip=127.0.0.1"])
+        .args(flags)
+        .arg(format!("--port={port}"))
+        .arg(format!("--master={master}"))
+        .arg(format!("--work_dir={}", place.join("agent").display()));
+    Daemon::start(place, "agent", &mut command)
+}
+
+/// Waits until so many agents are registered and active; gives what `/slaves` says of them.
+pub(crate) fn registered_agents(master: SocketAddr, count: usize) -> Vec<Value> {
+    eventually("the agents' registration", || {
+        let agents = http::get(master, "/slaves").json()["slaves"]
+            .as_array()?
+            .clone();
+        (agents
+            .iter()
+            .filter(|agent| agent["active"] == true)
+            .count()
+            == count)
+            .then_some(agents)
+    })
+}
+
+/// The address in an agent's process id, `slave(1)@127.0.0.1:5051`.
+pub(crate) fn agent_address(agent: &Value) -> SocketAddr {
+    agent["pid"]
+        .as_str()
+        .and_then(|pid| pid.rsplit_once('@')?.1.parse().ok())
+        .unwrap_or_else(|| panic!("no address in the pid of {agent}"))
+}
+
+/// Runs a program of the binary to its end.
+pub(crate) fn finish(place: &Place, name: &str, command: &mut Command) -> (ExitStatus, String) {
+    let mut child = place.run(name, command);
+    let mut output = child.stdout.take().expect("its output");
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = output.read_to_string(&mut text);
+        text
+    });
+    let status = eventually("the program's end", || child.try_wait().expect("its state"));
+    (status, reader.join().expect("its output"))
+}

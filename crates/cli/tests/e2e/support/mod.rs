@@ -1,0 +1,47 @@
+//! What every end-to-end test stands on.
+
+pub(crate) mod browser;
+pub(crate) mod client;
+pub(crate) mod daemon;
+pub(crate) mod events;
+pub(crate) mod golden;
+pub(crate) mod http;
+pub(crate) mod processes;
+pub(crate) mod scheduler;
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what has to come. Generous: it decides only how long a failure takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a condition is looked at that nobody announces.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Waits until `look` finds something; fails with what was awaited when patience ends.
+pub(crate) fn eventually<T>(awaited: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, awaited, look)
+}
+
+/// [`eventually`], with a patience of its own.
+pub(crate) fn within<T>(
+    patience: Duration,
+    awaited: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
+    let end = Instant::now() + patience;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(
+            Instant::now() < end,
+            "waited {patience:?} in vain for {awaited}"
+        );
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+}
+
+/// Says that a test has nothing to test with here, and why. A test returns after it.
+pub(crate) fn skip(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
+}
