@@ -23,6 +23,6 @@ mod reply;
 mod request;
 
 pub use call::{accepts, call};
-pub use metrics::{Gauges, metrics};
+pub use metrics::{Gauges, Sums, metrics};
 pub use reply::{json, method_not_allowed, not_found, version};
 pub use request::{Query, endpoint, route};

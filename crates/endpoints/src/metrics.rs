@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use meseta_machine::Reply;
-use meseta_resources::Resources;
+use meseta_resources::{Quantities, Resources};
 use serde::{Serialize, Serializer};
 
 use crate::reply::json;
@@ -29,16 +29,13 @@ impl Gauges {
     }
 
     /// Sets `…/cpus_total`, `_used`, `_percent` and the rest for each of the well-known resources.
-    pub fn resources(&mut self, prefix: &str, total: &Resources, used: &Resources) {
+    pub fn resources(&mut self, prefix: &str, total: &Sums, used: &Sums) {
         for (infix, total, used) in [
-            ("", total.non_revocable(), used.non_revocable()),
-            ("_revocable", total.revocable(), used.revocable()),
+            ("", &total.lasting, &used.lasting),
+            ("_revocable", &total.revocable, &used.revocable),
         ] {
             for name in ["cpus", "disk", "gpus", "mem"] {
-                let of = |resources: &Resources| {
-                    resources.scalar(name).map_or(0.0, |scalar| scalar.to_f64())
-                };
-                let (total, used) = (of(&total), of(&used));
+                let (total, used) = (total.get(name).to_f64(), used.get(name).to_f64());
                 let percent = if total > 0.0 { used / total } else { 0.0 };
                 self.set(format!("{prefix}/{name}{infix}_total"), total);
                 self.set(format!("{prefix}/{name}{infix}_used"), used);
@@ -64,6 +61,29 @@ impl<N: Into<String>> Extend<(N, f64)> for Gauges {
 impl Serialize for Gauges {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(&self.0)
+    }
+}
+
+/// Sums of scalars by name, whoever has them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sums {
+    /// What stays with its user.
+    pub lasting: Quantities,
+    /// What may be taken away at any time.
+    pub revocable: Quantities,
+}
+
+impl Sums {
+    /// Adds resources.
+    pub fn add(&mut self, resources: &Resources) {
+        for resource in resources {
+            let amount = resource.scalar().map(|scalar| (resource.name(), scalar));
+            if resource.is_revocable() {
+                self.revocable.extend(amount);
+            } else {
+                self.lasting.extend(amount);
+            }
+        }
     }
 }
 
@@ -120,9 +140,13 @@ mod tests {
 
     #[test]
     fn resources_are_shown_with_their_share() {
-        let parse = |text: &str| Resources::parse(text, "*").unwrap();
+        let sums = |text: &str| {
+            let mut sums = Sums::default();
+            sums.add(&Resources::parse(text, "*").unwrap());
+            sums
+        };
         let mut gauges = Gauges::default();
-        gauges.resources("master", &parse("cpus:4;mem:64"), &parse("cpus:1"));
+        gauges.resources("master", &sums("cpus:3;cpus(r):1;mem:64"), &sums("cpus:1"));
         assert_eq!(gauges.get("master/cpus_percent"), Some(0.25));
         assert_eq!(gauges.get("master/mem_used"), Some(0.0));
         assert_eq!(gauges.get("master/gpus_revocable_percent"), Some(0.0));

@@ -1,6 +1,5 @@
-use meseta_endpoints::Gauges;
+use meseta_endpoints::{Gauges, Sums};
 use meseta_proto::v1::TaskState;
-use meseta_resources::{Resources, Scalar};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::metrics::{Messages, Metrics};
@@ -36,31 +35,20 @@ fn agents(gauges: &mut Gauges, snapshot: &Snapshot) {
     gauges.len("master/slaves_inactive", snapshot.agents.len() - active);
     gauges.len("master/slaves_unreachable", snapshot.unreachable_agents.len());
 
-    let (mut total, mut used, mut offered) =
-        (Resources::new(), Resources::new(), Resources::new());
+    let (mut total, mut used, mut offered) = (Sums::default(), Sums::default(), Sums::default());
     for agent in agents() {
-        // Ports and volumes tell machines apart, and would make the sums grow with the cluster.
-        total += &scalars(&agent.total);
-        used += &scalars(&agent.used_total());
-        offered += &scalars(&agent.offered);
+        total.add(&agent.total);
+        agent.used.values().for_each(|part| used.add(part));
+        offered.add(&agent.offered);
     }
     gauges.resources("master", &total, &used);
     for name in ["cpus", "disk", "mem"] {
-        let of = |resources: &Resources| resources.scalar(name).unwrap_or_default();
-        let taken: Scalar = of(&used) + of(&offered);
+        let of = |sums: &Sums| sums.lasting.get(name) + sums.revocable.get(name);
         let prefix = format!("allocator/mesos/resources/{name}");
+        let taken = of(&used) + of(&offered);
         gauges.set(format!("{prefix}/total"), of(&total).to_f64());
         gauges.set(format!("{prefix}/offered_or_allocated"), taken.to_f64());
     }
-}
-
-/// The scalars without what tells them apart, so that they add up to few.
-fn scalars(resources: &Resources) -> Resources {
-    resources
-        .filter(|resource| resource.scalar().is_some())
-        .filter(|resource| resource.disk().is_none())
-        .to_unreserved()
-        .unallocate()
 }
 
 fn frameworks(gauges: &mut Gauges, snapshot: &Snapshot) {

@@ -90,7 +90,9 @@ fn re2_sentence(pattern: &str, error: &ast::Error) -> String {
         ErrorKind::ClassUnclosed => format!("missing ]: {from_start}"),
         ErrorKind::ClassRangeInvalid => format!("invalid character class range: {part}"),
         ErrorKind::RepetitionMissing => {
-            format!("no argument for repetition operator: {part}")
+            // The span is empty and lies before the operator.
+            let operator = from_start.chars().next().unwrap_or_default();
+            format!("no argument for repetition operator: {operator}")
         }
         ErrorKind::EscapeUnexpectedEof => "trailing \\".to_owned(),
         ErrorKind::EscapeUnrecognized => format!("invalid escape sequence: {part}"),
