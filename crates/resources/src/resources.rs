@@ -233,7 +233,7 @@ impl Resources {
     /// A change to each, after which those that have become alike are added up.
     fn map(&self, change: impl Fn(&mut Resource)) -> Self {
         let mut changed = Vec::with_capacity(self.len());
-        for resource in self.iter() {
+        for resource in self {
             let mut resource = resource.clone();
             change(&mut resource);
             crate::algebra::add_one(&mut changed, &resource);
@@ -246,7 +246,7 @@ impl Resources {
         key: impl Fn(&'a Resource) -> Option<&'a str>,
     ) -> BTreeMap<String, Self> {
         let mut groups: BTreeMap<&str, Vec<Resource>> = BTreeMap::new();
-        for resource in self.iter() {
+        for resource in self {
             if let Some(key) = key(resource) {
                 groups.entry(key).or_default().push(resource.clone());
             }

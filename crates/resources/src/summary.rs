@@ -33,7 +33,7 @@ impl Resources {
             };
             let name = format!("{}{suffix}", resource.name());
             let total = match totals.remove(&name) {
-                Some(total) => merge(total, resource),
+                Some(total) => merge(&total, resource),
                 None => resource.value().clone(),
             };
             totals.insert(name, total);
@@ -62,6 +62,6 @@ impl Resources {
 }
 
 /// One name may come in different types; the last one is shown, as a JSON object would.
-fn merge(total: Value, resource: &Resource) -> Value {
-    crate::algebra::sum(&total, resource.value()).unwrap_or_else(|| resource.value().clone())
+fn merge(total: &Value, resource: &Resource) -> Value {
+    crate::algebra::sum(total, resource.value()).unwrap_or_else(|| resource.value().clone())
 }
