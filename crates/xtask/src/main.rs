@@ -20,6 +20,7 @@ Developer commands of Meseta:
   cargo xtask test [ARGS]  installs what the tests need (as root, with apt-get), runs every test
                            (ARGS go to the test runner: cargo xtask test -p meseta-cli tutorial)
   cargo xtask lint         format, clippy, the walls between crates, file lengths, licences
+  cargo xtask walls        the walls between crates and file lengths alone
   cargo xtask ci           lint, then test
   cargo xtask help         this text
 ";
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let outcome = match name.as_deref() {
         Some("test") => test::run(&root(), &rest),
         Some("lint") => lint::run(&root()),
+        Some("walls") => walls::check(&root()),
         Some("ci") => lint::run(&root()).and_then(|()| test::run(&root(), &rest)),
         Some("help" | "--help" | "-h") => {
             eprint!("{HELP}");
