@@ -20,7 +20,7 @@ use super::containers::Containers;
 use super::driver::{self, Clock, Effects, Inputs, Latest};
 use super::exchange::{Exchange, Found, respond};
 use super::process::{self, Asked, End, Ends, Signals};
-use super::{config, edge, seed};
+use super::{config, edge, seed, system};
 use crate::address::{self, Addresses};
 use crate::files::Sandboxes;
 use crate::flags::{Flags, agent::FLAGS};
@@ -102,7 +102,9 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
 
     let exited = inputs.clone();
     let effects = Shell {
-        peers: Peers::new(address, move |address| exited.send(Input::Exited { address })),
+        peers: Peers::new(address, Handle::current(), move |address| {
+            exited.send(Input::Exited { address });
+        }),
         exchange: Arc::default(),
         containers: containers.clone(),
         inputs: inputs.clone(),
@@ -147,7 +149,7 @@ impl driver::Machine for Agent {
         self.next_wake()
     }
 
-    fn snapshot(&self, _: Now) -> Snapshot {
+    fn snapshot(&self) -> Snapshot {
         self.snapshot()
     }
 
@@ -228,7 +230,7 @@ impl Net {
     fn look_up(&self, request: &Request) -> Found {
         let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
         let snapshot = self.latest.get();
-        let answer = http::answer(
+        let answer = http::answer_with(
             &snapshot,
             &http::Request {
                 method: request.method.as_str(),
@@ -238,6 +240,7 @@ impl Net {
                 accept: header("accept"),
                 body: &request.body,
             },
+            system::metrics,
         );
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),

@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use meseta_agent::{Input, Launch, LaunchFailure};
-use meseta_containerizer::{self as containerizer, Process, Sandbox, Spec, Watcher};
+use meseta_agent::{Input, Launch, LaunchFailure, recovery};
+use meseta_containerizer::{self as containerizer, Container, Process, Sandbox, Spec, Watcher};
 use meseta_proto::v1::ContainerId;
 
 use super::driver::Inputs;
@@ -23,7 +23,7 @@ pub(crate) struct Containers {
 
 #[derive(Debug)]
 struct Shared {
-    alive: Mutex<HashMap<ContainerId, Process>>,
+    alive: Mutex<HashMap<ContainerId, Container>>,
     watcher: Watcher<ContainerId>,
     inputs: Inputs<Input>,
 }
@@ -54,15 +54,18 @@ impl Containers {
     }
 
     /// Takes over containers of the agent's former life; gives those that still run.
-    pub(crate) fn adopt(
-        &self,
-        known: Vec<(ContainerId, meseta_agent::Process)>,
-    ) -> BTreeSet<ContainerId> {
+    pub(crate) fn adopt(&self, known: Vec<recovery::Survivor>) -> BTreeSet<ContainerId> {
         let mut alive = BTreeSet::new();
-        for (container_id, process) in known {
-            let process = Process { pid: process.pid, start_time: process.start_time };
-            if containerizer::is_alive(process) && self.shared.watch(&container_id, process) {
-                alive.insert(container_id);
+        for survivor in known {
+            let Ok(pid) = i32::try_from(survivor.process.pid) else { continue };
+            let process = Process { pid, start_time: survivor.process.start_time };
+            let container = Container { process, directory: survivor.directory };
+            let runs = containerizer::is_alive(process.pid, process.start_time);
+            if runs && self.shared.watch(&survivor.container_id, container.clone()) {
+                alive.insert(survivor.container_id);
+            } else {
+                // Its first process has ended while no agent watched; the rest of it goes too.
+                destroy(&container);
             }
         }
         alive
@@ -81,17 +84,18 @@ impl Containers {
 
     /// Ends every process of every container, now, and returns when none is left.
     pub(crate) fn destroy_all(&self) {
-        let all: Vec<Process> = lock(&self.shared.alive).values().copied().collect();
-        for process in all {
-            containerizer::destroy(process);
+        let all: Vec<Container> = lock(&self.shared.alive).values().cloned().collect();
+        for container in &all {
+            destroy(container);
         }
     }
 }
 
 impl Shared {
     /// Watches a process; false if it is over already.
-    fn watch(&self, container_id: &ContainerId, process: Process) -> bool {
-        lock(&self.alive).insert(container_id.clone(), process);
+    fn watch(&self, container_id: &ContainerId, container: Container) -> bool {
+        let process = container.process;
+        lock(&self.alive).insert(container_id.clone(), container);
         let watched = self.watcher.watch(process, container_id.clone());
         if watched.is_err() {
             lock(&self.alive).remove(container_id);
@@ -105,10 +109,10 @@ fn carry_out(shared: &Arc<Shared>, orders: &Receiver<Order>) {
         match order {
             Order::Launch(launch) => launch_one(shared, &launch),
             Order::Destroy(container_id) => {
-                let process = lock(&shared.alive).get(&container_id).copied();
+                let container = lock(&shared.alive).get(&container_id).cloned();
                 // One that is gone has been reported, or is about to be.
-                if let Some(process) = process {
-                    destroy_aside(process);
+                if let Some(container) = container {
+                    destroy_aside(container);
                 }
             }
         }
@@ -139,15 +143,15 @@ fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
     };
     match containerizer::launch(&spec) {
         Ok(process) => {
-            let Process { pid, start_time } = process;
             // Before it is watched, so that its end is not told before its beginning.
             shared.inputs.send(Input::ContainerLaunched {
                 container_id: container_id.clone(),
-                pid,
-                start_time,
+                pid: process.pid.unsigned_abs(),
+                start_time: process.start_time,
             });
-            if !shared.watch(&container_id, process) {
-                containerizer::destroy(process);
+            let container = Container { process, directory: launch.directory.clone() };
+            if !shared.watch(&container_id, container.clone()) {
+                destroy(&container);
                 shared.inputs.send(Input::ContainerExited { container_id, status: None });
             }
         }
@@ -155,13 +159,19 @@ fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
     }
 }
 
-fn destroy_aside(process: Process) {
+fn destroy_aside(container: Container) {
     let spawned = std::thread::Builder::new()
         .name("destroy".into())
-        .spawn(move || containerizer::destroy(process));
-    if spawned.is_err() {
-        // No thread to be had: better late than not at all.
-        containerizer::destroy(process);
+        .spawn(move || destroy(&container));
+    if let Err(error) = spawned {
+        // The container goes on, and so does its grace: whoever wanted it gone asks again.
+        tracing::error!(%error, "no thread to destroy a container with");
+    }
+}
+
+fn destroy(container: &Container) {
+    if let Err(error) = containerizer::destroy(container) {
+        tracing::error!(%error, "something of a container may be left");
     }
 }
 
@@ -169,10 +179,10 @@ fn report_exits(shared: &Shared) {
     loop {
         match shared.watcher.next() {
             Ok((container_id, status)) => {
-                let process = lock(&shared.alive).remove(&container_id);
-                if let Some(process) = process {
+                let container = lock(&shared.alive).remove(&container_id);
+                if let Some(container) = container {
                     // What it has left behind goes with it.
-                    containerizer::destroy(process);
+                    destroy(&container);
                 }
                 shared.inputs.send(Input::ContainerExited { container_id, status });
             }

@@ -20,18 +20,14 @@ pub(crate) fn resources(flags: &Flags, work_dir: &Path) -> Result<Vec<Resource>,
         })
     };
     let mut resources = Resources::parse(&given, &role).map_err(refused)?;
-    let machine = meseta_containerizer::machine::detect(work_dir)
-        .map_err(|e| Failure::Start(format!("failed to find out what this machine has: {e}")))?;
-    let scalars = [
-        ("cpus", machine.cpus),
-        ("mem", machine.mem_megabytes),
-        ("disk", machine.disk_megabytes),
-    ];
+    let machine = meseta_containerizer::machine::detect(work_dir);
     let (first, last) = machine.ports;
-    let found = scalars
-        .iter()
-        .map(|(name, amount)| (*name, format!("{name}:{amount}")))
-        .chain([("ports", format!("ports:[{first}-{last}]"))]);
+    let found = [
+        ("cpus", format!("cpus:{}", machine.cpus)),
+        ("mem", format!("mem:{}", machine.mem_mb)),
+        ("disk", format!("disk:{}", machine.disk_mb)),
+        ("ports", format!("ports:[{first}-{last}]")),
+    ];
     for (name, text) in found {
         if !resources.iter().any(|resource| resource.name() == name) {
             resources += &Resources::parse(&text, &role).map_err(refused)?;

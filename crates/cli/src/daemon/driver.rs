@@ -25,7 +25,7 @@ pub(crate) trait Machine: Send + 'static {
     fn wake() -> Self::Input;
     fn step(&mut self, now: Now, input: Self::Input, actions: &mut Vec<Self::Action>);
     fn next_wake(&self) -> Option<Duration>;
-    fn snapshot(&self, now: Now) -> Self::Snapshot;
+    fn snapshot(&self) -> Self::Snapshot;
     /// The changes of an action that must be durable before what follows it, or the action itself.
     fn into_changes(action: Self::Action) -> Result<Vec<Change>, Self::Action>;
 }
@@ -119,7 +119,7 @@ pub(crate) fn run<M: Machine>(
     store: Option<Store>,
     effects: impl Effects<M::Action>,
 ) -> std::io::Result<Running<M::Snapshot>> {
-    let latest = Latest(Arc::new(RwLock::new(Arc::new(machine.snapshot(clock.now())))));
+    let latest = Latest(Arc::new(RwLock::new(Arc::new(machine.snapshot()))));
     let (batches, waiting) = channel();
     let published = latest.clone();
     let machine_thread = std::thread::Builder::new().name("machine".into()).spawn(move || {
@@ -157,7 +157,7 @@ fn drive<M: Machine>(
         if machine.next_wake().is_some_and(|at| at <= now.monotonic) {
             machine.step(now, M::wake(), &mut actions);
         }
-        published.publish(machine.snapshot(now));
+        published.publish(machine.snapshot());
         if batches.send(actions).is_err() {
             return;
         }
@@ -230,7 +230,7 @@ mod tests {
             self.wake_at
         }
 
-        fn snapshot(&self, _: Now) {}
+        fn snapshot(&self) {}
 
         fn into_changes(action: Action) -> Result<Vec<Change>, Action> {
             match action {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use http::StatusCode;
 use meseta_machine::Reply;
-use meseta_transport::{Request, Response};
+use meseta_transport::{Body, FileBody, Request, Response};
 
 use crate::files::{self, Shown};
 
@@ -25,9 +26,11 @@ pub(crate) fn answer(
             "debug" => files::debug(&attached(), &parameter).into(),
             "download" => match files::download(shown, &parameter) {
                 files::Answer::Reply(reply) => reply.into(),
-                files::Answer::Download { file, name, length } => Response::file(file, length)
+                files::Answer::Download { file, name, length } => {
+                    Response::new(StatusCode::OK, Body::File(FileBody::new(file, length)))
                     .header("Content-Type", "application/octet-stream")
-                    .header("Content-Disposition", &format!("attachment; filename=\"{name}\"")),
+                    .header("Content-Disposition", &format!("attachment; filename=\"{name}\""))
+                }
             },
             _ => Reply::refused(404, "").into(),
         };
@@ -40,7 +43,7 @@ fn page(path: &str) -> Option<Response> {
     // Names of immutable assets change with their content.
     let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
     Some(
-        Response::full(200, asset.body)
+        Response::new(StatusCode::OK, Body::Full(asset.body.into()))
             .header("Content-Type", asset.content_type)
             .header("Cache-Control", caching)
             .header("X-Content-Type-Options", "nosniff"),

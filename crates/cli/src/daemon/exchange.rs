@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::StatusCode;
 use meseta_machine::{ContentType, Reply, RequestId, StreamId};
 use meseta_proto::json;
 use meseta_proto::{Wire, recordio};
-use meseta_transport::{Response, StreamSender, event_stream};
+use meseta_transport::{Body, Response, StreamSender, event_stream};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
@@ -67,7 +68,7 @@ impl Exchange {
         let (sender, body) = event_stream(MAX_STREAM_BYTES);
         let open = Open { sender: sender.clone(), stream_type: waiting.stream_type };
         lock(&self.streams).insert(stream.clone(), open);
-        let response = Response::stream(body)
+        let response = Response::new(StatusCode::OK, Body::Stream(body))
             .header("Content-Type", waiting.stream_type.as_str())
             .header("Mesos-Stream-Id", &stream.0);
         let _ = waiting.answer.send(response);

@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use super::driver::{self, Clock, Effects, Inputs, Latest};
 use super::exchange::{Exchange, Found, respond};
 use super::process::{self, End, Ends, Signals};
-use super::{config, edge, seed};
+use super::{config, edge, seed, system};
 use crate::address::Addresses;
 use crate::files::Nothing;
 use crate::flags::{Flags, master::FLAGS};
@@ -73,7 +73,9 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     inputs.send(Input::Recovered { facts });
     let exited = inputs.clone();
     let effects = Shell {
-        peers: Peers::new(address, move |address| exited.send(Input::Exited { address })),
+        peers: Peers::new(address, Handle::current(), move |address| {
+            exited.send(Input::Exited { address });
+        }),
         exchange: Arc::default(),
         inputs: inputs.clone(),
         runtime: Handle::current(),
@@ -117,8 +119,8 @@ impl driver::Machine for Master {
         self.next_wake()
     }
 
-    fn snapshot(&self, now: Now) -> Snapshot {
-        self.snapshot(now)
+    fn snapshot(&self) -> Snapshot {
+        self.snapshot()
     }
 
     fn into_changes(action: Action) -> Result<Vec<Change>, Action> {
@@ -185,7 +187,7 @@ impl Service for Net {
 impl Net {
     fn look_up(&self, request: &Request) -> Found {
         let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
-        let answer = http::answer(
+        let answer = http::answer_with(
             &self.latest.get(),
             &http::Request {
                 method: request.method.as_str(),
@@ -197,6 +199,7 @@ impl Net {
                 host: header("host"),
                 body: &request.body,
             },
+            system::metrics,
         );
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),

@@ -11,6 +11,7 @@ mod exchange;
 pub(crate) mod limits;
 pub(crate) mod master;
 pub(crate) mod process;
+mod system;
 
 /// The hidden subcommand under which an agent starts the command executor.
 pub(crate) const COMMAND_EXECUTOR: &str = "command-executor";

@@ -1,0 +1,24 @@
+//! What `/metrics/snapshot` tells of the machine.
+
+/// Load, memory and processors, under Mesos's names.
+#[allow(clippy::cast_precision_loss, reason = "all metrics are doubles")]
+pub(crate) fn metrics() -> Vec<(&'static str, f64)> {
+    let info = rustix::system::sysinfo();
+    let unit = f64::from(info.mem_unit);
+    let [one, five, fifteen] = info.loads.map(load);
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    vec![
+        ("system/cpus_total", cpus as f64),
+        ("system/load_1min", one),
+        ("system/load_5min", five),
+        ("system/load_15min", fifteen),
+        ("system/mem_free_bytes", info.freeram as f64 * unit),
+        ("system/mem_total_bytes", info.totalram as f64 * unit),
+    ]
+}
+
+/// The kernel gives loads in fixed point with 16 bits behind it.
+#[allow(clippy::cast_precision_loss, reason = "loads are small")]
+fn load(fixed: u64) -> f64 {
+    fixed as f64 / 65_536.0
+}
