@@ -5,14 +5,31 @@
 //! out: no sockets, files, clocks, threads or random numbers.
 
 mod action;
+mod agents;
+mod allocation;
 mod config;
+mod events;
+mod frameworks;
 pub mod http;
 mod input;
+mod invariants;
+mod launch;
 mod limits;
 mod master;
+mod messages;
 mod metrics;
+mod offers;
+mod peers;
+mod reconcile;
 pub mod records;
+mod registry;
 mod snapshot;
+mod step;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod updates;
 pub mod validation;
 
 pub use action::Action;

@@ -1,54 +1,136 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use meseta_machine::{Entropy, Now};
+use meseta_allocator::Allocator;
+use meseta_machine::{Entropy, Now, Reply, Timers};
+use meseta_proto::Upid;
+use meseta_proto::v1::{AgentId, FrameworkId, OfferId};
+use meseta_resources::Resources;
 
 use crate::action::Action;
+use crate::agents::Pings;
 use crate::config::Config;
 use crate::input::Input;
+use crate::peers::Peers;
 use crate::snapshot::Snapshot;
+use crate::step::Step;
+use crate::timers::Timer;
+use crate::{allocation, frameworks};
 
-/// A master.
+/// A master: it admits agents and frameworks, offers the agents' resources to the frameworks, and
+/// passes between them what concerns tasks.
+///
+/// Its state is the [`Snapshot`] that readers see, and beside it what they need not see: timers,
+/// indexes, and the allocator's accounts.
 #[derive(Debug)]
 pub struct Master {
-    snapshot: Snapshot,
-    entropy: Entropy,
+    pub(crate) state: Snapshot,
+    pub(crate) allocator: Allocator,
+    pub(crate) timers: Timers<Timer>,
+    pub(crate) peers: Peers,
+    pub(crate) ids: Ids,
+    /// The resources of each outstanding offer.
+    pub(crate) offered: BTreeMap<OfferId, Resources>,
+    /// How each registered agent answers its pings.
+    pub(crate) pings: BTreeMap<AgentId, Pings>,
+    /// Where drivers were before they were disconnected, until they come back or are removed.
+    pub(crate) former_drivers: BTreeMap<FrameworkId, Upid>,
+    /// Which frameworks have tasks on an agent that is unreachable.
+    pub(crate) unreachable_frameworks: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
+    recovered: bool,
+}
+
+/// What is next in each sort of ids that a master gives.
+#[derive(Debug, Default)]
+pub(crate) struct Ids {
+    pub(crate) agents: u64,
+    pub(crate) frameworks: u64,
+    pub(crate) offers: u64,
+    pub(crate) observers: u64,
 }
 
 impl Master {
     /// A master that waits for [`Input::Recovered`].
-    pub fn new(config: Config, entropy: Entropy, now: Now) -> Self {
+    ///
+    /// It draws nothing at random yet: all its ids are numbers below the id of its run.
+    pub fn new(config: Config, _entropy: Entropy, now: Now) -> Self {
         let master_info = config.master_info();
         Self {
-            snapshot: Snapshot {
+            allocator: Allocator::new(allocation::options(&config)),
+            state: Snapshot {
                 config: config.into(),
                 master_info: master_info.into(),
                 time: now.wall,
-                agents: Default::default(),
-                recovered_agents: Default::default(),
-                unreachable_agents: Default::default(),
-                gone_agents: Default::default(),
-                frameworks: Default::default(),
-                completed_frameworks: Default::default(),
-                offers: Default::default(),
-                metrics: Default::default(),
+                agents: imbl::OrdMap::new(),
+                recovered_agents: imbl::OrdMap::new(),
+                unreachable_agents: imbl::OrdMap::new(),
+                gone_agents: imbl::OrdMap::new(),
+                frameworks: imbl::OrdMap::new(),
+                completed_frameworks: imbl::Vector::new(),
+                offers: imbl::OrdMap::new(),
+                metrics: crate::Metrics::default(),
             },
-            entropy,
+            timers: Timers::default(),
+            peers: Peers::default(),
+            ids: Ids::default(),
+            offered: BTreeMap::new(),
+            pings: BTreeMap::new(),
+            former_drivers: BTreeMap::new(),
+            unreachable_frameworks: BTreeMap::new(),
+            recovered: false,
         }
     }
 
     /// Takes one input and appends what is to be done.
     pub fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
-        let _ = (input, actions, &mut self.entropy);
-        self.snapshot.time = now.wall;
+        let step = &mut Step::new(now, actions);
+        match input {
+            Input::Recovered { facts } => {
+                self.on_recovered(step, &facts);
+                self.recovered = true;
+            }
+            Input::SchedulerCall { request, .. } | Input::Teardown { request, .. }
+                if !self.recovered =>
+            {
+                let sentence = "Master has not finished recovery";
+                step.reply(request, Reply::refused(503, sentence));
+            }
+            Input::Message { .. } if !self.recovered => self.drop_message(),
+            Input::Message {
+                from,
+                to,
+                name,
+                body,
+            } => self.on_message(step, &from, &to, &name, &body),
+            Input::Exited { address } => self.on_exited(step, address),
+            Input::SchedulerCall {
+                request,
+                call,
+                stream,
+                new_stream,
+            } => {
+                let origin = frameworks::Origin { request, stream };
+                self.on_scheduler_call(step, origin, *call, new_stream);
+            }
+            Input::StreamClosed { stream } => self.on_stream_closed(step, &stream),
+            Input::Teardown {
+                request,
+                framework_id,
+            } => self.on_operator_teardown(step, request, &framework_id),
+            Input::Wake => self.on_wake(step),
+        }
+        self.schedule_allocation(step);
+        self.state.time = now.wall;
+        self.check_invariants();
     }
 
     /// When [`Input::Wake`] is wanted next, in monotonic time.
     pub fn next_wake(&self) -> Option<Duration> {
-        None
+        self.timers.next_due()
     }
 
     /// What readers may see now; takes constant time.
     pub fn snapshot(&self) -> Snapshot {
-        self.snapshot.clone()
+        self.state.clone()
     }
 }

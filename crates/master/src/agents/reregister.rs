@@ -1,0 +1,444 @@
+//! Agents that come back: after their own restart, after the master's, or from behind a partition.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use meseta_proto::internal::{
+    CheckpointResourcesMessage, KillTaskMessage, ReconcileTasksMessage, ReregisterSlaveMessage,
+    ShutdownFrameworkMessage, ShutdownMessage, SlaveReregisteredMessage, archive,
+};
+use meseta_proto::v1::agent_info::capability::Type as Capability;
+use meseta_proto::v1::{
+    AgentId, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, Task, TaskId, TaskState,
+    TaskStatus, task_status,
+};
+use meseta_proto::{Upid, v1};
+use meseta_resources::Resources;
+
+use super::register::Introduction;
+use super::{Unfit, downgrade, resources, upgrade};
+use crate::allocation;
+use crate::events::NO_PID;
+use crate::master::Master;
+use crate::offers::Rescinding;
+use crate::registry;
+use crate::step::Step;
+use crate::tasks::{is_terminal, told_state};
+use crate::timers::Timer;
+use crate::updates::update_of_known_task;
+use crate::validation;
+
+/// What an agent tells about what runs on it.
+#[derive(Debug)]
+struct Report {
+    tasks: Vec<Task>,
+    executors: Vec<ExecutorInfo>,
+    frameworks: Vec<FrameworkInfo>,
+    completed: Vec<archive::Framework>,
+}
+
+impl Master {
+    /// An agent that some master gave an id is back.
+    pub(crate) fn on_reregister_agent(
+        &mut self,
+        step: &mut Step<'_>,
+        from: &Upid,
+        message: ReregisterSlaveMessage,
+    ) {
+        self.state.metrics.messages.reregister_slave += 1;
+        let Some(id) = message.slave.id.clone() else {
+            self.drop_message();
+            return;
+        };
+        if self.state.gone_agents.contains_key(&id) {
+            shut_down(step, from, "Agent has been marked gone");
+            return;
+        }
+        let introduction = Introduction {
+            info: message.slave.into(),
+            version: message.version.unwrap_or_default(),
+            capabilities: message.agent_capabilities,
+            checkpointed: message.checkpointed_resources,
+            resource_version: message.resource_version_uuid.map(|uuid| uuid.value),
+        };
+        let report = Report {
+            tasks: message.tasks,
+            executors: message.executor_infos,
+            frameworks: message.frameworks,
+            completed: message.completed_frameworks,
+        };
+        let introduction = introduction.check(self.state.config.domain.is_some());
+        let (Ok(introduction), Ok(report)) = (introduction, report.check(&id)) else {
+            self.drop_message();
+            return;
+        };
+        match self.state.agents.get(&id) {
+            Some(agent)
+                if agent.pid.address.ip() != from.address.ip()
+                    || agent.info.hostname != introduction.info.hostname =>
+            {
+                let sentence = "Agent attempted to reregister with different IP / hostname";
+                shut_down(step, from, sentence);
+            }
+            Some(_) => self.reregister_known_agent(step, &id, from, introduction, &report),
+            None => self.readmit_agent(step, &id, from, introduction, report),
+        }
+    }
+
+    /// The agent is in the books: what it tells is compared with what they say.
+    fn reregister_known_agent(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &AgentId,
+        pid: &Upid,
+        mut introduction: Introduction,
+        report: &Report,
+    ) {
+        let Some(agent) = self.state.agents.get(id) else {
+            return;
+        };
+        let provides = |c: &v1::agent_info::Capability| c.r#type() == Capability::ResourceProvider;
+        if !introduction.capabilities.iter().any(provides) {
+            // Such agents keep on disk what the master tells them to.
+            introduction.checkpointed = agent.checkpointed.to_v1();
+        }
+        let total = resources::total(&introduction.info.resources, &introduction.checkpointed);
+        let Ok(total) = total else {
+            let sentence = "Agent lacks resources that are reserved or used for volumes";
+            shut_down(step, pid, sentence);
+            return;
+        };
+        let total = &total + &agent.total.revocable();
+        let differs = *agent.info != introduction.info;
+        let replaced = differs || agent.capabilities != introduction.capabilities;
+        if differs {
+            step.persist(vec![registry::admit(id, &introduction.info)]);
+        }
+        self.move_agent(step, id, pid);
+        if let Some(agent) = self.agent_mut(id) {
+            agent.info = Arc::new(introduction.info);
+            agent.version = introduction.version;
+            agent.capabilities = introduction.capabilities;
+            agent.checkpointed =
+                Resources::from_v1(&introduction.checkpointed).unwrap_or_default();
+            agent.resource_version = introduction.resource_version;
+            agent.reregistered_time = Some(step.now.wall);
+            agent.total = total.clone();
+        }
+        if replaced {
+            self.remove_offers_of_agent(step, id, Rescinding::Told);
+        }
+
+        self.reconcile_known_agent(step, id, pid, report);
+        if let Some(agent) = self.agent_mut(id) {
+            agent.connected = true;
+            agent.active = true;
+        }
+        self.timers.cancel(&Timer::AgentReregistration(id.clone()));
+        match self.state.agents.get(id) {
+            Some(agent) if replaced => {
+                let view = allocation::agent_view(agent);
+                self.allocator.add_agent(id.clone(), view);
+            }
+            _ => {
+                self.allocator.update_agent(id, total);
+                self.allocator.activate_agent(id);
+            }
+        }
+        self.state.metrics.slave_reregistrations += 1;
+        self.settle_frameworks(step, pid, report);
+        self.send_checkpointed_resources(step, id);
+    }
+
+    /// The agent may have another pid than before, and has a new connection in any case.
+    fn move_agent(&mut self, step: &mut Step<'_>, id: &AgentId, pid: &Upid) {
+        step.link(pid.address);
+        let Some(agent) = self.agent_mut(id) else {
+            return;
+        };
+        let old = std::mem::replace(&mut agent.pid, pid.clone());
+        let observer = agent.observer;
+        self.peers.remove_agent(&old, observer);
+        self.peers.add_agent(pid, observer, id);
+    }
+
+    /// Tells the agent which tasks it should have and does not tell of, forgets executors that it
+    /// does not tell of, and repeats what it may have missed.
+    fn reconcile_known_agent(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &AgentId,
+        pid: &Upid,
+        report: &Report,
+    ) {
+        let Some(agent) = self.state.agents.get(id) else {
+            return;
+        };
+        let told: BTreeSet<_> = report
+            .tasks
+            .iter()
+            .map(|task| (task.framework_id.clone(), task.task_id.clone()))
+            .collect();
+        let missing = agent.tasks.iter().filter(|key| !told.contains(*key));
+        let mut reconciliations: BTreeMap<&FrameworkId, ReconcileTasksMessage> = BTreeMap::new();
+        for (framework, task) in missing {
+            let record = self.state.frameworks.get(framework);
+            let Some((record, task)) = record.and_then(|r| Some((r, r.tasks.get(task)?))) else {
+                continue;
+            };
+            let reconciliation =
+                reconciliations
+                    .entry(framework)
+                    .or_insert_with(|| ReconcileTasksMessage {
+                        framework_id: framework.clone(),
+                        statuses: Vec::new(),
+                        framework: Some(FrameworkInfo::clone(&record.info)),
+                    });
+            reconciliation.statuses.push(TaskStatus {
+                task_id: task.task_id.clone(),
+                agent_id: Some(id.clone()),
+                state: told_state(task).into(),
+                source: Some(task_status::Source::Master.into()),
+                message: Some("Reconciliation request".to_owned()),
+                reason: Some(task_status::Reason::Reconciliation.into()),
+                timestamp: Some(step.now.unix_seconds()),
+                ..Default::default()
+            });
+        }
+        let message = SlaveReregisteredMessage {
+            slave_id: id.clone(),
+            reconciliations: reconciliations.into_values().collect(),
+            connection: Some(self.connection()),
+        };
+        step.send(pid, &message);
+
+        for task in report.tasks.iter().filter(|task| !is_terminal(task.state())) {
+            let key = (task.framework_id.clone(), task.task_id.clone());
+            if agent.kills.contains(&key) {
+                let message = KillTaskMessage {
+                    framework_id: key.0,
+                    task_id: key.1,
+                    kill_policy: None,
+                };
+                step.send(pid, &message);
+            }
+        }
+
+        let told: BTreeSet<(&FrameworkId, &ExecutorId)> = report
+            .executors
+            .iter()
+            .filter_map(|e| Some((e.framework_id.as_ref()?, &e.executor_id)))
+            .collect();
+        let missing: Vec<(FrameworkId, ExecutorId)> = agent
+            .executors
+            .keys()
+            .filter(|(framework, executor)| !told.contains(&(framework, executor)))
+            .cloned()
+            .collect();
+        for (framework, executor) in missing {
+            self.remove_executor(&framework, id, &executor);
+        }
+    }
+
+    /// The agent is not in the books: it is admitted again, with all that runs on it.
+    fn readmit_agent(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &AgentId,
+        pid: &Upid,
+        introduction: Introduction,
+        report: Report,
+    ) {
+        let recovered = self.state.recovered_agents.remove(id);
+        let unreachable = self.state.unreachable_agents.remove(id);
+        let mut changes = Vec::new();
+        if recovered.as_ref().is_none_or(|agent| *agent.info != introduction.info) {
+            changes.push(registry::admit(id, &introduction.info));
+        }
+        if unreachable.is_some() {
+            changes.push(registry::mark_reachable(id));
+        }
+        if !changes.is_empty() {
+            step.persist(changes);
+        }
+        self.forget_unreachable_tasks(id);
+        if let Some(other) = self.peers.agent(pid).cloned() {
+            // Its process is gone, or this one would not be there.
+            let cause = "a new agent registered at the same address";
+            self.remove_agent(step, &other, cause, super::loss::Removal::Replaced);
+        }
+
+        for info in &report.frameworks {
+            self.recover_framework(step, info);
+        }
+        let observer = self.next_observer();
+        let mut record = introduction.into_record(step, id.clone(), pid.clone(), observer);
+        record.reregistered_time = Some(step.now.wall);
+        self.enter_agent(record);
+        for executor in &report.executors {
+            if let Some(framework) = executor.framework_id.as_ref()
+                && self.state.frameworks.contains_key(framework)
+            {
+                self.add_executor(framework, id, executor);
+            }
+        }
+        for task in &report.tasks {
+            if !self.state.frameworks.contains_key(&task.framework_id) {
+                continue;
+            }
+            if recovered.is_none() {
+                self.forget_completed_task(&task.framework_id, &task.task_id);
+                let message = if unreachable.is_some() {
+                    "Unreachable agent re-reregistered"
+                } else {
+                    "Unknown agent reregistered"
+                };
+                let reason = task_status::Reason::AgentReregistered;
+                let update = update_of_known_task(step, task, task.state(), message, reason);
+                self.forward(step, update, Some(NO_PID.to_owned()));
+            }
+            self.add_task(task.clone());
+        }
+        self.open_agent(step, id);
+        self.restore_completed_tasks(&report.completed);
+        self.state.metrics.slave_reregistrations += 1;
+
+        let message = SlaveReregisteredMessage {
+            slave_id: id.clone(),
+            reconciliations: Vec::new(),
+            connection: Some(self.connection()),
+        };
+        step.send(pid, &message);
+        self.settle_frameworks(step, pid, &report);
+    }
+
+    /// Ends completed frameworks on the agent, and tells it where the others' schedulers are.
+    /// Those that this master does not know are recovered from what the agent tells.
+    fn settle_frameworks(&mut self, step: &mut Step<'_>, pid: &Upid, report: &Report) {
+        for info in &report.frameworks {
+            let Some(id) = &info.id else {
+                continue;
+            };
+            if self.is_completed(id) {
+                let message = ShutdownFrameworkMessage {
+                    framework_id: id.clone(),
+                };
+                step.send(pid, &message);
+                continue;
+            }
+            match self.state.frameworks.get(id) {
+                Some(framework) => Self::send_framework(step, pid, framework),
+                None => self.recover_framework(step, info),
+            }
+        }
+    }
+
+    fn forget_completed_task(&mut self, framework: &FrameworkId, task: &TaskId) {
+        if let Some(framework) = self.framework_mut(framework)
+            && framework.completed_tasks.iter().any(|t| t.task_id == *task)
+        {
+            framework.completed_tasks.retain(|t| t.task_id != *task);
+        }
+    }
+
+    fn restore_completed_tasks(&mut self, archives: &[archive::Framework]) {
+        let bound = self.state.config.policy.max_completed_tasks_per_framework;
+        for archive in archives {
+            let id = archive.framework_info.id.as_ref();
+            if let Some(framework) = id.and_then(|id| self.framework_mut(id)) {
+                for task in &archive.tasks {
+                    framework.completed_tasks.push_back(Arc::new(task.clone()));
+                    if framework.completed_tasks.len() > bound {
+                        framework.completed_tasks.pop_front();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Agents that keep their reservations and volumes as the master tells them are told now.
+    fn send_checkpointed_resources(&self, step: &mut Step<'_>, id: &AgentId) {
+        let Some(agent) = self.state.agents.get(id) else {
+            return;
+        };
+        if agent.is_capable_of(Capability::ResourceProvider) {
+            return;
+        }
+        let mut resources = agent.checkpointed.to_v1();
+        if !agent.is_capable_of(Capability::ReservationRefinement) {
+            downgrade(&mut resources);
+        }
+        step.send(&agent.pid, &CheckpointResourcesMessage { resources });
+    }
+}
+
+impl Report {
+    /// Checks that the parts fit together, and brings resources into post-refinement form with the
+    /// roles that they are allocated to.
+    fn check(mut self, agent: &AgentId) -> Result<Self, Unfit> {
+        let rules = validation::FrameworkRules {
+            roles: None,
+            root_submissions: true,
+        };
+        let mut frameworks: BTreeMap<FrameworkId, FrameworkInfo> = BTreeMap::new();
+        for info in &self.frameworks {
+            validation::framework(info, rules).map_err(|_| Unfit)?;
+            let id = info.id.clone().ok_or(Unfit)?;
+            if frameworks.insert(id, info.clone()).is_some() {
+                return Err(Unfit);
+            }
+        }
+        let mut executors = BTreeSet::new();
+        for executor in &mut self.executors {
+            let id = executor.framework_id.clone().ok_or(Unfit)?;
+            let framework = frameworks.get(&id).ok_or(Unfit)?;
+            settle(&mut executor.resources, framework)?;
+            if !executors.insert((id, executor.executor_id.clone())) {
+                return Err(Unfit);
+            }
+        }
+        let mut tasks = BTreeSet::new();
+        for task in &mut self.tasks {
+            validation::id(task.task_id.as_str()).map_err(|_| Unfit)?;
+            let framework = frameworks.get(&task.framework_id).ok_or(Unfit)?;
+            let executor = task.executor_id.clone();
+            let executor = executor.map(|executor| (task.framework_id.clone(), executor));
+            let executor_is_told = executor.is_none_or(|key| executors.contains(&key));
+            let is_new = tasks.insert((task.framework_id.clone(), task.task_id.clone()));
+            if task.agent_id != *agent
+                || !is_new
+                || (!executor_is_told && task.state() == TaskState::TaskRunning)
+            {
+                return Err(Unfit);
+            }
+            settle(&mut task.resources, framework)?;
+        }
+        for task in self.completed.iter_mut().flat_map(|f| &mut f.tasks) {
+            upgrade(&mut task.resources)?;
+        }
+        Ok(self)
+    }
+}
+
+/// Upgrades resources of a framework. Old agents do not say to which role they are allocated, which
+/// is clear only when the framework has one.
+fn settle(resources: &mut [v1::Resource], framework: &FrameworkInfo) -> Result<(), Unfit> {
+    upgrade(resources)?;
+    for resource in resources.iter_mut() {
+        if resource.allocation_info.is_none() {
+            let role = crate::frameworks::only_role(framework).ok_or(Unfit)?;
+            resource.allocation_info = Some(v1::resource::AllocationInfo {
+                role: Some(role.to_owned()),
+            });
+        }
+    }
+    Resources::from_v1(resources).map_err(|_| Unfit)?;
+    Ok(())
+}
+
+fn shut_down(step: &mut Step<'_>, agent: &Upid, sentence: &str) {
+    let message = ShutdownMessage {
+        message: Some(sentence.to_owned()),
+    };
+    step.send(agent, &message);
+}

@@ -1,0 +1,49 @@
+use crate::master::Master;
+
+impl Master {
+    /// What holds between steps. Debug builds check it after every one; its cost grows with the
+    /// cluster.
+    pub(crate) fn check_invariants(&self) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        for (id, offer) in &self.state.offers {
+            let agent = self.state.agents.get(&offer.agent_id);
+            let framework = self.state.frameworks.get(&offer.framework_id);
+            debug_assert!(
+                agent.is_some_and(|a| a.active && a.offers.contains(id)),
+                "offer {id} is in the books of its agent, which is active"
+            );
+            debug_assert!(
+                framework.is_some_and(|f| f.connected() && f.offers.contains(id)),
+                "offer {id} is in the books of its framework, which is connected"
+            );
+            debug_assert!(self.offered.contains_key(id), "offer {id} has resources");
+        }
+        debug_assert_eq!(self.offered.len(), self.state.offers.len());
+        for (id, agent) in &self.state.agents {
+            for (framework, task) in &agent.tasks {
+                let task = self.task(framework, task);
+                debug_assert!(
+                    task.is_some_and(|task| task.agent_id == *id),
+                    "tasks of agent {id} are in the books of their frameworks"
+                );
+            }
+            debug_assert_eq!(
+                agent.active,
+                agent.connected,
+                "agent {id} is offered exactly while it is there"
+            );
+        }
+        for (id, framework) in &self.state.frameworks {
+            for task in framework.tasks.values() {
+                let key = (id.clone(), task.task_id.clone());
+                let agent = self.state.agents.get(&task.agent_id);
+                debug_assert!(
+                    agent.is_some_and(|agent| agent.tasks.contains(&key)),
+                    "tasks of framework {id} are in the books of their agents"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Offers: made of what the allocator proposes, held by schedulers, answered or taken back.
+
+use std::sync::Arc;
+
+use meseta_allocator::{Proposal, refusal_time};
+use meseta_proto::v1;
+use meseta_proto::v1::framework_info::capability::Type as Capability;
+use meseta_proto::v1::resource::AllocationInfo;
+use meseta_proto::v1::scheduler::call;
+use meseta_proto::v1::{Address, AgentId, Filters, FrameworkId, Offer, OfferId, Url};
+use meseta_resources::Resources;
+
+use crate::events::Notice;
+use crate::master::Master;
+use crate::records::{AgentRecord, FrameworkRecord};
+use crate::step::Step;
+use crate::timers::Timer;
+
+/// Whether the scheduler is told that its offer is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rescinding {
+    Told,
+    Silent,
+}
+
+impl Master {
+    /// Makes offers of what the allocator proposes.
+    pub(crate) fn offer(&mut self, step: &mut Step<'_>, proposals: Vec<Proposal>) {
+        let mut proposals = proposals.into_iter().peekable();
+        while let Some(first) = proposals.next() {
+            let framework = first.framework.clone();
+            let mut offers = Vec::new();
+            let mut pids = Vec::new();
+            let mut next = Some(first);
+            while let Some(proposal) = next {
+                if let Some((offer, pid)) = self.make_offer(step, proposal) {
+                    offers.push(offer);
+                    pids.push(pid);
+                }
+                next = proposals.next_if(|proposal| proposal.framework == framework);
+            }
+            if !offers.is_empty() {
+                self.notify(step, &framework, Notice::Offers(offers, pids));
+            }
+        }
+    }
+
+    /// Enters an offer. Returns it in the form for its scheduler, and the agent's pid; `None` if
+    /// there is nobody to offer to or nothing to offer, and then the resources are free again.
+    fn make_offer(&mut self, step: &Step<'_>, proposal: Proposal) -> Option<(Offer, String)> {
+        let Proposal {
+            framework: framework_id,
+            role,
+            agent: agent_id,
+            resources,
+        } = proposal;
+        let framework = self.state.frameworks.get(&framework_id);
+        let framework = framework.filter(|framework| framework.connected() && framework.active);
+        let agent = self.state.agents.get(&agent_id).filter(|agent| agent.active);
+        let (Some(framework), Some(agent)) = (framework, agent) else {
+            self.recover(&framework_id, &agent_id, &resources);
+            return None;
+        };
+        let id = OfferId::from(format!("{}-O{}", self.state.config.id, self.ids.offers));
+        self.ids.offers += 1;
+        let offer = new_offer(id.clone(), framework, agent, role, &resources);
+        let told = told_offer(offer.clone(), framework);
+        let pid = agent.pid.to_string();
+
+        if let Some(timeout) = self.state.config.policy.offer_timeout {
+            let due = step.now.monotonic.saturating_add(timeout);
+            self.timers.set(Timer::Offer(id.clone()), due);
+        }
+        if let Some(agent) = self.agent_mut(&agent_id) {
+            agent.offered += &resources;
+            agent.offers.insert(id.clone());
+        }
+        if let Some(framework) = self.framework_mut(&framework_id) {
+            *framework.offered.entry(agent_id).or_default() += &resources;
+            framework.offers.insert(id.clone());
+        }
+        self.state.offers.insert(id.clone(), Arc::new(offer));
+        self.offered.insert(id, resources);
+        Some((told, pid))
+    }
+
+    /// Takes an offer out of the books. What becomes of its resources is the caller's to say.
+    pub(crate) fn take_offer(&mut self, id: &OfferId) -> Option<(Arc<Offer>, Resources)> {
+        let offer = self.state.offers.remove(id)?;
+        let resources = self.offered.remove(id).unwrap_or_default();
+        self.timers.cancel(&Timer::Offer(id.clone()));
+        if let Some(agent) = self.agent_mut(&offer.agent_id) {
+            agent.offered -= &resources;
+            agent.offers.remove(id);
+        }
+        if let Some(framework) = self.framework_mut(&offer.framework_id) {
+            framework.offers.remove(id);
+            if let Some(offered) = framework.offered.get_mut(&offer.agent_id) {
+                *offered -= &resources;
+                if offered.is_empty() {
+                    framework.offered.remove(&offer.agent_id);
+                }
+            }
+        }
+        Some((offer, resources))
+    }
+
+    /// Takes an offer back; its resources are free.
+    pub(crate) fn remove_offer(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &OfferId,
+        rescinding: Rescinding,
+    ) {
+        let Some((offer, resources)) = self.take_offer(id) else {
+            return;
+        };
+        if rescinding == Rescinding::Told {
+            let framework = &offer.framework_id;
+            self.notify(step, framework, Notice::Rescind(id.clone()));
+        }
+        self.recover(&offer.framework_id, &offer.agent_id, &resources);
+    }
+
+    /// A scheduler sat on an offer for too long.
+    pub(crate) fn rescind_offer(&mut self, step: &mut Step<'_>, id: &OfferId) {
+        self.remove_offer(step, id, Rescinding::Told);
+    }
+
+    pub(crate) fn remove_offers_of_framework(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &FrameworkId,
+        rescinding: Rescinding,
+    ) {
+        let offers = self.framework(id).map(|f| f.offers.clone());
+        for offer in offers.into_iter().flatten() {
+            self.remove_offer(step, &offer, rescinding);
+        }
+    }
+
+    pub(crate) fn remove_offers_of_agent(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &AgentId,
+        rescinding: Rescinding,
+    ) {
+        let offers = self.state.agents.get(id).map(|agent| agent.offers.clone());
+        for offer in offers.into_iter().flatten() {
+            self.remove_offer(step, &offer, rescinding);
+        }
+    }
+
+    /// The offers of what an agent lends beyond what it has.
+    pub(crate) fn revocable_offers_of(&self, id: &AgentId) -> Vec<OfferId> {
+        let is_revocable = |offer: &&OfferId| {
+            let resources = self.offered.get(*offer);
+            resources.is_some_and(|resources| !resources.revocable().is_empty())
+        };
+        let agent = self.state.agents.get(id);
+        let offers = agent.into_iter().flat_map(|agent| agent.offers.iter());
+        offers.filter(is_revocable).cloned().collect()
+    }
+
+    /// A scheduler does not want what it was offered, for some time.
+    pub(crate) fn decline(
+        &mut self,
+        step: &mut Step<'_>,
+        framework: &FrameworkId,
+        decline: &call::Decline,
+    ) {
+        self.state.metrics.messages.decline_offers += 1;
+        for id in &decline.offer_ids {
+            let offer = self.state.offers.get(id);
+            if offer.is_none_or(|offer| offer.framework_id != *framework) {
+                continue;
+            }
+            if let Some((offer, resources)) = self.take_offer(id) {
+                let filters = decline.filters.as_ref();
+                self.refuse_resources(step, framework, &offer.agent_id, &resources, filters);
+            }
+        }
+    }
+
+    /// Gives resources back that the framework does not want for some time.
+    pub(crate) fn refuse_resources(
+        &mut self,
+        step: &Step<'_>,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        resources: &Resources,
+        filters: Option<&Filters>,
+    ) {
+        if resources.is_empty() {
+            return;
+        }
+        let time = match filters {
+            Some(filters) => refusal_time(filters),
+            None => refusal_time(&Filters::default()),
+        };
+        self.allocator
+            .decline(framework, agent, resources, time, step.now);
+    }
+}
+
+fn new_offer(
+    id: OfferId,
+    framework: &FrameworkRecord,
+    agent: &AgentRecord,
+    role: String,
+    resources: &Resources,
+) -> Offer {
+    let info = &agent.info;
+    let address = agent.pid.address;
+    let of_framework = |(owner, _): &&(FrameworkId, v1::ExecutorId)| *owner == framework.id;
+    let executors = agent.executors.keys().filter(of_framework);
+    Offer {
+        id,
+        framework_id: framework.id.clone(),
+        agent_id: agent.id.clone(),
+        hostname: info.hostname.clone(),
+        url: Some(Url {
+            scheme: "http".to_owned(),
+            address: Address {
+                hostname: Some(info.hostname.clone()),
+                ip: Some(address.ip().to_string()),
+                port: i32::from(address.port()),
+            },
+            path: Some(format!("/{}", agent.pid.id)),
+            ..Default::default()
+        }),
+        domain: info.domain.clone(),
+        resources: resources.to_v1(),
+        attributes: info.attributes.clone(),
+        executor_ids: executors.map(|(_, executor)| executor.clone()).collect(),
+        unavailability: None,
+        allocation_info: Some(AllocationInfo { role: Some(role) }),
+    }
+}
+
+/// An offer in the form that its scheduler understands.
+fn told_offer(mut offer: Offer, framework: &FrameworkRecord) -> Offer {
+    if !framework.is_capable_of(Capability::MultiRole) {
+        offer.allocation_info = None;
+        for resource in &mut offer.resources {
+            resource.allocation_info = None;
+        }
+    }
+    if !framework.is_capable_of(Capability::ReservationRefinement) {
+        // The allocator offers such a framework nothing that the old form cannot say.
+        crate::agents::downgrade(&mut offer.resources);
+    }
+    offer
+}

@@ -1,0 +1,102 @@
+//! The facts that outlive a master, as the registry holds them.
+//!
+//! | key | value |
+//! |---|---|
+//! | `agents/<id>` | `Registry.Slave`: an agent that was admitted and is not gone |
+//! | `unreachable/<id>` | `Registry.UnreachableSlave`: it was given up, and may come back |
+//! | `gone/<id>` | `Registry.GoneSlave`: an operator declared it gone for ever |
+
+use meseta_proto::internal::registry;
+use meseta_proto::v1::{AgentId, AgentInfo, TimeInfo};
+use meseta_proto::{Wire, decode};
+
+/// One change: a value to write under a key, or nothing to forget it.
+pub(crate) type Change = (String, Option<Vec<u8>>);
+
+const AGENTS: &str = "agents/";
+const UNREACHABLE: &str = "unreachable/";
+const GONE: &str = "gone/";
+
+/// The agent is admitted, or what it says about itself has changed.
+pub(crate) fn admit(id: &AgentId, info: &AgentInfo) -> Change {
+    let fact = registry::Slave {
+        info: info.clone().into(),
+        ..Default::default()
+    };
+    write(AGENTS, id, &fact)
+}
+
+/// The agent is forgotten.
+pub(crate) fn forget(id: &AgentId) -> Change {
+    (format!("{AGENTS}{id}"), None)
+}
+
+/// The agent is given up.
+pub(crate) fn mark_unreachable(id: &AgentId, since: TimeInfo) -> Change {
+    let fact = registry::UnreachableSlave {
+        id: id.clone(),
+        timestamp: since,
+        ..Default::default()
+    };
+    write(UNREACHABLE, id, &fact)
+}
+
+/// The agent is back.
+pub(crate) fn mark_reachable(id: &AgentId) -> Change {
+    (format!("{UNREACHABLE}{id}"), None)
+}
+
+fn write(prefix: &str, id: &AgentId, fact: &impl Wire) -> Change {
+    (format!("{prefix}{id}"), Some(fact.encode_to_vec()))
+}
+
+/// A fact as it was found.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Fact {
+    Agent(AgentId, AgentInfo),
+    Unreachable(AgentId, TimeInfo),
+    Gone(AgentId, TimeInfo),
+}
+
+/// Reads a fact; `None` when this program did not write it.
+pub(crate) fn read(key: &str, value: &[u8]) -> Option<Fact> {
+    if let Some(id) = key.strip_prefix(AGENTS) {
+        let fact: registry::Slave = decode(value).ok()?;
+        return Some(Fact::Agent(id.into(), fact.info.into()));
+    }
+    if key.starts_with(UNREACHABLE) {
+        let fact: registry::UnreachableSlave = decode(value).ok()?;
+        return Some(Fact::Unreachable(fact.id, fact.timestamp));
+    }
+    if key.starts_with(GONE) {
+        let fact: registry::GoneSlave = decode(value).ok()?;
+        return Some(Fact::Gone(fact.id, fact.timestamp));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_read_as_they_were_written() {
+        let id = AgentId::from("m-S1");
+        let info = AgentInfo {
+            hostname: "h".into(),
+            id: Some(id.clone()),
+            ..Default::default()
+        };
+        let since = TimeInfo { nanoseconds: 7 };
+        let round = |(key, value): Change| read(&key, &value.unwrap());
+        assert_eq!(
+            round(admit(&id, &info)),
+            Some(Fact::Agent(id.clone(), info))
+        );
+        assert_eq!(
+            round(mark_unreachable(&id, since)),
+            Some(Fact::Unreachable(id, since))
+        );
+        assert_eq!(read("weights/a", b""), None);
+    }
+}

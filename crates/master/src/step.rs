@@ -1,0 +1,70 @@
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use meseta_machine::{Now, Reply, RequestId, StreamId};
+use meseta_proto::{Upid, Wire, v1};
+
+use crate::action::Action;
+
+/// One step: its time, and what it has decided so far.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    pub(crate) now: Now,
+    actions: &'a mut Vec<Action>,
+}
+
+impl<'a> Step<'a> {
+    pub(crate) fn new(now: Now, actions: &'a mut Vec<Action>) -> Self {
+        Self { now, actions }
+    }
+
+    /// Sends a message as the process `master`.
+    pub(crate) fn send<M: Wire>(&mut self, to: &Upid, message: &M) {
+        self.send_from("master".to_owned(), to, message);
+    }
+
+    /// Sends a message as another process of the master.
+    pub(crate) fn send_from<M: Wire>(&mut self, from: String, to: &Upid, message: &M) {
+        self.actions.push(Action::Send {
+            from,
+            to: to.clone(),
+            name: M::SCHEMA.name,
+            body: Bytes::from(message.encode_to_vec()),
+        });
+    }
+
+    pub(crate) fn link(&mut self, address: SocketAddrV4) {
+        self.actions.push(Action::Link { address });
+    }
+
+    pub(crate) fn reply(&mut self, request: RequestId, reply: Reply) {
+        self.actions.push(Action::Reply { request, reply });
+    }
+
+    pub(crate) fn open_stream(&mut self, request: RequestId, stream: StreamId) {
+        self.actions.push(Action::OpenStream { request, stream });
+    }
+
+    pub(crate) fn event(&mut self, stream: &StreamId, event: v1::scheduler::Event) {
+        self.actions.push(Action::Event {
+            stream: stream.clone(),
+            event: Arc::new(event),
+        });
+    }
+
+    pub(crate) fn close_stream(&mut self, stream: StreamId) {
+        self.actions.push(Action::CloseStream { stream });
+    }
+
+    pub(crate) fn persist(&mut self, changes: Vec<(String, Option<Vec<u8>>)>) {
+        self.actions.push(Action::Persist { changes });
+    }
+
+    /// This moment, as protocol fields want it.
+    pub(crate) fn time_info(&self) -> v1::TimeInfo {
+        v1::TimeInfo {
+            nanoseconds: self.now.unix_nanoseconds(),
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Tasks and executors: how they enter, change and leave the books.
+//!
+//! A task is in the books of its framework and its agent at once, and charged to both until it is
+//! over. It leaves when its end is acknowledged, when its agent is given up, or with its framework.
+//!
+//! ```text
+//! add_task ─▶ active ──update_task──▶ over, unacknowledged ──remove_task──▶ completed
+//!                │                                                    
+//!                └──update_task (agent given up)──remove_task──▶ unreachable
+//! ```
+
+use std::sync::Arc;
+
+use meseta_proto::v1::{
+    AgentId, ExecutorId, ExecutorInfo, FrameworkId, Task, TaskId, TaskInfo, TaskState, TaskStatus,
+};
+use meseta_resources::Resources;
+
+use crate::limits::MAX_STATUSES_PER_TASK;
+use crate::master::Master;
+
+/// Whether a task in this state will never run again.
+pub(crate) fn is_terminal(state: TaskState) -> bool {
+    use TaskState as S;
+    match state {
+        S::TaskFinished
+        | S::TaskFailed
+        | S::TaskKilled
+        | S::TaskLost
+        | S::TaskError
+        | S::TaskDropped
+        | S::TaskGone
+        | S::TaskGoneByOperator => true,
+        S::TaskStaging
+        | S::TaskStarting
+        | S::TaskRunning
+        | S::TaskKilling
+        | S::TaskUnreachable
+        | S::TaskUnknown => false,
+    }
+}
+
+/// Whether a task in this state takes no resources.
+pub(crate) fn is_over(state: TaskState) -> bool {
+    is_terminal(state) || state == TaskState::TaskUnreachable
+}
+
+/// What is known of a task that is about to be launched.
+pub(crate) fn staging(task: &TaskInfo, framework: &FrameworkId) -> Task {
+    let command_user = task.command.as_ref().and_then(|c| c.user.clone());
+    let executor_user = task
+        .executor
+        .as_ref()
+        .and_then(|executor| executor.command.as_ref()?.user.clone());
+    Task {
+        name: task.name.clone(),
+        task_id: task.task_id.clone(),
+        framework_id: framework.clone(),
+        executor_id: task.executor.as_ref().map(|e| e.executor_id.clone()),
+        agent_id: task.agent_id.clone(),
+        state: TaskState::TaskStaging.into(),
+        resources: task.resources.clone(),
+        limits: task.limits.clone(),
+        labels: task.labels.clone(),
+        discovery: task.discovery.clone(),
+        container: task.container.clone(),
+        health_check: task.health_check.clone(),
+        kill_policy: task.kill_policy.clone(),
+        user: command_user.or(executor_user),
+        ..Default::default()
+    }
+}
+
+/// Resources of a task or an executor. They were checked when they came in.
+pub(crate) fn resources_of(messages: &[meseta_proto::v1::Resource]) -> Resources {
+    Resources::from_v1(messages).unwrap_or_default()
+}
+
+/// The state that schedulers have been told, or the latest if they have been told none.
+pub(crate) fn told_state(task: &Task) -> TaskState {
+    task.status_update_state
+        .and_then(|state| TaskState::try_from(state).ok())
+        .unwrap_or(task.state())
+}
+
+/// Where a task goes that leaves the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// To the completed tasks of its framework.
+    Completed,
+    /// To the unreachable tasks of its framework.
+    Unreachable,
+}
+
+impl Master {
+    /// The task, if it is in the books.
+    pub(crate) fn task(&self, framework: &FrameworkId, task: &TaskId) -> Option<&Arc<Task>> {
+        self.state.frameworks.get(framework)?.tasks.get(task)
+    }
+
+    pub(crate) fn task_mut(&mut self, framework: &FrameworkId, task: &TaskId) -> Option<&mut Task> {
+        let framework = self.framework_mut(framework)?;
+        framework.tasks.get_mut(task).map(Arc::make_mut)
+    }
+
+    /// Enters a task, and charges it to its framework and agent unless it is over.
+    pub(crate) fn add_task(&mut self, task: Task) {
+        let (framework_id, agent_id) = (task.framework_id.clone(), task.agent_id.clone());
+        let state = task.state();
+        if !is_over(state) {
+            self.charge(&framework_id, &agent_id, &resources_of(&task.resources));
+            self.count_active(state, 1);
+        }
+        if let Some(agent) = self.agent_mut(&agent_id) {
+            agent
+                .tasks
+                .insert((framework_id.clone(), task.task_id.clone()));
+        }
+        if let Some(framework) = self.framework_mut(&framework_id) {
+            framework.tasks.insert(task.task_id.clone(), Arc::new(task));
+        }
+    }
+
+    /// Enters what became of a task. `latest` is where the task is by now, if that is further than
+    /// what the status says.
+    pub(crate) fn update_task(
+        &mut self,
+        framework_id: &FrameworkId,
+        status: &TaskStatus,
+        latest: Option<TaskState>,
+    ) {
+        let new = latest.unwrap_or(status.state());
+        let Some(task) = self.task_mut(framework_id, &status.task_id) else {
+            return;
+        };
+        let old = task.state();
+        if !is_terminal(old) {
+            task.state = new.into();
+        }
+        note_status(task, status);
+        if is_over(old) {
+            return;
+        }
+        let agent_id = task.agent_id.clone();
+        let resources = is_over(new).then(|| resources_of(&task.resources));
+        self.count_active(old, -1);
+        let Some(resources) = resources else {
+            self.count_active(new, 1);
+            return;
+        };
+        self.release(framework_id, &agent_id, &resources);
+        self.recover(framework_id, &agent_id, &resources);
+        if is_terminal(new) {
+            let reason = status.reason.is_some() && status.state() == new;
+            self.count_ended(status, new, reason);
+        }
+    }
+
+    /// Removes a task from the books; one that is not over is released first.
+    pub(crate) fn remove_task(
+        &mut self,
+        framework_id: &FrameworkId,
+        task_id: &TaskId,
+        leaving: Leaving,
+    ) {
+        let policy = &self.state.config.policy;
+        let bound = match leaving {
+            Leaving::Completed => policy.max_completed_tasks_per_framework,
+            Leaving::Unreachable => policy.max_unreachable_tasks_per_framework,
+        };
+        let Some(framework) = self.framework_mut(framework_id) else {
+            return;
+        };
+        let Some(task) = framework.tasks.remove(task_id) else {
+            return;
+        };
+        let kept = match leaving {
+            Leaving::Completed => &mut framework.completed_tasks,
+            Leaving::Unreachable => &mut framework.unreachable_tasks,
+        };
+        kept.push_back(Arc::clone(&task));
+        let dropped = if kept.len() > bound { kept.pop_front() } else { None };
+        if leaving == Leaving::Unreachable {
+            self.note_unreachable(framework_id, &task, dropped.as_deref());
+        }
+        if !is_over(task.state()) {
+            let resources = resources_of(&task.resources);
+            self.count_active(task.state(), -1);
+            self.release(framework_id, &task.agent_id, &resources);
+            self.recover(framework_id, &task.agent_id, &resources);
+        }
+        if let Some(agent) = self.agent_mut(&task.agent_id) {
+            let key = (framework_id.clone(), task_id.clone());
+            agent.tasks.remove(&key);
+            agent.kills.remove(&key);
+        }
+    }
+
+    fn note_unreachable(&mut self, framework: &FrameworkId, task: &Task, dropped: Option<&Task>) {
+        let counts = |task: &Task| u64::from(task.state() == TaskState::TaskUnreachable);
+        let count = &mut self.state.metrics.tasks_unreachable;
+        *count = (*count + counts(task)).saturating_sub(dropped.map_or(0, counts));
+        self.unreachable_frameworks
+            .entry(task.agent_id.clone())
+            .or_default()
+            .insert(framework.clone());
+    }
+
+    /// Forgets that tasks are unreachable whose agent is back.
+    pub(crate) fn forget_unreachable_tasks(&mut self, agent_id: &AgentId) {
+        let frameworks = self.unreachable_frameworks.remove(agent_id);
+        let mut forgotten = 0;
+        for id in frameworks.into_iter().flatten() {
+            if let Some(framework) = self.framework_mut(&id) {
+                framework.unreachable_tasks.retain(|task| {
+                    let back = task.agent_id == *agent_id;
+                    forgotten += u64::from(back && task.state() == TaskState::TaskUnreachable);
+                    !back
+                });
+            }
+        }
+        let count = &mut self.state.metrics.tasks_unreachable;
+        *count = count.saturating_sub(forgotten);
+    }
+
+    /// Enters an executor and charges it.
+    pub(crate) fn add_executor(
+        &mut self,
+        framework_id: &FrameworkId,
+        agent_id: &AgentId,
+        executor: &ExecutorInfo,
+    ) {
+        let id = executor.executor_id.clone();
+        let info = Arc::new(executor.clone());
+        let Some(agent) = self.agent_mut(agent_id) else {
+            return;
+        };
+        agent
+            .executors
+            .insert((framework_id.clone(), id.clone()), Arc::clone(&info));
+        if let Some(framework) = self.framework_mut(framework_id) {
+            let there = framework.executors.entry(agent_id.clone()).or_default();
+            there.insert(id, info);
+        }
+        self.charge(framework_id, agent_id, &resources_of(&executor.resources));
+    }
+
+    /// Removes an executor from the books and gives its resources back. Says whether it was there.
+    pub(crate) fn remove_executor(
+        &mut self,
+        framework_id: &FrameworkId,
+        agent_id: &AgentId,
+        executor_id: &ExecutorId,
+    ) -> bool {
+        let Some(agent) = self.agent_mut(agent_id) else {
+            return false;
+        };
+        let key = (framework_id.clone(), executor_id.clone());
+        let Some(info) = agent.executors.remove(&key) else {
+            return false;
+        };
+        if let Some(framework) = self.framework_mut(framework_id)
+            && let Some(there) = framework.executors.get_mut(agent_id)
+        {
+            there.remove(executor_id);
+            if there.is_empty() {
+                framework.executors.remove(agent_id);
+            }
+        }
+        let resources = resources_of(&info.resources);
+        self.release(framework_id, agent_id, &resources);
+        self.recover(framework_id, agent_id, &resources);
+        true
+    }
+
+    fn charge(&mut self, framework_id: &FrameworkId, agent_id: &AgentId, resources: &Resources) {
+        if resources.is_empty() {
+            return;
+        }
+        if let Some(agent) = self.agent_mut(agent_id) {
+            *agent.used.entry(framework_id.clone()).or_default() += resources;
+        }
+        if let Some(framework) = self.framework_mut(framework_id) {
+            *framework.used.entry(agent_id.clone()).or_default() += resources;
+        }
+    }
+
+    fn release(&mut self, framework_id: &FrameworkId, agent_id: &AgentId, resources: &Resources) {
+        if let Some(agent) = self.agent_mut(agent_id)
+            && let Some(used) = agent.used.get_mut(framework_id)
+        {
+            *used -= resources;
+            if used.is_empty() {
+                agent.used.remove(framework_id);
+            }
+        }
+        if let Some(framework) = self.framework_mut(framework_id)
+            && let Some(used) = framework.used.get_mut(agent_id)
+        {
+            *used -= resources;
+            if used.is_empty() {
+                framework.used.remove(agent_id);
+            }
+        }
+    }
+
+    fn count_active(&mut self, state: TaskState, change: i64) {
+        let count = self.state.metrics.active_tasks.entry(state).or_default();
+        *count = count.saturating_add_signed(change);
+    }
+
+    /// Counts a task that ended in `state`, with the reason if the status is about that state.
+    fn count_ended(&mut self, status: &TaskStatus, state: TaskState, with_reason: bool) {
+        let metrics = &mut self.state.metrics;
+        *metrics.terminal_tasks.entry(state).or_default() += 1;
+        if with_reason {
+            let key = (state, status.source(), status.reason());
+            *metrics.reasons.entry(key).or_default() += 1;
+        }
+    }
+
+    /// Counts a task that ended before it was in the books.
+    pub(crate) fn count_refused(&mut self, status: &TaskStatus) {
+        self.count_ended(status, status.state(), true);
+    }
+}
+
+/// Keeps the latest status of each change of state, without the executor's data: that may be large,
+/// and is the scheduler's alone.
+fn note_status(task: &mut Task, status: &TaskStatus) {
+    if task
+        .statuses
+        .last()
+        .is_some_and(|last| last.state == status.state)
+    {
+        task.statuses.pop();
+    } else if task.statuses.len() >= MAX_STATUSES_PER_TASK {
+        task.statuses.remove(0);
+    }
+    task.statuses.push(TaskStatus {
+        data: None,
+        ..status.clone()
+    });
+}
+
+/// Enters the end of a task that is in nobody's charge any more.
+pub(crate) fn note_end(task: &mut Task, status: &TaskStatus) {
+    task.state = status.state;
+    note_status(task, status);
+}

@@ -1,0 +1,8 @@
+//! What the master promises, checked from outside: by inputs, actions and snapshots.
+
+mod agents;
+mod drivers;
+mod frameworks;
+mod launches;
+mod reconciliation;
+mod world;
