@@ -23,12 +23,26 @@
 mod action;
 mod agent;
 mod config;
+mod drain;
+mod duration;
+mod executors;
+mod frameworks;
 pub mod http;
 mod input;
+mod kill;
+mod launch;
+mod limits;
+mod messages;
 mod metrics;
+mod operations;
 mod records;
 pub mod recovery;
+mod registration;
+mod resources;
+mod sandbox;
 mod snapshot;
+mod task;
+mod updates;
 
 pub use action::{Action, ExitReason, Launch};
 pub use agent::Agent;

@@ -1,0 +1,46 @@
+//! The bounds of the agent: what it waits, keeps and takes at most.
+
+use std::time::Duration;
+
+/// First wait for an acknowledgement of a status update; doubles with each retry. As in Mesos.
+pub(crate) const UPDATE_RETRY_MIN: Duration = Duration::from_secs(10);
+
+/// Longest wait between two retries of a status update. As in Mesos.
+pub(crate) const UPDATE_RETRY_MAX: Duration = Duration::from_mins(10);
+
+/// Longest wait between two attempts to register. As in Mesos.
+pub(crate) const REGISTRATION_BACKOFF_MAX: Duration = Duration::from_mins(1);
+
+/// How long a master may be silent, unless it says so itself. As in Mesos: 5 pings, 15 s apart.
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How often executors get a HEARTBEAT, so that nothing on the way takes their stream for dead.
+pub(crate) const EXECUTOR_HEARTBEAT_INTERVAL: Duration = Duration::from_mins(30);
+
+/// Frameworks that are over and still shown. As in Mesos.
+pub(crate) const MAX_COMPLETED_FRAMEWORKS: usize = 50;
+
+/// Tasks of one executor that are over and still shown. As in Mesos.
+pub(crate) const MAX_COMPLETED_TASKS: usize = 200;
+
+/// Updates of one task that wait for its framework. An executor that reports more is refused until
+/// some are acknowledged: 1,000 changes of state without one are a fault, not a workload.
+pub(crate) const MAX_PENDING_UPDATES: usize = 1_000;
+
+/// Tasks with updates that wait for their frameworks. Only updates of tasks that the agent was
+/// never given count against it: an executor can invent those without end.
+pub(crate) const MAX_STREAMS: usize = 100_000;
+
+/// Identities of acknowledged updates that a stream remembers, to know late repetitions: an
+/// executor repeats at most what the agent had not confirmed when their connection broke.
+pub(crate) const MAX_REMEMBERED_UPDATES: usize = 64;
+
+/// Statuses that a task keeps. Mesos replaces repetitions of a state; a task that alternates
+/// between states for days must not grow either.
+pub(crate) const MAX_TASK_STATUSES: usize = 32;
+
+/// Longest id that becomes the name of a folder. As in Mesos.
+pub(crate) const MAX_ID_LENGTH: usize = 255;
+
+/// Length of the identity of an update: a UUID.
+pub(crate) const UUID_LENGTH: usize = 16;

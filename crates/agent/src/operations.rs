@@ -1,0 +1,202 @@
+//! Operations on the agent's own resources, and the delivery of their outcome.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+use meseta_proto::internal;
+use meseta_proto::v1::{Operation, OperationState, OperationStatus, Uuid};
+
+use crate::agent::{Agent, Phase, Timer, Turn};
+use crate::limits::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN, UUID_LENGTH};
+use crate::recovery::facts::{Change, OperationFact, operation_key};
+
+/// Operations whose outcome has not been acknowledged, by their UUID.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Operations {
+    records: OrdMap<Vec<u8>, Arc<Operation>>,
+    outcomes: BTreeMap<Vec<u8>, Outcome>,
+}
+
+#[derive(Debug, Clone)]
+struct Outcome {
+    message: internal::UpdateOperationStatusMessage,
+    wait: Duration,
+}
+
+impl Operations {
+    pub(crate) fn records(&self) -> OrdMap<Vec<u8>, Arc<Operation>> {
+        self.records.clone()
+    }
+
+    pub(crate) fn messages(&self) -> Vec<Operation> {
+        self.records.values().map(|o| (**o).clone()).collect()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Puts in an operation, new or of an earlier life.
+    pub(crate) fn insert(
+        &mut self,
+        operation: Operation,
+        message: Option<internal::UpdateOperationStatusMessage>,
+    ) {
+        let uuid = operation.uuid.value.clone();
+        if let Some(message) = message {
+            let wait = UPDATE_RETRY_MIN;
+            self.outcomes
+                .insert(uuid.clone(), Outcome { message, wait });
+        }
+        self.records.insert(uuid, Arc::new(operation));
+    }
+}
+
+impl Agent {
+    pub(crate) fn on_apply_operation(
+        &mut self,
+        turn: &mut Turn<'_>,
+        message: internal::ApplyOperationMessage,
+    ) {
+        let uuid = message.operation_uuid.value.clone();
+        if self.phase == Phase::Recovering
+            || uuid.len() != UUID_LENGTH
+            || self.operations.records.contains_key(&uuid)
+        {
+            return;
+        }
+        let applied = self.apply(turn, &message.operation_info);
+        let state = match applied {
+            Ok(()) => OperationState::OperationFinished,
+            Err(_) => OperationState::OperationFailed,
+        };
+        let status = OperationStatus {
+            operation_id: message.operation_info.id.clone(),
+            state: state.into(),
+            message: applied.err(),
+            uuid: Some(Uuid {
+                value: self.entropy.uuid_bytes().to_vec(),
+            }),
+            agent_id: self.id().cloned(),
+            ..OperationStatus::default()
+        };
+        let operation = Operation {
+            framework_id: message.framework_id.clone(),
+            agent_id: self.id().cloned(),
+            info: message.operation_info,
+            latest_status: status.clone(),
+            statuses: vec![status.clone()],
+            uuid: message.operation_uuid.clone(),
+        };
+        let update = internal::UpdateOperationStatusMessage {
+            framework_id: message.framework_id,
+            slave_id: self.id().cloned(),
+            latest_status: Some(status.clone()),
+            status,
+            operation_uuid: Some(message.operation_uuid),
+        };
+        let fact = OperationFact {
+            operation: operation.clone(),
+            update: Some(update.clone()),
+        };
+        turn.persist(vec![Change::put(operation_key(&uuid), &fact)]);
+        self.operations.insert(operation, Some(update));
+        self.send_operation(turn, &uuid);
+    }
+
+    /// Sends an outcome to the master, if the agent is registered, and sees to its repetition.
+    fn send_operation(&mut self, turn: &mut Turn<'_>, uuid: &[u8]) {
+        let Some(outcome) = self.operations.outcomes.get(uuid) else {
+            return;
+        };
+        if self.is_registered() {
+            self.send_to_master(turn, &outcome.message);
+            let at = turn.after(outcome.wait);
+            self.timers.set(Timer::OperationRetry(uuid.to_vec()), at);
+        }
+    }
+
+    pub(crate) fn retry_operation(&mut self, turn: &mut Turn<'_>, uuid: &[u8]) {
+        if let Some(outcome) = self.operations.outcomes.get_mut(uuid) {
+            outcome.wait = outcome.wait.saturating_mul(2).min(UPDATE_RETRY_MAX);
+        }
+        self.send_operation(turn, uuid);
+    }
+
+    pub(crate) fn resume_operations(&mut self, turn: &mut Turn<'_>) {
+        let waiting: Vec<_> = self.operations.outcomes.keys().cloned().collect();
+        for uuid in waiting {
+            if let Some(outcome) = self.operations.outcomes.get_mut(&uuid) {
+                outcome.wait = UPDATE_RETRY_MIN;
+            }
+            self.send_operation(turn, &uuid);
+        }
+    }
+
+    pub(crate) fn on_operation_acknowledgement(
+        &mut self,
+        turn: &mut Turn<'_>,
+        message: internal::AcknowledgeOperationStatusMessage,
+    ) {
+        let uuid = message.operation_uuid.value;
+        let expected = self
+            .operations
+            .outcomes
+            .get(&uuid)
+            .and_then(|outcome| outcome.message.status.uuid.as_ref())
+            .is_some_and(|status| status.value == message.status_uuid.value);
+        if !expected {
+            return;
+        }
+        self.operations.outcomes.remove(&uuid);
+        self.operations.records.remove(&uuid);
+        self.timers.cancel(&Timer::OperationRetry(uuid.clone()));
+        turn.persist(vec![Change::forget(operation_key(&uuid))]);
+        self.end_drain_when_empty(turn);
+    }
+
+    /// The master, or a framework by it, asks what became of operations.
+    pub(crate) fn on_reconcile_operations(
+        &mut self,
+        turn: &mut Turn<'_>,
+        message: internal::ReconcileOperationsMessage,
+    ) {
+        for asked in message.operations {
+            let known = self.operations.records.values().find(|known| {
+                let by_uuid = asked.operation_uuid.as_ref() == Some(&known.uuid);
+                let by_id = asked.operation_id.is_some()
+                    && asked.operation_id == known.info.id
+                    && message.framework_id == known.framework_id;
+                by_uuid || by_id
+            });
+            let status = match (known, &message.framework_id) {
+                // Its outcome is on its way already.
+                (Some(_), None) => continue,
+                (Some(known), Some(_)) => OperationStatus {
+                    uuid: None,
+                    ..known.latest_status.clone()
+                },
+                (None, framework) => OperationStatus {
+                    operation_id: asked.operation_id,
+                    state: match framework {
+                        Some(_) => OperationState::OperationUnknown,
+                        None => OperationState::OperationDropped,
+                    }
+                    .into(),
+                    agent_id: self.id().cloned(),
+                    ..OperationStatus::default()
+                },
+            };
+            let update = internal::UpdateOperationStatusMessage {
+                framework_id: message.framework_id.clone(),
+                slave_id: self.id().cloned(),
+                status,
+                latest_status: None,
+                operation_uuid: asked.operation_uuid,
+            };
+            self.send_to_master(turn, &update);
+        }
+    }
+}

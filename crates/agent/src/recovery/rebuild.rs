@@ -1,0 +1,358 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
+use meseta_proto::Upid;
+use meseta_proto::internal::StatusUpdate;
+use meseta_proto::v1::task_status::Reason;
+use meseta_proto::v1::{AgentId, AgentInfo, ContainerId, DrainConfig};
+use meseta_resources::Resources;
+use prost::Message;
+
+use super::facts::{
+    AGENT, Change, DRAIN, EXECUTOR, ExecutorFact, FRAMEWORK, FrameworkFact, OPERATION,
+    OperationFact, RESOURCES, ResourcesFact, STREAM, StreamFact, TASK, TaskFact, UPDATE,
+    update_number,
+};
+use crate::agent::{Agent, Phase, Timer, Turn};
+use crate::config::Recover;
+use crate::executors::{Queued, Run, RunKey};
+use crate::records::{Executor, ExecutorState, Framework, Process};
+use crate::task::{self, Verdict, is_terminal};
+use crate::{Action, ExitReason, duration, sandbox};
+
+impl Agent {
+    /// Puts the agent's former life together and waits for its executors to come back.
+    pub(crate) fn on_recovered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        facts: &[(String, Vec<u8>)],
+        alive: &BTreeSet<ContainerId>,
+    ) {
+        if self.phase != Phase::Recovering {
+            return;
+        }
+        if let Err(reason) = self.rebuild(facts) {
+            self.counters.recovery_errors += 1;
+            turn.act(Action::Exit {
+                reason: ExitReason::Conflict(reason),
+            });
+            return;
+        }
+        self.forget_unchecked(turn);
+        self.bury_the_dead(turn, alive);
+        match self.config.recover {
+            Recover::Reconnect => self.await_executors(turn),
+            Recover::Cleanup => self.clean_up(turn),
+        }
+        self.end_recovery_when_complete(turn);
+    }
+
+    /// Reads every fact. One that cannot be read is left out and counted: the rest is worth more
+    /// than none.
+    fn rebuild(&mut self, facts: &[(String, Vec<u8>)]) -> Result<(), String> {
+        // Sorted, so that what belongs to something comes after it: agent before executor,
+        // executor before task, framework before everything of it but its executors.
+        let mut sorted: Vec<_> = facts
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_slice()))
+            .collect();
+        sorted.sort_by_key(|(key, _)| (rank(key), *key));
+        for (key, bytes) in sorted {
+            let read = match rank(key) {
+                0 => self.rebuild_agent(bytes)?,
+                1 => self.rebuild_resources(bytes)?,
+                2 => self.rebuild_framework(bytes),
+                3 => self.rebuild_executor(bytes),
+                4 => self.rebuild_task(bytes),
+                5 => self.rebuild_stream(bytes),
+                6 => self.rebuild_update(key, bytes),
+                7 => self.rebuild_operation(bytes),
+                8 => self.rebuild_drain(bytes),
+                _ => None,
+            };
+            if read.is_none() {
+                self.counters.recovery_errors += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over the id, unless this is too different an agent to be known by it.
+    fn rebuild_agent(&mut self, bytes: &[u8]) -> Result<Option<()>, String> {
+        let Ok(former) = AgentInfo::decode(bytes) else {
+            return Err("What the agent kept of itself in its work directory is damaged".into());
+        };
+        if former.hostname != self.info.hostname {
+            return Err(format!(
+                "The agent was registered as '{}' and is '{}' now; masters refuse such a change. \
+                 Start it with --hostname={}, or with an empty work directory to be a new agent",
+                former.hostname, self.info.hostname, former.hostname
+            ));
+        }
+        let info = Arc::make_mut(&mut self.info);
+        info.id.clone_from(&former.id);
+        self.registration.changed = former != *info;
+        Ok(Some(()))
+    }
+
+    fn rebuild_resources(&mut self, bytes: &[u8]) -> Result<Option<()>, String> {
+        let damaged =
+            |e: &dyn std::fmt::Display| format!("The agent's reservations are damaged: {e}");
+        let fact = ResourcesFact::decode(bytes).map_err(|e| damaged(&e))?;
+        let checkpointed = Resources::from_v1(&fact.resources).map_err(|e| damaged(&e))?;
+        self.total = self.with_checkpointed(&checkpointed).map_err(|reason| {
+            format!("The agent's resources do not hold its reservations and volumes: {reason}")
+        })?;
+        self.total_resources = Arc::new(self.total.to_v1());
+        self.checkpointed_resources = Arc::new(checkpointed.to_v1());
+        self.checkpointed = checkpointed;
+        Ok(Some(()))
+    }
+
+    fn rebuild_framework(&mut self, bytes: &[u8]) -> Option<()> {
+        let fact = FrameworkFact::decode(bytes).ok()?;
+        let id = fact.info.id.clone()?;
+        let framework = Framework {
+            pid: Upid::from_field(fact.pid.as_deref()),
+            info: Arc::new(fact.info),
+            terminating: false,
+            executors: OrdMap::new(),
+            completed_executors: Vector::new(),
+        };
+        self.frameworks.insert(id, Arc::new(framework));
+        Some(())
+    }
+
+    fn rebuild_executor(&mut self, bytes: &[u8]) -> Option<()> {
+        let fact = ExecutorFact::decode(bytes).ok()?;
+        let key: RunKey = (
+            fact.info.framework_id.clone()?,
+            fact.info.executor_id.clone(),
+        );
+        let nobody = AgentId::default();
+        let agent = self.info.id.as_ref().unwrap_or(&nobody);
+        let work_dir = &self.config.work_dir;
+        let (directory, _) = sandbox::sandbox(work_dir, agent, &key.0, &key.1, &fact.container_id);
+        let executor = Executor {
+            info: Arc::new(fact.info),
+            is_command_executor: fact.is_command_executor,
+            container_id: fact.container_id.clone(),
+            directory,
+            user: fact.user,
+            state: if fact.terminated {
+                ExecutorState::Terminated
+            } else {
+                ExecutorState::Registering
+            },
+            process: fact.process.map(|p| Process {
+                pid: p.pid,
+                start_time: p.start_time,
+            }),
+            stream: None,
+            queued_tasks: OrdMap::new(),
+            launched_tasks: OrdMap::new(),
+            terminated_tasks: OrdMap::new(),
+            completed_tasks: Vector::new(),
+        };
+        let framework = self.framework_mut(&key.0)?;
+        framework
+            .executors
+            .insert(key.1.clone(), Arc::new(executor));
+        let run = Run {
+            pid: Upid::from_field(fact.pid.as_deref()),
+            ..Run::default()
+        };
+        self.containers.insert(fact.container_id, key.clone());
+        self.runs.insert(key, run);
+        Some(())
+    }
+
+    fn rebuild_task(&mut self, bytes: &[u8]) -> Option<()> {
+        let fact = TaskFact::decode(bytes).ok()?;
+        let key: RunKey = (fact.framework_id.into(), fact.executor_id.into());
+        let executor = self.executor_mut(&key)?;
+        let id = if let Some(task) = fact.task {
+            let id = task.task_id.clone();
+            let tasks = if is_terminal(task.state()) {
+                &mut executor.terminated_tasks
+            } else {
+                &mut executor.launched_tasks
+            };
+            tasks.insert(id.clone(), Arc::new(task));
+            id
+        } else {
+            let info = fact.queued?;
+            let id = info.task_id.clone();
+            executor.queued_tasks.insert(id.clone(), Arc::new(info));
+            self.next_position = self.next_position.max(fact.position + 1);
+            let entry = self.runs.get_mut(&key)?.queue.entry(fact.position);
+            let entry = entry.or_insert_with(|| Queued {
+                tasks: Vec::new(),
+                in_group: fact.in_group,
+            });
+            entry.tasks.push(id.clone());
+            id
+        };
+        self.tasks.insert((key.0, id), key.1);
+        Some(())
+    }
+
+    fn rebuild_stream(&mut self, bytes: &[u8]) -> Option<()> {
+        let fact = StreamFact::decode(bytes).ok()?;
+        self.updates.recover_acknowledged(fact);
+        Some(())
+    }
+
+    fn rebuild_update(&mut self, key: &str, bytes: &[u8]) -> Option<()> {
+        let update = StatusUpdate::decode(bytes).ok()?;
+        self.updates.recover_pending(update_number(key)?, update);
+        Some(())
+    }
+
+    fn rebuild_operation(&mut self, bytes: &[u8]) -> Option<()> {
+        let fact = OperationFact::decode(bytes).ok()?;
+        self.operations.insert(fact.operation, fact.update);
+        Some(())
+    }
+
+    fn rebuild_drain(&mut self, bytes: &[u8]) -> Option<()> {
+        self.drain = Some(Arc::new(DrainConfig::decode(bytes).ok()?));
+        Some(())
+    }
+
+    /// Ends what belongs to frameworks that do not checkpoint: masters have written their tasks
+    /// off when the agent was away, and their executors do not live without it.
+    fn forget_unchecked(&mut self, turn: &mut Turn<'_>) {
+        let frameworks: Vec<_> = self
+            .frameworks
+            .values()
+            .filter(|framework| !framework.info.checkpoint())
+            .map(|framework| (framework.id(), framework.executors.clone()))
+            .collect();
+        for (id, executors) in frameworks {
+            for (executor, record) in executors {
+                turn.act(Action::Destroy {
+                    container_id: record.container_id.clone(),
+                });
+                self.remove_executor(turn, &(id.clone(), executor));
+            }
+            self.shutdown_framework(turn, &id);
+        }
+    }
+
+    /// Ends the executors whose process did not outlive the agent's former life, and lets those
+    /// go that had ended before.
+    fn bury_the_dead(&mut self, turn: &mut Turn<'_>, alive: &BTreeSet<ContainerId>) {
+        let keys: Vec<RunKey> = self.runs.keys().cloned().collect();
+        for key in keys {
+            let Some(executor) = self.executor(&key) else {
+                continue;
+            };
+            let container = executor.container_id.clone();
+            if executor.state == ExecutorState::Terminated {
+                if Self::is_complete(executor) {
+                    self.remove_executor(turn, &key);
+                }
+            } else if !alive.contains(&container) {
+                // What was forked in the moment of the crash is not known by its process.
+                turn.act(Action::Destroy {
+                    container_id: container,
+                });
+                self.on_executor_ended(turn, &key, None);
+            }
+        }
+        let frameworks: Vec<_> = self.frameworks.keys().cloned().collect();
+        for framework in frameworks {
+            self.remove_framework_when_idle(turn, &framework);
+        }
+    }
+
+    fn await_executors(&mut self, turn: &mut Turn<'_>) {
+        let keys: Vec<RunKey> = self.runs.keys().cloned().collect();
+        for key in keys {
+            self.reconnect_driver(turn, &key);
+        }
+        let at = turn.after(self.config.executor_reregistration_timeout);
+        self.timers.set(Timer::ExecutorReregistration, at);
+    }
+
+    fn clean_up(&mut self, turn: &mut Turn<'_>) {
+        self.phase = Phase::Terminating("cleaned up after its former life".into());
+        let frameworks: Vec<_> = self.frameworks.keys().cloned().collect();
+        for framework in frameworks {
+            self.shutdown_framework(turn, &framework);
+        }
+        self.exit_when_idle(turn);
+    }
+
+    /// Goes on as soon as every executor is back or gone, without waiting for the rest of the
+    /// time that they have.
+    pub(crate) fn end_recovery_when_complete(&mut self, turn: &mut Turn<'_>) {
+        let waits = self
+            .frameworks
+            .values()
+            .flat_map(|f| f.executors.values())
+            .any(|e| e.state == ExecutorState::Registering);
+        if self.phase == Phase::Recovering
+            && self.timers.is_set(&Timer::ExecutorReregistration)
+            && !waits
+        {
+            self.timers.cancel(&Timer::ExecutorReregistration);
+            self.end_recovery(turn);
+        }
+    }
+
+    pub(crate) fn on_executor_reregistration_timeout(&mut self, turn: &mut Turn<'_>) {
+        let waited = duration::format(self.config.executor_reregistration_timeout);
+        let keys: Vec<RunKey> = self.runs.keys().cloned().collect();
+        for key in keys {
+            let framework = self.frameworks.get(&key.0).map(|f| Arc::clone(&f.info));
+            let verdict = Verdict::new(
+                task::gone_for(framework.as_deref()),
+                Reason::ExecutorReregistrationTimeout,
+                format!("Executor did not reregister within {waited}"),
+            );
+            self.give_up_on_executor(turn, &key, verdict);
+        }
+        self.end_recovery(turn);
+    }
+
+    fn end_recovery(&mut self, turn: &mut Turn<'_>) {
+        if self.phase != Phase::Recovering {
+            return;
+        }
+        self.phase = Phase::Disconnected;
+        self.schedule_registration(turn);
+        if self.drain.is_some() {
+            self.kill_all(turn);
+            self.end_drain_when_empty(turn);
+        }
+    }
+
+    /// The agent will be a new one when it starts again.
+    pub(crate) fn forget_everything(&mut self, turn: &mut Turn<'_>) {
+        let mut changes = vec![Change::forget(AGENT.into()), Change::forget(DRAIN.into())];
+        for key in self.updates.all() {
+            self.updates.remove(&key, &mut changes);
+            self.forget_retry(&key);
+        }
+        turn.persist(changes);
+    }
+}
+
+/// The order in which facts can be read: what others belong to comes first.
+fn rank(key: &str) -> u8 {
+    match key {
+        AGENT => 0,
+        RESOURCES => 1,
+        DRAIN => 8,
+        _ if key.starts_with(FRAMEWORK) => 2,
+        _ if key.starts_with(EXECUTOR) => 3,
+        _ if key.starts_with(TASK) => 4,
+        _ if key.starts_with(STREAM) => 5,
+        _ if key.starts_with(UPDATE) => 6,
+        _ if key.starts_with(OPERATION) => 7,
+        _ => u8::MAX,
+    }
+}

@@ -1,0 +1,196 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use meseta_proto::internal::StatusUpdate;
+use meseta_proto::v1::{FrameworkId, TaskId};
+
+use crate::limits::{MAX_PENDING_UPDATES, MAX_REMEMBERED_UPDATES, MAX_STREAMS};
+use crate::recovery::facts::{Change, StreamFact, stream_key, update_key};
+use crate::task::is_terminal;
+
+/// Which task's stream.
+pub(crate) type StreamKey = (FrameworkId, TaskId);
+
+/// The updates that frameworks have not acknowledged: one stream a task, in the order in which
+/// they came, of which only the head is ever on its way.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Streams(BTreeMap<StreamKey, Stream>);
+
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Stream {
+    /// With the number under which each is kept; the head is first.
+    pending: VecDeque<(u64, StatusUpdate)>,
+    /// The number of the next update.
+    next: u64,
+    /// Identities of the latest acknowledged updates, oldest first.
+    acknowledged: VecDeque<Vec<u8>>,
+}
+
+/// What became of an update that was handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// It is the head: it may be sent.
+    Head,
+    /// Others are before it.
+    Queued,
+    /// It was received before.
+    Duplicate,
+    /// There are too many; nothing was kept of it.
+    Full,
+}
+
+/// What became of an acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acknowledged {
+    /// There is a next update, now the head.
+    Next,
+    /// Nothing is left to send for now.
+    Drained,
+    /// The task's terminal update is acknowledged: the stream is gone.
+    Ended,
+    /// It is not for the head: a repetition, or for something never sent.
+    Unexpected,
+}
+
+impl Streams {
+    /// Takes an update at the end of its task's stream.
+    pub(crate) fn receive(
+        &mut self,
+        key: &StreamKey,
+        update: StatusUpdate,
+        changes: &mut Vec<Change>,
+    ) -> Received {
+        if !self.0.contains_key(key) && self.0.len() >= MAX_STREAMS {
+            return Received::Full;
+        }
+        let stream = self.0.entry(key.clone()).or_default();
+        if stream.knows(update.uuid()) {
+            return Received::Duplicate;
+        }
+        if stream.pending.len() >= MAX_PENDING_UPDATES && !is_terminal(update.status.state()) {
+            return Received::Full;
+        }
+        let number = stream.next;
+        stream.next += 1;
+        changes.push(Change::put(update_key(key, number), &update));
+        stream.pending.push_back((number, update));
+        if stream.pending.len() == 1 {
+            Received::Head
+        } else {
+            Received::Queued
+        }
+    }
+
+    /// Takes an acknowledgement.
+    pub(crate) fn acknowledge(
+        &mut self,
+        key: &StreamKey,
+        uuid: &[u8],
+        changes: &mut Vec<Change>,
+    ) -> Acknowledged {
+        let Some(stream) = self.0.get_mut(key) else {
+            return Acknowledged::Unexpected;
+        };
+        let Some((number, head)) = stream.pending.pop_front_if(|(_, head)| head.uuid() == uuid)
+        else {
+            return Acknowledged::Unexpected;
+        };
+        if is_terminal(head.status.state()) {
+            // What an executor reports after its task's end is nobody's business any more.
+            changes.push(Change::forget(update_key(key, number)));
+            self.remove(key, changes);
+            return Acknowledged::Ended;
+        }
+        if stream.acknowledged.len() == MAX_REMEMBERED_UPDATES {
+            stream.acknowledged.pop_front();
+        }
+        stream.acknowledged.push_back(uuid.to_vec());
+        changes.push(Change::forget(update_key(key, number)));
+        changes.push(Change::put(stream_key(key), &stream.fact(key)));
+        if stream.pending.is_empty() {
+            Acknowledged::Drained
+        } else {
+            Acknowledged::Next
+        }
+    }
+
+    /// The update that waits for its acknowledgement.
+    pub(crate) fn head(&self, key: &StreamKey) -> Option<&StatusUpdate> {
+        self.0.get(key)?.pending.front().map(|(_, update)| update)
+    }
+
+    /// The streams of a framework that have something to send.
+    pub(crate) fn waiting_of(&self, framework: &FrameworkId) -> Vec<StreamKey> {
+        self.0
+            .range((framework.clone(), TaskId::default())..)
+            .take_while(|((f, _), _)| f == framework)
+            .filter(|(_, stream)| !stream.pending.is_empty())
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// Every stream that has something to send.
+    pub(crate) fn waiting(&self) -> Vec<StreamKey> {
+        self.0
+            .iter()
+            .filter(|(_, stream)| !stream.pending.is_empty())
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// Every stream, sending or not.
+    pub(crate) fn all(&self) -> Vec<StreamKey> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// Forgets a stream with all that is in it.
+    pub(crate) fn remove(&mut self, key: &StreamKey, changes: &mut Vec<Change>) {
+        if let Some(stream) = self.0.remove(key) {
+            for (number, _) in stream.pending {
+                changes.push(Change::forget(update_key(key, number)));
+            }
+            if !stream.acknowledged.is_empty() {
+                changes.push(Change::forget(stream_key(key)));
+            }
+        }
+    }
+
+    /// The streams of a framework, sending or not.
+    pub(crate) fn of(&self, framework: &FrameworkId) -> Vec<StreamKey> {
+        self.0
+            .range((framework.clone(), TaskId::default())..)
+            .take_while(|((f, _), _)| f == framework)
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// Puts back what an earlier life of the agent kept of a stream.
+    pub(crate) fn recover_acknowledged(&mut self, fact: StreamFact) {
+        let stream = self.0.entry((fact.framework_id, fact.task_id)).or_default();
+        stream.next = stream.next.max(fact.next);
+        stream.acknowledged = fact.acknowledged.into();
+    }
+
+    /// Puts back an update that an earlier life of the agent kept. They come in order.
+    pub(crate) fn recover_pending(&mut self, number: u64, update: StatusUpdate) {
+        let key = (update.framework_id.clone(), update.status.task_id.clone());
+        let stream = self.0.entry(key).or_default();
+        stream.next = stream.next.max(number + 1);
+        stream.pending.push_back((number, update));
+    }
+}
+
+impl Stream {
+    fn knows(&self, uuid: &[u8]) -> bool {
+        self.pending.iter().any(|(_, update)| update.uuid() == uuid)
+            || self.acknowledged.iter().any(|known| known == uuid)
+    }
+
+    fn fact(&self, key: &StreamKey) -> StreamFact {
+        StreamFact {
+            framework_id: key.0.clone(),
+            task_id: key.1.clone(),
+            next: self.next,
+            acknowledged: self.acknowledged.iter().cloned().collect(),
+        }
+    }
+}
