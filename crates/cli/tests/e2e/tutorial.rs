@@ -140,7 +140,9 @@ fn run(voice: Voice) {
     eventually("more output of the task", || {
         (length(&http::get(agent, &stdout).json()) > length(&first)).then_some(())
     });
-    view.shows(&["hello_world_framework", LOOP, "TASK_RUNNING"]);
+    view.shows("Active tasks", &[LOOP, "running"]);
+    view.shows("Frameworks", &["hello_world_framework"]);
+    view.shows_sandbox(agent, LOOP, "hello world 1\nhello world 2\n");
 
     // 5. An offer declined for five seconds comes again after them.
     let offer = scheduler.offer();
@@ -175,10 +177,11 @@ fn run(voice: Voice) {
             "Command terminated with signal Terminated"
         );
         view.lists(id, "tasks", "TASK_KILLED");
+        view.shows("Active tasks", &[id, "killed"]);
         scheduler.acknowledge(&killed);
         view.lists(id, "completed_tasks", "TASK_KILLED");
+        view.shows("Completed tasks", &[id, "killed"]);
     }
-    view.shows(&["hello_world_framework", LOOP, DOCKER, "TASK_KILLED"]);
 
     scheduler.tell(json!({"type": "TEARDOWN"}));
     scheduler.drain();
@@ -233,17 +236,49 @@ impl View<'_> {
         });
     }
 
-    /// Waits until a browser shows all of these words on the page.
-    fn shows(&self, words: &[&str]) {
+    /// Waits until a browser shows a row with all of these words in a table of the page.
+    fn shows(&self, table: &str, words: &[&str]) {
+        self.browse(
+            &format!("{words:?} under {table}"),
+            self.cluster.master(),
+            "/",
+            |page| rows(page, table).any(|row| words.iter().all(|word| row.contains(word))),
+        );
+    }
+
+    /// Waits until a browser shows what a task printed.
+    fn shows_sandbox(&self, agent: SocketAddr, task: &str, printed: &str) {
+        let target = format!("/#/sandbox/{}/{}", self.framework, encoded(task));
+        self.browse("the task's output", agent, &target, |page| {
+            page.contains(printed)
+        });
+    }
+
+    fn browse(
+        &self,
+        awaited: &str,
+        address: SocketAddr,
+        target: &str,
+        seen: impl Fn(&str) -> bool,
+    ) {
         let Some(browser) = Browser::find() else {
             return skip("the page is not looked at: no browser is installed");
         };
         let profile = self.cluster.place.join("browser");
-        eventually(&format!("{words:?} on the page"), || {
-            let page = browser.look(&profile, self.cluster.master(), "/");
-            words.iter().all(|word| page.contains(word)).then_some(())
+        eventually(&format!("{awaited}, in a browser"), || {
+            seen(&browser.look(&profile, address, target)).then_some(())
         });
     }
+}
+
+/// The rows of the table with a caption, as markup.
+fn rows<'a>(page: &'a str, caption: &str) -> impl Iterator<Item = &'a str> {
+    let table = page
+        .split("<table")
+        .find(|table| table.contains(&format!(">{caption}</caption>")))
+        .and_then(|table| table.split("</table>").next())
+        .unwrap_or_default();
+    table.split("<tr").skip(1)
 }
 
 /// Where the agent keeps the task's files, as its own state tells.
