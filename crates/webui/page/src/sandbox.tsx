@@ -1,0 +1,157 @@
+import { useEffect, useRef } from "preact/hooks";
+
+import { directory } from "./agent";
+import { type Entry, browse, download, read, size } from "./files";
+import { bytes } from "./format";
+import { Time, Trouble } from "./parts";
+import { usePolled } from "./poll";
+import { type Sandbox, format } from "./route";
+import type { AgentState } from "./state";
+import { type Column, Table } from "./table";
+import { EMPTY, KEPT, type Tail, follow, isCut } from "./tail";
+
+/** A sandbox: what its programs print, and its files. */
+export function SandboxView({ state, route }: { state: AgentState; route: Sandbox }) {
+  const root = directory(state, route.framework, route.executor, route.containers);
+  return (
+    <>
+      <header>
+        <p>
+          <a href="#/">Agent {state.hostname || state.pid}</a>
+        </p>
+        <h1>Sandbox of {route.executor}</h1>
+        {root && <p class="path">{root}</p>}
+      </header>
+      <main>
+        {root ? (
+          <Content root={root} route={route} />
+        ) : (
+          <p class="trouble" role="status">
+            The agent does not know this sandbox, or not any more.
+          </p>
+        )}
+      </main>
+    </>
+  );
+}
+
+function Content({ root, route }: { root: string; route: Sandbox }) {
+  const here = [root, ...route.folder].join("/");
+  const { value: entries, error } = usePolled<Entry[]>(here, (_, signal) => browse(here, signal));
+  const outputs = route.folder.length === 0 ? ["stdout", "stderr"] : [];
+  const open = route.file === undefined ? [] : [route.file];
+  const shown = [...new Set([...open, ...outputs])];
+  return (
+    <>
+      {shown.map((name) => (
+        <Output key={`${here}/${name}`} path={`${here}/${name}`} name={name} />
+      ))}
+      <Trouble error={error} />
+      <Place route={route} />
+      <Table
+        caption="Files"
+        rows={entries ?? []}
+        columns={columns(route)}
+        id={(entry) => entry.path}
+        none={entries ? "The folder is empty." : "Reading…"}
+      />
+    </>
+  );
+}
+
+/** The way from the sandbox to the folder that is shown. */
+function Place({ route }: { route: Sandbox }) {
+  if (route.folder.length === 0) return null;
+  const names = ["sandbox", ...route.folder];
+  return (
+    <nav aria-label="Folder" class="path">
+      {names.map((name, depth) => (
+        <span key={depth}>
+          {depth > 0 && " / "}
+          {depth < names.length - 1 ? (
+            <a href={format({ ...route, folder: route.folder.slice(0, depth), file: undefined })}>
+              {name}
+            </a>
+          ) : (
+            name
+          )}
+        </span>
+      ))}
+    </nav>
+  );
+}
+
+function columns(route: Sandbox): Column<Entry>[] {
+  return [
+    { name: "Mode", cell: (entry) => <code>{entry.mode}</code> },
+    { name: "Owner", cell: (entry) => `${entry.uid}:${entry.gid}` },
+    { name: "Size", cell: (entry) => bytes(entry.size), numeric: true },
+    { name: "Changed", cell: (entry) => <Time at={entry.mtime} /> },
+    {
+      name: "Name",
+      cell: (entry) => {
+        const name = nameOf(entry);
+        const isFolder = entry.mode.startsWith("d");
+        const target = isFolder
+          ? { ...route, folder: [...route.folder, name], file: undefined }
+          : { ...route, file: name };
+        return <a href={format(target)}>{isFolder ? `${name}/` : name}</a>;
+      },
+      text: nameOf,
+    },
+    {
+      name: "Get",
+      cell: (entry) =>
+        entry.mode.startsWith("-") && (
+          <a href={download(entry.path)} aria-label={`Download ${nameOf(entry)}`}>
+            Download
+          </a>
+        ),
+    },
+  ];
+}
+
+function nameOf(entry: Entry): string {
+  return entry.path.split("/").at(-1) ?? entry.path;
+}
+
+/** The end of a file, kept up with while it grows. */
+function Output({ path, name }: { path: string; name: string }) {
+  const { value: tail, error } = usePolled<Tail>(path, (last, signal) =>
+    follow(
+      last ?? EMPTY,
+      () => size(path, signal),
+      (offset, length) => read(path, offset, length, signal),
+    ),
+  );
+  const box = useRef<HTMLPreElement>(null);
+  const atEnd = useRef(true);
+  // Only who looks at the end is taken along with it.
+  useEffect(() => {
+    if (box.current && atEnd.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [tail]);
+  return (
+    <section class="output">
+      <div class="above">
+        <h2>
+          {name} <small>{tail ? bytes(tail.end) : ""}</small>
+        </h2>
+        <a href={download(path)}>Download</a>
+      </div>
+      <Trouble error={error} />
+      {tail && isCut(tail) && <p class="none">The last {bytes(KEPT)} are shown.</p>}
+      <pre
+        ref={box}
+        tabIndex={0}
+        role="log"
+        aria-live="off"
+        aria-label={name}
+        onScroll={({ currentTarget: at }) => {
+          atEnd.current = at.scrollHeight - at.scrollTop - at.clientHeight < 20;
+        }}
+      >
+        {tail?.pieces.map((piece) => <span key={piece.offset}>{piece.text}</span>)}
+      </pre>
+    </section>
+  );
+}

@@ -1,0 +1,40 @@
+import { defineConfig } from "vite";
+
+/** What the built page may do: run and show what its own origin serves, and nothing else. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+  "base-uri 'none'; form-action 'none'";
+
+export default defineConfig({
+  build: {
+    outDir: "../dist",
+    emptyOutDir: true,
+    // Every file under this folder is named by its content, so that browsers may keep it forever.
+    assetsDir: "assets",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  plugins: [
+    {
+      name: "policy",
+      // The development server needs inline scripts for its own purposes.
+      apply: "build",
+      transformIndexHtml: () => [
+        {
+          tag: "meta",
+          attrs: { "http-equiv": "Content-Security-Policy", content: POLICY },
+          injectTo: "head-prepend",
+        },
+      ],
+    },
+  ],
+  // `npm run dev` shows a running cluster: MESETA=http://127.0.0.1:5051 for an agent's page.
+  server: {
+    proxy: Object.fromEntries(
+      ["/state", "/files", "/redirect"].map((path) => [
+        path,
+        process.env["MESETA"] ?? "http://127.0.0.1:5050",
+      ]),
+    ),
+  },
+});
