@@ -3,10 +3,10 @@ use meseta_endpoints::forms::{
     seconds,
 };
 use meseta_proto::json::AsJson;
+use meseta_proto::v1;
 use meseta_proto::v1::framework_info::capability::Type::MultiRole;
 use meseta_proto::v1::resource::AllocationInfo;
 use meseta_proto::v1::scheduler::OfferConstraints;
-use meseta_proto::v1;
 use serde::ser::SerializeMap;
 
 use crate::records::{AgentRecord, FrameworkRecord};
@@ -46,7 +46,10 @@ impl Entries for FullAgent<'_> {
         let agent = self.0;
         Agent(agent).write(map)?;
         map.serialize_entry("reserved_resources_full", &FullByRole(&agent.total))?;
-        map.serialize_entry("unreserved_resources_full", &Full(&agent.total.unreserved()))?;
+        map.serialize_entry(
+            "unreserved_resources_full",
+            &Full(&agent.total.unreserved()),
+        )?;
         map.serialize_entry("used_resources_full", &Full(&agent.used_total()))?;
         map.serialize_entry("offered_resources_full", &Full(&agent.offered))
     }
@@ -108,7 +111,12 @@ impl Entries for Framework<'_> {
         }
         let active = || record.tasks.values().map(|task| Object(Task(task)));
         map.serialize_entry("tasks", &Each(active))?;
-        let unreachable = || record.unreachable_tasks.iter().map(|task| Object(Task(task)));
+        let unreachable = || {
+            record
+                .unreachable_tasks
+                .iter()
+                .map(|task| Object(Task(task)))
+        };
         map.serialize_entry("unreachable_tasks", &Each(unreachable))?;
         let completed = || record.completed_tasks.iter().map(|task| Object(Task(task)));
         map.serialize_entry("completed_tasks", &Each(completed))?;
@@ -119,7 +127,9 @@ impl Entries for Framework<'_> {
         map.serialize_entry("offers", &Each(offers))?;
         let executors = || {
             record.executors.iter().flat_map(|(agent_id, executors)| {
-                executors.values().map(move |info| Object(Executor { info, agent_id }))
+                executors
+                    .values()
+                    .map(move |info| Object(Executor { info, agent_id }))
             })
         };
         map.serialize_entry("executors", &Each(executors))?;

@@ -30,10 +30,16 @@ fn agents(gauges: &mut Gauges, snapshot: &Snapshot) {
     let connected = agents().filter(|agent| agent.connected).count();
     let active = agents().filter(|agent| agent.active).count();
     gauges.len("master/slaves_connected", connected);
-    gauges.len("master/slaves_disconnected", snapshot.agents.len() - connected);
+    gauges.len(
+        "master/slaves_disconnected",
+        snapshot.agents.len() - connected,
+    );
     gauges.len("master/slaves_active", active);
     gauges.len("master/slaves_inactive", snapshot.agents.len() - active);
-    gauges.len("master/slaves_unreachable", snapshot.unreachable_agents.len());
+    gauges.len(
+        "master/slaves_unreachable",
+        snapshot.unreachable_agents.len(),
+    );
 
     let (mut total, mut used, mut offered) = (Sums::default(), Sums::default(), Sums::default());
     for agent in agents() {
@@ -67,9 +73,30 @@ fn frameworks(gauges: &mut Gauges, snapshot: &Snapshot) {
 
 /// What libprocess encodes in the names of metrics.
 const RESERVED: &AsciiSet = &CONTROLS
-    .add(b'$').add(b'&').add(b'+').add(b',').add(b'/').add(b':').add(b';').add(b'=')
-    .add(b'?').add(b'@').add(b' ').add(b'"').add(b'<').add(b'>').add(b'#').add(b'%')
-    .add(b'{').add(b'}').add(b'|').add(b'\\').add(b'^').add(b'~').add(b'[').add(b']')
+    .add(b'$')
+    .add(b'&')
+    .add(b'+')
+    .add(b',')
+    .add(b'/')
+    .add(b':')
+    .add(b';')
+    .add(b'=')
+    .add(b'?')
+    .add(b'@')
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'#')
+    .add(b'%')
+    .add(b'{')
+    .add(b'}')
+    .add(b'|')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'~')
+    .add(b'[')
+    .add(b']')
     .add(b'`');
 
 fn framework(gauges: &mut Gauges, record: &FrameworkRecord) {
@@ -78,7 +105,10 @@ fn framework(gauges: &mut Gauges, record: &FrameworkRecord) {
     gauges.count(format!("{prefix}/subscribed"), record.connected().into());
     for role in record.roles() {
         let suppressed = record.suppressed_roles.contains(role);
-        gauges.count(format!("{prefix}/roles/{role}/suppressed"), suppressed.into());
+        gauges.count(
+            format!("{prefix}/roles/{role}/suppressed"),
+            suppressed.into(),
+        );
     }
     for state in ACTIVE {
         let tasks = record.tasks.values();
@@ -112,15 +142,22 @@ fn tasks(gauges: &mut Gauges, metrics: &Metrics) {
         state.strip_prefix("task_").unwrap_or(&state).to_owned()
     };
     for state in ACTIVE {
-        gauges.count(format!("master/tasks_{}", name(state)), metrics.active(state));
+        gauges.count(
+            format!("master/tasks_{}", name(state)),
+            metrics.active(state),
+        );
     }
     for state in TERMINAL {
-        gauges.count(format!("master/tasks_{}", name(state)), metrics.terminal(state));
+        gauges.count(
+            format!("master/tasks_{}", name(state)),
+            metrics.terminal(state),
+        );
     }
     gauges.count("master/tasks_unreachable", metrics.tasks_unreachable);
     for ((state, source, reason), count) in &metrics.reasons {
         let names = [source.as_str_name(), reason.as_str_name()];
-        let [source, reason] = names.map(|name| name.to_ascii_lowercase().replace("agent", "slave"));
+        let [source, reason] =
+            names.map(|name| name.to_ascii_lowercase().replace("agent", "slave"));
         let state = state.as_str_name().to_ascii_lowercase();
         gauges.count(format!("master/{state}/{source}/{reason}"), *count);
     }
@@ -150,7 +187,10 @@ fn messages(gauges: &mut Gauges, m: &Messages) {
         ("resource_request", m.resource_request),
         ("revive_offers", m.revive_offers),
         ("status_update", m.status_update),
-        ("status_update_acknowledgement", m.status_update_acknowledgement),
+        (
+            "status_update_acknowledgement",
+            m.status_update_acknowledgement,
+        ),
         ("suppress_offers", m.suppress_offers),
         ("unregister_framework", m.unregister_framework),
         ("unregister_slave", m.unregister_slave),
@@ -167,9 +207,18 @@ fn counters(gauges: &mut Gauges, m: &Metrics) {
         ("slave_registrations", m.slave_registrations),
         ("slave_reregistrations", m.slave_reregistrations),
         ("slave_removals", m.slave_removals),
-        ("slave_removals/reason_registered", m.slave_removals_reason_registered),
-        ("slave_removals/reason_unhealthy", m.slave_removals_reason_unhealthy),
-        ("slave_removals/reason_unregistered", m.slave_removals_reason_unregistered),
+        (
+            "slave_removals/reason_registered",
+            m.slave_removals_reason_registered,
+        ),
+        (
+            "slave_removals/reason_unhealthy",
+            m.slave_removals_reason_unhealthy,
+        ),
+        (
+            "slave_removals/reason_unregistered",
+            m.slave_removals_reason_unregistered,
+        ),
         ("recovery_slave_removals", m.recovery_slave_removals),
         // The older names of the same events.
         ("slave_shutdowns_scheduled", m.slave_unreachable_scheduled),
@@ -217,12 +266,25 @@ fn counters(gauges: &mut Gauges, m: &Metrics) {
 /// No operation is carried out, so that all of these stand at nothing.
 fn operations(gauges: &mut Gauges) {
     const TYPES: [&str; 8] = [
-        "create", "create_disk", "destroy", "destroy_disk", "grow_volume", "reserve",
-        "shrink_volume", "unreserve",
+        "create",
+        "create_disk",
+        "destroy",
+        "destroy_disk",
+        "grow_volume",
+        "reserve",
+        "shrink_volume",
+        "unreserve",
     ];
     const STATES: [&str; 9] = [
-        "dropped", "error", "failed", "finished", "gone_by_operator", "pending", "recovering",
-        "total", "unreachable",
+        "dropped",
+        "error",
+        "failed",
+        "finished",
+        "gone_by_operator",
+        "pending",
+        "recovering",
+        "total",
+        "unreachable",
     ];
     for state in STATES {
         gauges.count(format!("master/operations/{state}"), 0);

@@ -118,7 +118,9 @@ fn reserved_parts(
     resources.iter().flat_map(|resource| {
         let part = resource.scalar().map(|scalar| (resource.name(), scalar));
         let role = resource.reservation_role();
-        let roles = role.into_iter().flat_map(|role| ancestors(role).chain([role]));
+        let roles = role
+            .into_iter()
+            .flat_map(|role| ancestors(role).chain([role]));
         roles.filter_map(move |role| Some((role, part?)))
     })
 }

@@ -23,9 +23,8 @@ fn parse(request: &Request<'_>) -> Result<(Box<Call>, ContentType), Box<Reply>> 
         return Err(method_not_allowed(&["POST"], request.method).into());
     }
     let call: Box<Call> = Box::new(call(request.content_type, request.body)?);
-    validation::scheduler_call(&call, None).map_err(|e| {
-        Reply::bad_request(format!("Failed to validate scheduler::Call: {e}"))
-    })?;
+    validation::scheduler_call(&call, None)
+        .map_err(|e| Reply::bad_request(format!("Failed to validate scheduler::Call: {e}")))?;
     let stream_type = match call.r#type() {
         Type::Subscribe | Type::ReconcileOperations => answer_type(request.accept)?,
         // The others are answered without a body.

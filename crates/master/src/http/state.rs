@@ -20,10 +20,17 @@ impl Entries for State<'_> {
         map.serialize_entry("hostname", info.hostname())?;
         let capabilities = || info.capabilities.iter().map(|c| c.r#type().as_str_name());
         map.serialize_entry("capabilities", &Each(capabilities))?;
-        let active = snapshot.agents.values().filter(|agent| agent.active).count();
+        let active = snapshot
+            .agents
+            .values()
+            .filter(|agent| agent.active)
+            .count();
         map.serialize_entry("activated_slaves", &count(active))?;
         map.serialize_entry("deactivated_slaves", &count(snapshot.agents.len() - active))?;
-        map.serialize_entry("unreachable_slaves", &count(snapshot.unreachable_agents.len()))?;
+        map.serialize_entry(
+            "unreachable_slaves",
+            &count(snapshot.unreachable_agents.len()),
+        )?;
         if let Some(domain) = &info.domain {
             map.serialize_entry("domain", &Object(Domain(domain)))?;
         }

@@ -62,7 +62,10 @@ impl<'a> Summary<'a> {
         };
         for (id, framework) in &snapshot.frameworks {
             let active = framework.tasks.values();
-            let others = framework.unreachable_tasks.iter().chain(&framework.completed_tasks);
+            let others = framework
+                .unreachable_tasks
+                .iter()
+                .chain(&framework.completed_tasks);
             for task in active.chain(others) {
                 let agent = summary.by_agent.entry(&task.agent_id).or_default();
                 *agent.states.entry(task.state()).or_default() += 1;
@@ -83,7 +86,12 @@ impl Entries for Summary<'_> {
         if let Some(cluster) = &snapshot.config.cluster {
             map.serialize_entry("cluster", cluster)?;
         }
-        let agents = || snapshot.agents.values().map(|record| Object(CountedAgent(self, record)));
+        let agents = || {
+            snapshot
+                .agents
+                .values()
+                .map(|record| Object(CountedAgent(self, record)))
+        };
         map.serialize_entry("slaves", &Each(agents))?;
         let frameworks = || {
             let frameworks = snapshot.frameworks.values();

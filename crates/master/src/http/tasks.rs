@@ -32,7 +32,10 @@ fn select<'a>(snapshot: &'a Snapshot, query: Query<'_>) -> Vec<&'a Task> {
         .chain(&snapshot.completed_frameworks)
         .filter(|framework| query.selects("framework_id", framework.id.as_str()))
         .flat_map(|framework| {
-            let others = framework.unreachable_tasks.iter().chain(&framework.completed_tasks);
+            let others = framework
+                .unreachable_tasks
+                .iter()
+                .chain(&framework.completed_tasks);
             framework.tasks.values().chain(others)
         })
         .map(AsRef::as_ref)
@@ -66,7 +69,9 @@ impl Page {
         };
         let offset = number("offset")?.unwrap_or_default();
         let offset = usize::try_from(offset).map_err(|_| {
-            Reply::bad_request(format!("Expecting 'offset' not to be negative, but received '{offset}'"))
+            Reply::bad_request(format!(
+                "Expecting 'offset' not to be negative, but received '{offset}'"
+            ))
         })?;
         let oldest_first = match query.get("order") {
             None | Some("des" | "desc") => false,
@@ -90,13 +95,21 @@ impl Page {
         } else {
             tasks.sort_by(|left, right| by_age(right, left));
         }
-        tasks.into_iter().skip(self.offset).take(self.limit).collect()
+        tasks
+            .into_iter()
+            .skip(self.offset)
+            .take(self.limit)
+            .collect()
     }
 }
 
 /// By the time of the first status; a task without one counts as older than all others.
 fn by_age(left: &Task, right: &Task) -> Ordering {
-    let time = |task: &Task| task.statuses.first().map(|s| s.timestamp.unwrap_or_default());
+    let time = |task: &Task| {
+        task.statuses
+            .first()
+            .map(|s| s.timestamp.unwrap_or_default())
+    };
     match (time(left), time(right)) {
         (Some(left), Some(right)) => left.total_cmp(&right),
         (left, right) => left.is_some().cmp(&right.is_some()),

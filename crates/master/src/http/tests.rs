@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::{OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet, Vector};
 use meseta_machine::ContentType;
 use meseta_proto::json;
 use meseta_proto::v1::scheduler::OfferConstraints;
@@ -30,13 +30,13 @@ fn fresh() -> Snapshot {
         master_info: config.master_info().into(),
         config: config.into(),
         time: Duration::from_secs(1_700_000_060),
-        agents: Default::default(),
-        recovered_agents: Default::default(),
-        unreachable_agents: Default::default(),
-        gone_agents: Default::default(),
-        frameworks: Default::default(),
-        completed_frameworks: Default::default(),
-        offers: Default::default(),
+        agents: OrdMap::new(),
+        recovered_agents: OrdMap::new(),
+        unreachable_agents: OrdMap::new(),
+        gone_agents: OrdMap::new(),
+        frameworks: OrdMap::new(),
+        completed_frameworks: Vector::new(),
+        offers: OrdMap::new(),
         metrics: Metrics::default(),
     }
 }
@@ -69,18 +69,18 @@ fn framework(id: &str, endpoint: Endpoint, info: &str) -> FrameworkRecord {
         endpoint,
         recovered: false,
         active: true,
-        suppressed_roles: Default::default(),
+        suppressed_roles: OrdSet::new(),
         offer_constraints: None,
         registered_time: Duration::from_secs(1_700_000_020),
         reregistered_time: None,
         unregistered_time: None,
-        tasks: Default::default(),
-        completed_tasks: Default::default(),
-        unreachable_tasks: Default::default(),
-        executors: Default::default(),
-        offers: Default::default(),
-        used: Default::default(),
-        offered: Default::default(),
+        tasks: OrdMap::new(),
+        completed_tasks: Vector::new(),
+        unreachable_tasks: Vector::new(),
+        executors: OrdMap::new(),
+        offers: OrdSet::new(),
+        used: OrdMap::new(),
+        offered: OrdMap::new(),
     }
 }
 
@@ -104,9 +104,12 @@ fn busy() -> Snapshot {
         r#"{"role_constraints":{"eng/dev":{"groups":[{"attribute_constraints":[
         {"selector":{"attribute_name":"rack"},"predicate":{"exists":{}}}]}]}}}"#,
     )));
-    busy.tasks.insert("t1".into(), task("t1", "TASK_RUNNING", 100));
-    busy.unreachable_tasks.push_back(task("t2", "TASK_UNREACHABLE", 50));
-    busy.completed_tasks.push_back(task("t3", "TASK_FINISHED", 200));
+    busy.tasks
+        .insert("t1".into(), task("t1", "TASK_RUNNING", 100));
+    busy.unreachable_tasks
+        .push_back(task("t2", "TASK_UNREACHABLE", 50));
+    busy.completed_tasks
+        .push_back(task("t3", "TASK_FINISHED", 200));
     let executor = read(
         r#"{"executor_id":{"value":"e"},"framework_id":{"value":"M-0000"},"type":"CUSTOM",
         "command":{"value":"run","uris":[{"value":"http://u"}]}}"#,
@@ -138,7 +141,9 @@ fn busy() -> Snapshot {
     ended.active = false;
     ended.unregistered_time = Some(Duration::from_secs(1_700_000_050));
     for record in [busy, driver] {
-        snapshot.frameworks.insert(record.id.clone(), Arc::new(record));
+        snapshot
+            .frameworks
+            .insert(record.id.clone(), Arc::new(record));
     }
     snapshot.completed_frameworks.push_back(Arc::new(ended));
 
@@ -175,14 +180,20 @@ fn busy() -> Snapshot {
             offered,
             resource_version: None,
             tasks: OrdSet::unit((FRAMEWORK.into(), "t1".into())),
-            executors: Default::default(),
+            executors: OrdMap::new(),
             offers: OrdSet::unit("M-O1".into()),
-            kills: Default::default(),
+            kills: OrdSet::new(),
             observer: 1,
         }),
     );
-    snapshot.metrics.active_tasks.insert(TaskState::TaskRunning, 1);
-    snapshot.metrics.terminal_tasks.insert(TaskState::TaskFinished, 1);
+    snapshot
+        .metrics
+        .active_tasks
+        .insert(TaskState::TaskRunning, 1);
+    snapshot
+        .metrics
+        .terminal_tasks
+        .insert(TaskState::TaskFinished, 1);
     snapshot.metrics.reasons.insert(
         (
             TaskState::TaskLost,
@@ -262,7 +273,12 @@ fn only_roles_that_the_operator_allows_are_shown_if_he_does_so() {
     config.policy.roles = Some(["eng/ops".to_owned()].into());
     snapshot.config = config.into();
     let roles = body(&snapshot, "/roles");
-    let names: Vec<_> = roles["roles"].as_array().unwrap().iter().map(|r| &r["name"]).collect();
+    let names: Vec<_> = roles["roles"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| &r["name"])
+        .collect();
     assert_eq!(names, ["*", "eng", "eng/ops"]);
 }
 
@@ -304,16 +320,31 @@ fn records_are_selected_by_their_ids() {
     let ids = |target: &str, list: &str, id: &str| -> Vec<String> {
         let body = body(&snapshot, target);
         let records = body[list].as_array().unwrap().iter();
-        records.map(|r| r[id].as_str().unwrap().to_owned()).collect()
+        records
+            .map(|r| r[id].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(ids("/slaves?slave_id=M-S9", "slaves", "id"), [""; 0]);
-    assert_eq!(ids("/slaves?slave_id=M-S9", "recovered_slaves", "id"), ["M-S9"]);
-    assert_eq!(ids("/frameworks?framework_id=M-0001", "frameworks", "name"), ["old"]);
     assert_eq!(
-        ids("/frameworks?framework_id=M-0002", "completed_frameworks", "name"),
+        ids("/slaves?slave_id=M-S9", "recovered_slaves", "id"),
+        ["M-S9"]
+    );
+    assert_eq!(
+        ids("/frameworks?framework_id=M-0001", "frameworks", "name"),
+        ["old"]
+    );
+    assert_eq!(
+        ids(
+            "/frameworks?framework_id=M-0002",
+            "completed_frameworks",
+            "name"
+        ),
         ["ended"]
     );
-    assert_eq!(ids("/tasks?task_id=t3&framework_id=M-0000", "tasks", "id"), ["t3"]);
+    assert_eq!(
+        ids("/tasks?task_id=t3&framework_id=M-0000", "tasks", "id"),
+        ["t3"]
+    );
     assert_eq!(ids("/tasks?framework_id=nope", "tasks", "id"), [""; 0]);
 }
 
@@ -323,7 +354,9 @@ fn tasks_come_in_pages_and_in_order() {
     let ids = |query: &str| -> Vec<String> {
         let body = body(&snapshot, &format!("/tasks?{query}"));
         let tasks = body["tasks"].as_array().unwrap().iter();
-        tasks.map(|t| t["id"].as_str().unwrap().to_owned()).collect()
+        tasks
+            .map(|t| t["id"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(ids(""), ["t3", "t1", "t2"]);
     assert_eq!(ids("order=asc&limit=-1"), ["t2", "t1", "t3"]);
@@ -335,11 +368,26 @@ fn tasks_come_in_pages_and_in_order() {
 #[test]
 fn bad_parameters_of_tasks_are_refused() {
     for (query, sentence) in [
-        ("limit=x", "Expecting 'limit' to be a number, but received 'x'"),
-        ("limit=", "Expecting 'limit' to be a number, but received ''"),
-        ("offset=1.5", "Expecting 'offset' to be a number, but received '1.5'"),
-        ("offset=-1", "Expecting 'offset' not to be negative, but received '-1'"),
-        ("order=sideways", "Expecting 'order' to be 'asc' or 'des', but received 'sideways'"),
+        (
+            "limit=x",
+            "Expecting 'limit' to be a number, but received 'x'",
+        ),
+        (
+            "limit=",
+            "Expecting 'limit' to be a number, but received ''",
+        ),
+        (
+            "offset=1.5",
+            "Expecting 'offset' to be a number, but received '1.5'",
+        ),
+        (
+            "offset=-1",
+            "Expecting 'offset' not to be negative, but received '-1'",
+        ),
+        (
+            "order=sideways",
+            "Expecting 'order' to be 'asc' or 'des', but received 'sideways'",
+        ),
     ] {
         assert_eq!(refusal(&fresh(), &format!("/tasks?{query}")), sentence);
     }
@@ -348,7 +396,15 @@ fn bad_parameters_of_tasks_are_refused() {
 #[test]
 fn every_endpoint_has_all_its_names() {
     let snapshot = busy();
-    for name in ["state", "slaves", "frameworks", "tasks", "roles", "flags", "state-summary"] {
+    for name in [
+        "state",
+        "slaves",
+        "frameworks",
+        "tasks",
+        "roles",
+        "flags",
+        "state-summary",
+    ] {
         let expected = reply(&snapshot, &format!("/{name}"));
         for target in [
             format!("/master/{name}"),
@@ -360,7 +416,15 @@ fn every_endpoint_has_all_its_names() {
             assert_eq!(reply(&snapshot, &target), expected, "{target}");
         }
     }
-    for target in ["/", "/master", "/nope", "/files/browse", "/metrics", "/redirect/x", "/%zz"] {
+    for target in [
+        "/",
+        "/master",
+        "/nope",
+        "/files/browse",
+        "/metrics",
+        "/redirect/x",
+        "/%zz",
+    ] {
         let answer = ask(&snapshot, "GET", target, "");
         assert!(matches!(answer, Answer::Elsewhere), "{target}: {answer:?}");
     }
@@ -371,13 +435,19 @@ fn small_endpoints_answer_as_mesos_does() {
     let snapshot = fresh();
     assert_eq!(reply(&snapshot, "/master/health"), Reply::ok());
     assert_eq!(body(&snapshot, "/version")["version"], "1.11.0");
-    assert_eq!(body(&snapshot, "/flags"), value!({"flags": {"log_dir": "/log"}}));
+    assert_eq!(
+        body(&snapshot, "/flags"),
+        value!({"flags": {"log_dir": "/log"}})
+    );
     let wrapped = reply(&snapshot, "/version?jsonp=cb");
     assert_eq!(wrapped.content_type, Some(ContentType::Javascript));
     assert!(wrapped.body.starts_with(b"cb({"));
     let redirect = reply(&snapshot, "/master/redirect");
     assert_eq!(redirect.status, 307);
-    assert_eq!(redirect.headers, [("Location", "//127.0.0.1:5050".to_owned())]);
+    assert_eq!(
+        redirect.headers,
+        [("Location", "//127.0.0.1:5050".to_owned())]
+    );
 }
 
 #[test]
@@ -391,7 +461,10 @@ fn a_teardown_names_its_framework_in_the_body() {
     let Answer::Reply(reply) = ask("POST", "") else {
         panic!("no reply");
     };
-    assert_eq!(reply.body, "Missing 'frameworkId' query parameter in the request body");
+    assert_eq!(
+        reply.body,
+        "Missing 'frameworkId' query parameter in the request body"
+    );
     let Answer::Reply(reply) = ask("GET", "") else {
         panic!("no reply");
     };
@@ -445,19 +518,23 @@ fn recorded_calls_are_refused_as_recorded_or_reach_the_machine() {
             }
             Answer::SchedulerCall { .. } => {
                 passed += 1;
-                let is_of_machine = response["status"] == 200
-                    || text == "Framework cannot be found";
+                let is_of_machine =
+                    response["status"] == 200 || text == "Framework cannot be found";
                 assert!(is_of_machine, "{name}: {response}");
             }
             other => panic!("{name}: {other:?}"),
         }
     }
-    assert!(refused >= 40 && passed >= 15, "{refused} refused, {passed} passed");
+    assert!(
+        refused >= 40 && passed >= 15,
+        "{refused} refused, {passed} passed"
+    );
 }
 
 #[test]
 fn the_stream_type_follows_the_accept_header_and_the_stream_its_own() {
-    let subscribe = r#"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"u","name":"n"}}}"#;
+    let subscribe =
+        r#"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"u","name":"n"}}}"#;
     let ask = |accept: Option<&str>| {
         let request = Request {
             method: "POST",
@@ -476,7 +553,10 @@ fn the_stream_type_follows_the_accept_header_and_the_stream_its_own() {
         }
     };
     assert_eq!(ask(None), Ok(ContentType::Json));
-    assert_eq!(ask(Some("application/x-protobuf")), Ok(ContentType::Protobuf));
+    assert_eq!(
+        ask(Some("application/x-protobuf")),
+        Ok(ContentType::Protobuf)
+    );
     assert_eq!(ask(Some("text/html, */*;q=0.1")), Ok(ContentType::Json));
     assert_eq!(ask(Some("text/html")), Err(406));
 }

@@ -81,8 +81,7 @@ fn checking_command(given: &CommandInfo, what: &str, whose: &str) -> Checked {
         };
         return Err(Invalid(format!("{what} must contain {kind}")));
     }
-    command::command(given)
-        .map_err(|e| Invalid(format!("{whose} `CommandInfo` is invalid: {e}")))
+    command::command(given).map_err(|e| Invalid(format!("{whose} `CommandInfo` is invalid: {e}")))
 }
 
 fn http_path(path: Option<&str>, of: &str) -> Checked {
@@ -100,9 +99,9 @@ fn not_set(field: &str, kind: &str) -> Invalid {
 
 fn not_negative(field: &str, seconds: Option<f64>) -> Checked {
     match seconds {
-        Some(seconds) if seconds < 0.0 => Err(Invalid(format!(
-            "Expecting '{field}' to be non-negative"
-        ))),
+        Some(seconds) if seconds < 0.0 => {
+            Err(Invalid(format!("Expecting '{field}' to be non-negative")))
+        }
         _ => Ok(()),
     }
 }

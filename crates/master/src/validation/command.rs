@@ -207,10 +207,8 @@ mod tests {
             "Parameter in DockerInfo must not be 'name'"
         );
         assert_eq!(
-            container_refusal(
-                r#"{"type":"MESOS","volumes":[{"mode":"RW","container_path":"p"}]}"#
-            )
-            .unwrap(),
+            container_refusal(r#"{"type":"MESOS","volumes":[{"mode":"RW","container_path":"p"}]}"#)
+                .unwrap(),
             "Invalid volume: Only one of them should be set: 'host_path', 'image' and 'source'"
         );
     }

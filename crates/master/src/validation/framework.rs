@@ -123,11 +123,8 @@ fn roles_of(info: &FrameworkInfo) -> Checked {
                 "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable",
             ));
         }
-        return role(info.role()).map_err(|e| {
-            Invalid(format!(
-                "'FrameworkInfo.role' is not a valid role: {e}"
-            ))
-        });
+        return role(info.role())
+            .map_err(|e| Invalid(format!("'FrameworkInfo.role' is not a valid role: {e}")));
     }
     if info.role.is_some() {
         return Err(Invalid::new(
@@ -148,11 +145,7 @@ fn roles_of(info: &FrameworkInfo) -> Checked {
         )));
     }
     info.roles.iter().try_for_each(|name| {
-        role(name).map_err(|e| {
-            Invalid(format!(
-                "'FrameworkInfo.roles' contains invalid role: {e}"
-            ))
-        })
+        role(name).map_err(|e| Invalid(format!("'FrameworkInfo.roles' contains invalid role: {e}")))
     })
 }
 
@@ -167,9 +160,8 @@ fn offer_filters(filters: &OfferFilters) -> Checked {
             ));
         }
         for (name, quantity) in &quantities.quantities {
-            input_scalar(quantity.value).map_err(|e| {
-                Invalid(format!("Invalid resource quantity for '{name}': {e}"))
-            })?;
+            input_scalar(quantity.value)
+                .map_err(|e| Invalid(format!("Invalid resource quantity for '{name}': {e}")))?;
         }
     }
     Ok(())
@@ -215,9 +207,10 @@ fn double_text(value: f64) -> String {
     }
     let scientific = format!("{value:.5e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let mantissa = match mantissa.contains('.') {
-        true => mantissa.trim_end_matches('0').trim_end_matches('.'),
-        false => mantissa,
+    let mantissa = if mantissa.contains('.') {
+        mantissa.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        mantissa
     };
     match exponent.strip_prefix('-') {
         Some(digits) => format!("{mantissa}e-{digits:0>2}"),

@@ -140,8 +140,9 @@ fn minimum(info: &ExecutorInfo, own: &Resources) -> Checked {
 fn together(tasks: &[Resources], own: &Resources) -> Result<Resources, Invalid> {
     let parts: Vec<&Resources> = tasks.iter().chain([own]).collect();
     let total: Resources = parts.iter().copied().sum();
-    unique_volumes(&total)
-        .map_err(within("Task group and executor use duplicate persistence ID"))?;
+    unique_volumes(&total).map_err(within(
+        "Task group and executor use duplicate persistence ID",
+    ))?;
     one_revocability(&total).map_err(within(
         "Task group and executor mix revocable and non-revocable resources",
     ))?;

@@ -20,6 +20,8 @@ mod offer;
 mod resource;
 mod role;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use call::scheduler_call;
 pub use framework::{

@@ -7,8 +7,8 @@ use super::{Checked, Invalid, id, within};
 
 /// Checks resources that a task, an executor or an operation names, and reads them.
 pub fn resources(messages: &[v1::Resource]) -> Result<Resources, Invalid> {
-    let resources = Resources::from_v1(messages)
-        .map_err(|e| Invalid(format!("Invalid resources: {e}")))?;
+    let resources =
+        Resources::from_v1(messages).map_err(|e| Invalid(format!("Invalid resources: {e}")))?;
     gpus(&resources).map_err(within("Invalid 'gpus' resource"))?;
     for resource in &resources {
         disk(resource).map_err(within("Invalid DiskInfo"))?;
@@ -68,7 +68,7 @@ fn disk(resource: &Resource) -> Checked {
 /// Checks that no two volumes of a role have the same id.
 pub(super) fn unique_volumes(resources: &Resources) -> Checked {
     let mut seen = BTreeSet::new();
-    for volume in resources.persistent_volumes().iter() {
+    for volume in &resources.persistent_volumes() {
         let persistence = volume.disk().and_then(|disk| disk.persistence.as_ref());
         let id = persistence.map(|p| p.id.clone()).unwrap_or_default();
         let role = volume.reservation_role().unwrap_or("*").to_owned();
@@ -98,7 +98,7 @@ pub(super) fn one_revocability(resources: &Resources) -> Checked {
 pub(super) fn one_allocation_role(resources: &Resources) -> Checked {
     let mut role = None;
     for resource in resources {
-        let Some(this) = resource.allocation_role() else {
+        let Some(this) = resource.allocation_role().filter(|role| !role.is_empty()) else {
             return Err(Invalid::new("The resources are not allocated to a role"));
         };
         let first = *role.get_or_insert(this);
@@ -121,10 +121,7 @@ pub(super) fn overlap(parts: &[&Resources]) -> bool {
             Value::Ranges(ranges) => ranges.count(),
             Value::Set(set) => set.iter().len() as u64,
         };
-        resources
-            .iter()
-            .map(elements)
-            .fold(0, u64::saturating_add)
+        resources.iter().map(elements).fold(0, u64::saturating_add)
     };
     let apart = parts
         .iter()
@@ -178,7 +175,10 @@ mod tests {
             "Invalid DiskInfo: Persistent volumes cannot be created from unreserved resources"
         );
         assert_eq!(
-            disk(&format!(r#"{reserved},"disk":{{"persistence":{{"id":"v"}}}}"#)).unwrap(),
+            disk(&format!(
+                r#"{reserved},"disk":{{"persistence":{{"id":"v"}}}}"#
+            ))
+            .unwrap(),
             "Invalid DiskInfo: Expecting 'volume' to be set for persistent volume"
         );
         assert_eq!(

@@ -3,9 +3,7 @@ use meseta_proto::v1::{ContainerInfo, ExecutorInfo, TaskInfo, executor_info};
 use meseta_resources::Resources;
 
 use super::executor::{executor, nanoseconds, running, shares_cgroups};
-use super::resource::{
-    one_allocation_role, one_revocability, overlap, resources, unique_volumes,
-};
+use super::resource::{one_allocation_role, one_revocability, overlap, resources, unique_volumes};
 use super::{Checked, Invalid, check, command, id, within};
 use crate::records::{AgentRecord, FrameworkRecord};
 
@@ -82,8 +80,7 @@ fn own_resources(task: &TaskInfo) -> Result<Resources, Invalid> {
     if task.resources.is_empty() {
         return Err(Invalid::new("Task uses no resources"));
     }
-    let resources =
-        resources(&task.resources).map_err(within("Task uses invalid resources"))?;
+    let resources = resources(&task.resources).map_err(within("Task uses invalid resources"))?;
     unique_volumes(&resources).map_err(within("Task uses duplicate persistence ID"))?;
     one_allocation_role(&resources).map_err(within("Invalid task resources"))?;
     one_revocability(&resources)
@@ -99,7 +96,11 @@ fn limits(task: &TaskInfo, resources: &Resources, agent: &AgentRecord) -> Checke
     if !agent.is_capable_of(TaskResourceLimits) {
         return refuse("Agent is not capable of handling task resource limits");
     }
-    if task.limits.keys().any(|name| name != "cpus" && name != "mem") {
+    if task
+        .limits
+        .keys()
+        .any(|name| name != "cpus" && name != "mem")
+    {
         return refuse("Only cpus and mem may be included in a task's resource limits");
     }
     if let Some(limit) = task.limits.get("cpus") {

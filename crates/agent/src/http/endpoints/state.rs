@@ -4,6 +4,7 @@ use meseta_endpoints::forms::{
 };
 use meseta_proto::json::AsJson;
 use meseta_proto::v1;
+use meseta_proto::v1::agent_info::capability::Type as Capability;
 use meseta_proto::v1::framework_info::capability::Type::MultiRole;
 use serde::ser::SerializeMap;
 
@@ -24,11 +25,7 @@ impl Entries for State<'_> {
         map.serialize_entry("id", info.id.as_ref().map_or("", v1::AgentId::as_str))?;
         map.serialize_entry("pid", &config.pid.to_string())?;
         map.serialize_entry("hostname", &info.hostname)?;
-        let capabilities = || {
-            CAPABILITIES
-                .iter()
-                .map(|capability| capability.as_str_name())
-        };
+        let capabilities = || CAPABILITIES.iter().map(Capability::as_str_name);
         map.serialize_entry("capabilities", &Each(capabilities))?;
         if let Some(domain) = &info.domain {
             map.serialize_entry("domain", &Object(Domain(domain)))?;

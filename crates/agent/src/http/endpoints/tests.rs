@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, Vector};
 use meseta_proto::v1::{AgentInfo, DrainConfig, ExecutorInfo, FrameworkInfo, MasterInfo, Task};
 use meseta_proto::{Wire, json};
 use serde_json::Value;
@@ -35,8 +35,8 @@ fn idle() -> Snapshot {
             r#"{"id":"M","ip":1,"port":5050,"hostname":"m"}"#,
         ))),
         frameworks: OrdMap::new(),
-        completed_frameworks: Default::default(),
-        checkpointed_resources: Default::default(),
+        completed_frameworks: Vector::new(),
+        checkpointed_resources: Arc::default(),
         total_resources: resources_of("cpus:4;mem:1024;disk:100;ports:[31000-32000];cpus(r):1"),
         operations: OrdMap::new(),
         drain: None,
