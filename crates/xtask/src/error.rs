@@ -7,6 +7,13 @@ pub(crate) enum Error {
     NoCommand,
     #[error("no command `{0}`; `cargo xtask help` lists them")]
     UnknownCommand(String),
+    #[error("no argument `{0}`; `cargo xtask help` lists what there is")]
+    UnknownArgument(String),
+    #[error(
+        "the committed bundle of the web page is not what its sources build; \
+         run `cargo xtask webui` and commit crates/webui/dist"
+    )]
+    StaleBundle,
     #[error("`{command}` could not be started: {source}{}", hint(.help))]
     NotStarted {
         command: String,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::command::{Run, answers};
 use crate::error::Error;
-use crate::walls;
+use crate::{walls, webui};
 
 pub(crate) fn run(root: &Path) -> Result<(), Error> {
     Run {
@@ -40,5 +40,5 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
     } else {
         eprintln!("(licences and sources not checked: `cargo install --locked cargo-deny`)");
     }
-    Ok(())
+    webui::check_if_possible(root)
 }

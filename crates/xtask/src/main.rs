@@ -3,11 +3,13 @@
 //! Every command runs from any folder of the checkout, and a failure ends with what to run to
 //! mend it.
 
+mod bench;
 mod command;
 mod error;
 mod lint;
 mod test;
 mod walls;
+mod webui;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,9 +21,14 @@ Developer commands of Meseta:
 
   cargo xtask test [ARGS]  installs what the tests need (as root, with apt-get), runs every test
                            (ARGS go to the test runner: cargo xtask test -p meseta-cli tutorial)
-  cargo xtask lint         format, clippy, the walls between crates, file lengths, licences
+  cargo xtask lint         format, clippy, the walls between crates, file lengths, licences,
+                           the web page's bundle
   cargo xtask walls        the walls between crates and file lengths alone
+  cargo xtask webui        builds the web page's bundle (needs Node and npm); with --check proves
+                           that the committed bundle is what the sources build
   cargo xtask ci           lint, then test
+  cargo xtask bench [ARGS] builds a release and measures it with a cluster of one agent
+                           (ARGS such as --tasks 1000; --help lists them)
   cargo xtask help         this text
 ";
 
@@ -33,7 +40,9 @@ fn main() -> ExitCode {
         Some("test") => test::run(&root(), &rest),
         Some("lint") => lint::run(&root()),
         Some("walls") => walls::check(&root()),
+        Some("webui") => webui::run(&root(), &rest),
         Some("ci") => lint::run(&root()).and_then(|()| test::run(&root(), &rest)),
+        Some("bench") => bench::run(&root(), &rest),
         Some("help" | "--help" | "-h") => {
             eprint!("{HELP}");
             Ok(())
