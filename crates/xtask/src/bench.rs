@@ -6,9 +6,27 @@ use crate::command::Run;
 use crate::error::Error;
 
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
-    let build = ["cargo", "build", "--release", "-p", "meseta-cli", "-p", "meseta-bench"];
-    Run { root, line: &build, help: "" }.show()?;
+    let build = [
+        "cargo",
+        "build",
+        "--release",
+        "-p",
+        "meseta-cli",
+        "-p",
+        "meseta-bench",
+    ];
+    Run {
+        root,
+        line: &build,
+        help: "",
+    }
+    .show()?;
     let mut measure = vec!["target/release/meseta-bench"];
     measure.extend(arguments.iter().map(String::as_str));
-    Run { root, line: &measure, help: "" }.show()
+    Run {
+        root,
+        line: &measure,
+        help: "",
+    }
+    .show()
 }

@@ -1,0 +1,114 @@
+//! Measures a cluster of one master and one agent: tasks a second, how soon a task runs, and what
+//! the processes take; and fails when a task does not finish or anything is left behind.
+//!
+//! `cargo xtask bench` builds what is measured and runs this.
+
+mod cluster;
+mod error;
+mod load;
+mod processes;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::cluster::Cluster;
+use crate::error::Error;
+use crate::load::Client;
+use crate::processes::Memory;
+use crate::report::Report;
+
+/// Tasks that are run before anything is counted, so that what is made at first use is there.
+const WARM_UP: usize = 5;
+
+/// How long leftovers of a load may take to vanish: executors linger a moment after their task.
+const SETTLING: Duration = Duration::from_secs(15);
+
+/// Measures a cluster of one master and one agent with tasks that run `true`.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The `meseta` binary to measure.
+    #[arg(long, default_value = "target/release/meseta")]
+    binary: PathBuf,
+    /// Tasks to run for the throughput.
+    #[arg(long, default_value_t = 1000)]
+    tasks: usize,
+    /// Tasks that run at the same time.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+    at_once: u16,
+    /// Tasks to run one by one for the time from ACCEPT to TASK_RUNNING.
+    #[arg(long, default_value_t = 200)]
+    samples: usize,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(measure(&options)),
+        Err(source) => Err(Error::Runtime(source)),
+    };
+    match outcome {
+        Ok(report) => {
+            report.print();
+            if report.left.is_none() {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: something was left behind");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure(options: &Options) -> Result<Report, Error> {
+    let slots = usize::from(options.at_once);
+    let cluster = Cluster::start(&options.binary, options.at_once)?;
+    let master = cluster.master_address();
+
+    let mut client = Client::subscribe(master).await?;
+    client.run("warm-up", WARM_UP, slots).await?;
+    client.leave().await?;
+    let before = cluster.settle(None, SETTLING).await?;
+    let idle_agent = Memory::of(cluster.agent_id())?;
+    let idle_master = Memory::of(cluster.master_id())?;
+
+    let mut client = Client::subscribe(master).await?;
+    let throughput = client.run("many", options.tasks, slots).await?;
+    let latencies = client.run_one_by_one("one", options.samples).await?;
+    let executor = executor_memory(&mut client, &cluster).await?;
+    client.leave().await?;
+    let after = cluster.settle(Some(&before), SETTLING).await?;
+
+    Ok(Report {
+        tasks: options.tasks,
+        at_once: slots,
+        throughput,
+        latencies,
+        executor,
+        idle_agent,
+        busy_agent: Memory::of(cluster.agent_id())?,
+        idle_master,
+        busy_master: Memory::of(cluster.master_id())?,
+        left: (after != before).then_some((before, after)),
+    })
+}
+
+/// The memory of a command executor with its task running.
+async fn executor_memory(client: &mut Client, cluster: &Cluster) -> Result<Memory, Error> {
+    let task = client.hold("sleep").await?;
+    let memory = match cluster.executors()?.as_slice() {
+        [only] => Memory::of(*only),
+        several => Err(Error::Executors(several.len())),
+    };
+    client.kill(task).await?;
+    memory
+}
