@@ -30,8 +30,7 @@ impl Master {
                 );
             }
             debug_assert_eq!(
-                agent.active,
-                agent.connected,
+                agent.active, agent.connected,
                 "agent {id} is offered exactly while it is there"
             );
         }

@@ -415,9 +415,11 @@ fn prepare_resources(resources: &mut [v1::Resource], role: &str) -> Result<(), S
     meseta_resources::validate(resources).map_err(|e| e.to_string())?;
     for resource in resources {
         meseta_resources::upgrade(resource).map_err(|e| e.to_string())?;
-        resource.allocation_info.get_or_insert_with(|| AllocationInfo {
-            role: Some(role.to_owned()),
-        });
+        resource
+            .allocation_info
+            .get_or_insert_with(|| AllocationInfo {
+                role: Some(role.to_owned()),
+            });
     }
     Ok(())
 }

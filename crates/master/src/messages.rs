@@ -35,7 +35,9 @@ impl Master {
                 self.read(body, |m, message| m.on_register_agent(step, from, message));
             }
             "ReregisterSlaveMessage" => {
-                self.read(body, |m, message| m.on_reregister_agent(step, from, message));
+                self.read(body, |m, message| {
+                    m.on_reregister_agent(step, from, message)
+                });
             }
             "UnregisterSlaveMessage" => {
                 self.read(body, |m, message: UnregisterSlaveMessage| {
@@ -64,16 +66,24 @@ impl Master {
     fn on_driver_message(&mut self, step: &mut Step<'_>, from: &Upid, name: &str, body: &[u8]) {
         match name {
             "RegisterFrameworkMessage" => {
-                self.read(body, |m, message| m.on_register_framework(step, from, message));
+                self.read(body, |m, message| {
+                    m.on_register_framework(step, from, message)
+                });
             }
             "ReregisterFrameworkMessage" => {
-                self.read(body, |m, message| m.on_reregister_framework(step, from, message));
+                self.read(body, |m, message| {
+                    m.on_reregister_framework(step, from, message)
+                });
             }
             "UnregisterFrameworkMessage" => {
-                self.read(body, |m, message| m.on_unregister_framework(step, from, message));
+                self.read(body, |m, message| {
+                    m.on_unregister_framework(step, from, message)
+                });
             }
             "DeactivateFrameworkMessage" => {
-                self.read(body, |m, message| m.on_deactivate_framework(step, from, &message));
+                self.read(body, |m, message| {
+                    m.on_deactivate_framework(step, from, &message)
+                });
             }
             "LaunchTasksMessage" => {
                 self.read(body, |m, message| m.on_launch_tasks(step, from, message));
@@ -85,10 +95,14 @@ impl Master {
                 self.read(body, |m, message| m.on_kill_task(step, from, message));
             }
             "ResourceRequestMessage" => {
-                self.read(body, |m, message| m.on_resource_request(step, from, message));
+                self.read(body, |m, message| {
+                    m.on_resource_request(step, from, message)
+                });
             }
             "FrameworkToExecutorMessage" => {
-                self.read(body, |m, message| m.on_framework_to_executor(step, from, message));
+                self.read(body, |m, message| {
+                    m.on_framework_to_executor(step, from, message)
+                });
             }
             "ReconcileTasksMessage" => {
                 self.read(body, |m, message| m.on_reconcile_tasks(step, from, message));

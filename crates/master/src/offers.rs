@@ -56,7 +56,11 @@ impl Master {
         } = proposal;
         let framework = self.state.frameworks.get(&framework_id);
         let framework = framework.filter(|framework| framework.connected() && framework.active);
-        let agent = self.state.agents.get(&agent_id).filter(|agent| agent.active);
+        let agent = self
+            .state
+            .agents
+            .get(&agent_id)
+            .filter(|agent| agent.active);
         let (Some(framework), Some(agent)) = (framework, agent) else {
             self.recover(&framework_id, &agent_id, &resources);
             return None;

@@ -73,9 +73,10 @@ impl Master {
                     "Reconciliation: Task is unreachable",
                 )
             }
-            Some(id) if self.state.gone_agents.contains_key(id) => {
-                (TaskState::TaskGoneByOperator, "Reconciliation: Task is gone")
-            }
+            Some(id) if self.state.gone_agents.contains_key(id) => (
+                TaskState::TaskGoneByOperator,
+                "Reconciliation: Task is gone",
+            ),
             Some(_) | None => (TaskState::TaskUnknown, "Reconciliation: Task is unknown"),
         };
         let aware = self

@@ -179,7 +179,11 @@ impl Master {
             Leaving::Unreachable => &mut framework.unreachable_tasks,
         };
         kept.push_back(Arc::clone(&task));
-        let dropped = if kept.len() > bound { kept.pop_front() } else { None };
+        let dropped = if kept.len() > bound {
+            kept.pop_front()
+        } else {
+            None
+        };
         if leaving == Leaving::Unreachable {
             self.note_unreachable(framework_id, &task, dropped.as_deref());
         }

@@ -1,5 +1,6 @@
 //! Status updates: made by the master, forwarded from agents, and acknowledged by schedulers.
 
+use meseta_proto::Upid;
 use meseta_proto::internal::{
     StatusUpdate, StatusUpdateAcknowledgementMessage, StatusUpdateMessage,
 };
@@ -8,7 +9,6 @@ use meseta_proto::v1::{
     AgentId, ExecutorId, FrameworkId, Task, TaskId, TaskInfo, TaskState, TaskStatus, TimeInfo,
     task_status,
 };
-use meseta_proto::Upid;
 
 use crate::events::{NO_PID, Notice};
 use crate::master::Master;
@@ -79,7 +79,10 @@ pub(crate) fn update_of_known_task(
     if let Some(last) = task.statuses.last() {
         update.status.healthy = last.healthy;
         update.status.check_status.clone_from(&last.check_status);
-        update.status.container_status.clone_from(&last.container_status);
+        update
+            .status
+            .container_status
+            .clone_from(&last.container_status);
     }
     update
 }

@@ -120,7 +120,8 @@ impl Master {
             message: format!("Agent {hostname} disconnected"),
             unreachable_time: None,
         };
-        let of_framework = |(owner, task): &(FrameworkId, _)| (owner == framework).then(|| Clone::clone(task));
+        let of_framework =
+            |(owner, task): &(FrameworkId, _)| (owner == framework).then(|| Clone::clone(task));
         let tasks: Vec<_> = agent.tasks.iter().filter_map(of_framework).collect();
         let executors: Vec<_> = agent
             .executors

@@ -27,7 +27,9 @@ pub(super) enum Removal {
 impl Master {
     /// Takes over what earlier masters knew.
     pub(crate) fn on_recovered(&mut self, step: &Step<'_>, facts: &[(String, Vec<u8>)]) {
-        let facts = facts.iter().filter_map(|(key, value)| registry::read(key, value));
+        let facts = facts
+            .iter()
+            .filter_map(|(key, value)| registry::read(key, value));
         let mut unreachable = Vec::new();
         for fact in facts {
             match fact {

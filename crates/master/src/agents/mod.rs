@@ -47,8 +47,7 @@ impl Master {
 
     /// Enters an agent in the books.
     fn enter_agent(&mut self, agent: AgentRecord) {
-        self.peers
-            .add_agent(&agent.pid, agent.observer, &agent.id);
+        self.peers.add_agent(&agent.pid, agent.observer, &agent.id);
         self.pings.insert(agent.id.clone(), Pings::default());
         self.state.agents.insert(agent.id.clone(), Arc::new(agent));
     }
@@ -145,7 +144,10 @@ fn is_served(version: &str) -> bool {
     let plain = version.split(['-', '+']).next().unwrap_or_default();
     let mut parts = plain.split('.').map(str::parse::<u32>);
     let all_numbers = parts.clone().count() <= 3 && parts.clone().all(|part| part.is_ok());
-    all_numbers && parts.next().is_some_and(|major| major.is_ok_and(|major| major >= 1))
+    all_numbers
+        && parts
+            .next()
+            .is_some_and(|major| major.is_ok_and(|major| major >= 1))
 }
 
 /// Brings resources from an agent into the form in which the master keeps them.

@@ -119,8 +119,7 @@ impl Master {
             agent.info = Arc::new(introduction.info);
             agent.version = introduction.version;
             agent.capabilities = introduction.capabilities;
-            agent.checkpointed =
-                Resources::from_v1(&introduction.checkpointed).unwrap_or_default();
+            agent.checkpointed = Resources::from_v1(&introduction.checkpointed).unwrap_or_default();
             agent.resource_version = introduction.resource_version;
             agent.reregistered_time = Some(step.now.wall);
             agent.total = total.clone();
@@ -212,7 +211,11 @@ impl Master {
         };
         step.send(pid, &message);
 
-        for task in report.tasks.iter().filter(|task| !is_terminal(task.state())) {
+        for task in report
+            .tasks
+            .iter()
+            .filter(|task| !is_terminal(task.state()))
+        {
             let key = (task.framework_id.clone(), task.task_id.clone());
             if agent.kills.contains(&key) {
                 let message = KillTaskMessage {
@@ -252,7 +255,10 @@ impl Master {
         let recovered = self.state.recovered_agents.remove(id);
         let unreachable = self.state.unreachable_agents.remove(id);
         let mut changes = Vec::new();
-        if recovered.as_ref().is_none_or(|agent| *agent.info != introduction.info) {
+        if recovered
+            .as_ref()
+            .is_none_or(|agent| *agent.info != introduction.info)
+        {
             changes.push(registry::admit(id, &introduction.info));
         }
         if unreachable.is_some() {

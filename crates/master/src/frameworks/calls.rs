@@ -71,12 +71,7 @@ impl Master {
     }
 
     /// Does what a subscribed framework's scheduler calls for.
-    pub(super) fn carry_out(
-        &mut self,
-        step: &mut Step<'_>,
-        id: &FrameworkId,
-        call: Call,
-    ) -> Reply {
+    pub(super) fn carry_out(&mut self, step: &mut Step<'_>, id: &FrameworkId, call: Call) -> Reply {
         use call::Type;
         match call.r#type() {
             Type::Teardown => {
@@ -158,12 +153,7 @@ impl Master {
         }
     }
 
-    fn send_to_executor(
-        &mut self,
-        step: &mut Step<'_>,
-        id: &FrameworkId,
-        message: call::Message,
-    ) {
+    fn send_to_executor(&mut self, step: &mut Step<'_>, id: &FrameworkId, message: call::Message) {
         self.state.metrics.messages.framework_to_executor += 1;
         let Some(pid) = self.connected_agent(&message.agent_id) else {
             self.state.metrics.invalid_framework_to_executor_messages += 1;

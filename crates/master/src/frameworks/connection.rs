@@ -52,7 +52,10 @@ impl Master {
     /// Sends a heartbeat now, because some clients read an event only when the next one begins, and
     /// from then on at regular times.
     pub(super) fn start_heartbeat(&mut self, step: &mut Step<'_>, id: &FrameworkId) {
-        if self.framework(id).is_some_and(|f| f.endpoint.stream().is_some()) {
+        if self
+            .framework(id)
+            .is_some_and(|f| f.endpoint.stream().is_some())
+        {
             self.notify(step, id, Notice::Heartbeat);
             let due = step.now.monotonic + self.state.config.policy.heartbeat_interval;
             self.timers.set(Timer::Heartbeat(id.clone()), due);

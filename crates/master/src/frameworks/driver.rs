@@ -1,15 +1,15 @@
 //! Messages of the old scheduler driver: each is a call in another form.
 
 use meseta_proto::internal::{
-    DeactivateFrameworkMessage, FrameworkErrorMessage, FrameworkToExecutorMessage,
-    KillTaskMessage, LaunchTasksMessage, ReconcileTasksMessage, RegisterFrameworkMessage,
+    DeactivateFrameworkMessage, FrameworkErrorMessage, FrameworkToExecutorMessage, KillTaskMessage,
+    LaunchTasksMessage, ReconcileTasksMessage, RegisterFrameworkMessage,
     ReregisterFrameworkMessage, ResourceRequestMessage, ReviveOffersMessage,
     StatusUpdateAcknowledgementMessage, UnregisterFrameworkMessage,
 };
-use meseta_proto::v1::offer::{Operation, operation};
-use meseta_proto::v1::scheduler::call::{self, Type, reconcile};
-use meseta_proto::v1::scheduler::Call;
 use meseta_proto::v1::FrameworkId;
+use meseta_proto::v1::offer::{Operation, operation};
+use meseta_proto::v1::scheduler::Call;
+use meseta_proto::v1::scheduler::call::{self, Type, reconcile};
 use meseta_proto::{Upid, v0};
 
 use crate::master::Master;

@@ -118,11 +118,7 @@ impl Master {
 
     /// A framework that says its id may be unknown to this master, which then takes it at its word.
     /// What cannot change in its life is kept.
-    fn prepare_return(
-        &mut self,
-        step: &Step<'_>,
-        info: &mut FrameworkInfo,
-    ) -> Result<(), Invalid> {
+    fn prepare_return(&mut self, step: &Step<'_>, info: &mut FrameworkInfo) -> Result<(), Invalid> {
         let Some(id) = known_id(info) else {
             return Ok(());
         };

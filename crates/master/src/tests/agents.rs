@@ -1,1 +1,494 @@
+use std::time::Duration;
 
+use meseta_machine::Reply;
+use meseta_proto::internal::{
+    CheckpointResourcesMessage, PingSlaveMessage, PongSlaveMessage, ShutdownFrameworkMessage,
+    ShutdownMessage, SlaveRegisteredMessage, SlaveReregisteredMessage, UnregisterSlaveMessage,
+    UpdateFrameworkMessage, UpdateSlaveMessage,
+};
+use meseta_proto::v1::scheduler::call;
+use meseta_proto::v1::task_status::{Reason, Source};
+use meseta_proto::v1::{AgentId, FrameworkInfo, Task, TaskId, TaskState};
+use meseta_resources::Resources;
+
+use super::world::*;
+use crate::{Action, Input};
+
+/// A world with an agent on which a framework runs the task `t`.
+struct Running {
+    world: World,
+    pid: meseta_proto::Upid,
+    agent: AgentId,
+    scheduler: Scheduler,
+}
+
+fn running(info: FrameworkInfo) -> Running {
+    let mut world = World::new();
+    let pid = upid("slave(1)", 5051);
+    let agent = world.agent(&pid);
+    let scheduler = world.subscribe(info);
+    let offers = world.offers(&scheduler);
+    let task = command_task("t", &offers[0], "cpus:1;mem:64");
+    world.accept(&scheduler, &offers[0], vec![task]);
+    world.update(&pid, &agent, &scheduler, "t", TaskState::TaskRunning, None);
+    world.acknowledge(&scheduler, &agent, "t", TaskState::TaskRunning);
+    world.settle();
+    world.events(&scheduler);
+    world.actions();
+    Running {
+        world,
+        pid,
+        agent,
+        scheduler,
+    }
+}
+
+impl Running {
+    fn told(&self) -> (FrameworkInfo, Task) {
+        let snapshot = self.world.master.snapshot();
+        let framework = &snapshot.frameworks[&self.scheduler.id];
+        let task = framework.tasks[&TaskId::from("t")].as_ref().clone();
+        (framework.info.as_ref().clone(), task)
+    }
+
+    /// Lets the agent fall silent for so long that it is given up.
+    fn lose(&mut self) {
+        self.world.pass(Duration::from_secs(91));
+        assert!(
+            !self
+                .world
+                .master
+                .snapshot()
+                .agents
+                .contains_key(&self.agent)
+        );
+    }
+}
+
+#[test]
+fn an_agent_is_admitted_on_disk_before_it_is_told() {
+    let mut world = World::new();
+    let pid = upid("slave(1)", 5051);
+    let agent = world.agent(&pid);
+    assert_eq!(agent.as_str(), "m-S0");
+    let answer = &world.sent::<SlaveRegisteredMessage>(&pid)[0];
+    let timeout = answer
+        .connection
+        .as_ref()
+        .unwrap()
+        .total_ping_timeout_seconds;
+    assert_eq!(timeout, Some(75.0));
+    let actions = world.actions();
+    let Action::Persist { changes } = &actions[0] else {
+        panic!("the registry first")
+    };
+    assert_eq!(changes[0].0, "agents/m-S0");
+    assert!(matches!(&actions[1], Action::Link { address } if *address == pid.address));
+    let Action::Send { from, .. } = &actions[2] else {
+        panic!("a ping")
+    };
+    assert_eq!(from, "slave-observer(1)");
+}
+
+#[test]
+fn an_agent_that_asks_again_gets_the_same_answer() {
+    let mut world = World::new();
+    let pid = upid("slave(1)", 5051);
+    let first = world.agent(&pid);
+    assert_eq!(world.agent(&pid), first);
+    assert_eq!(world.master.snapshot().agents.len(), 1);
+}
+
+#[test]
+fn agents_that_cannot_be_served_are_not_answered() {
+    let mut world = World::new();
+    let pid = upid("slave(1)", 5051);
+    let mut old = registration();
+    old.version = Some("0.28.0".into());
+    world.message(&pid, "master", &old);
+    let mut elsewhere = registration();
+    elsewhere.slave.domain = Some(meseta_proto::v1::DomainInfo::default());
+    world.message(&pid, "master", &elsewhere);
+    assert!(world.actions().is_empty());
+    assert_eq!(world.master.snapshot().metrics.dropped_messages, 2);
+}
+
+#[test]
+fn an_agent_that_answers_its_pings_stays() {
+    let mut world = World::new();
+    let pid = upid("slave(1)", 5051);
+    let agent = world.agent(&pid);
+    for _ in 0..20 {
+        world.pass(Duration::from_secs(14));
+        world.message(&pid, "slave-observer(1)", &PongSlaveMessage {});
+    }
+    assert!(world.master.snapshot().agents.contains_key(&agent));
+    let pings = world.sent::<PingSlaveMessage>(&pid);
+    assert_eq!(pings.len(), 19);
+    assert!(pings.iter().all(|ping| ping.connected));
+}
+
+#[test]
+fn tasks_of_a_silent_agent_become_unreachable() {
+    let mut run = running(framework_info());
+    let Running {
+        world,
+        pid,
+        agent,
+        scheduler,
+    } = &mut run;
+    world.message(pid, "slave-observer(1)", &PongSlaveMessage {});
+    world.pass(Duration::from_secs(89));
+    assert!(world.master.snapshot().agents.contains_key(agent));
+    world.pass(Duration::from_secs(2));
+    let events = world.events(scheduler);
+    let status = &events
+        .iter()
+        .find_map(|event| event.update.as_ref())
+        .unwrap()
+        .status;
+    assert_eq!(status.state(), TaskState::TaskUnreachable);
+    assert_eq!(
+        (status.source(), status.reason()),
+        (Source::Master, Reason::AgentRemoved)
+    );
+    assert_eq!(status.message(), "health check timed out");
+    assert!(status.unreachable_time.is_some());
+    assert_eq!(status.uuid, None);
+    let failure = events.last().unwrap().failure.as_ref().unwrap();
+    assert_eq!(
+        (failure.agent_id.as_ref(), failure.executor_id.as_ref()),
+        (Some(&*agent), None)
+    );
+    let snapshot = world.master.snapshot();
+    assert!(snapshot.unreachable_agents.contains_key(agent));
+    let framework = &snapshot.frameworks[&scheduler.id];
+    assert_eq!(framework.unreachable_tasks.len(), 1);
+    assert!(framework.used.is_empty());
+    assert_eq!(snapshot.metrics.tasks_unreachable, 1);
+    let persisted = world.actions().into_iter().any(|action| {
+        matches!(action, Action::Persist { changes } if changes[0].0 == format!("unreachable/{agent}"))
+    });
+    assert!(persisted);
+}
+
+#[test]
+fn frameworks_that_know_no_partitions_are_told_of_a_loss() {
+    let mut run = running(FrameworkInfo {
+        capabilities: capabilities(&[]),
+        roles: vec![],
+        ..framework_info()
+    });
+    run.lose();
+    let statuses = run.world.statuses(&run.scheduler);
+    assert_eq!(statuses[0].state(), TaskState::TaskLost);
+}
+
+#[test]
+fn an_unreachable_agent_comes_back_with_its_tasks() {
+    let mut run = running(framework_info());
+    let (info, task) = run.told();
+    run.lose();
+    let Running {
+        mut world,
+        pid,
+        agent,
+        scheduler,
+    } = run;
+    world.events(&scheduler);
+    world.actions();
+    world.reregister(&pid, &agent, vec![info], vec![task]);
+    let statuses = world.statuses(&scheduler);
+    assert_eq!(statuses[0].state(), TaskState::TaskRunning);
+    assert_eq!(statuses[0].reason(), Reason::AgentReregistered);
+    assert_eq!(statuses[0].message(), "Unreachable agent re-reregistered");
+    let answer = &world.sent::<SlaveReregisteredMessage>(&pid)[0];
+    assert!(answer.reconciliations.is_empty());
+    let update = &world.sent::<UpdateFrameworkMessage>(&pid)[0];
+    assert_eq!(update.pid.as_deref(), Some("@0.0.0.0:0"));
+    let snapshot = world.master.snapshot();
+    let framework = &snapshot.frameworks[&scheduler.id];
+    assert!(framework.unreachable_tasks.is_empty());
+    assert_eq!(framework.tasks.len(), 1);
+    assert_eq!(framework.used[&agent].cpus(), Some(1.0));
+    assert!(snapshot.unreachable_agents.is_empty());
+    assert_eq!(snapshot.metrics.tasks_unreachable, 0);
+    assert_eq!(snapshot.metrics.active(TaskState::TaskRunning), 1);
+    let offers = world.offers(&scheduler);
+    let free = Resources::from_v1(&offers[0].resources).unwrap();
+    assert_eq!(free.cpus(), Some(3.0));
+}
+
+#[test]
+fn a_restarted_agent_goes_on_under_its_id() {
+    let run = running(framework_info());
+    let (info, task) = run.told();
+    let Running {
+        mut world,
+        pid,
+        agent,
+        scheduler,
+    } = run;
+    let offers = world.master.snapshot().offers.len();
+    assert_eq!(offers, 0, "what the launch left is declined for now");
+    world.step(Input::Exited {
+        address: pid.address,
+    });
+    let snapshot = world.master.snapshot();
+    assert!(!snapshot.agents[&agent].connected);
+    assert!(
+        world.statuses(&scheduler).is_empty(),
+        "the framework checkpoints"
+    );
+    world.pass(Duration::from_secs(15));
+    assert!(!world.sent::<PingSlaveMessage>(&pid)[0].connected);
+
+    let moved = upid("slave(1)", 6051);
+    world.reregister(&moved, &agent, vec![info], vec![task]);
+    let snapshot = world.master.snapshot();
+    assert!(snapshot.agents[&agent].connected);
+    assert_eq!(snapshot.agents[&agent].pid, moved);
+    assert_eq!(snapshot.agents[&agent].tasks.len(), 1);
+    assert_eq!(world.sent::<SlaveReregisteredMessage>(&moved).len(), 1);
+    assert_eq!(world.sent::<UpdateFrameworkMessage>(&moved).len(), 1);
+    assert!(world.sent::<CheckpointResourcesMessage>(&moved).is_empty());
+    // The old address means nothing any more.
+    world.step(Input::Exited {
+        address: pid.address,
+    });
+    assert!(world.master.snapshot().agents[&agent].connected);
+}
+
+#[test]
+fn an_agent_is_asked_for_tasks_that_it_does_not_tell_of() {
+    let run = running(framework_info());
+    let Running {
+        mut world,
+        pid,
+        agent,
+        scheduler,
+    } = run;
+    world.reregister(&pid, &agent, vec![], vec![]);
+    let answer = &world.sent::<SlaveReregisteredMessage>(&pid)[0];
+    let reconciliation = &answer.reconciliations[0];
+    assert_eq!(reconciliation.framework_id, scheduler.id);
+    assert_eq!(reconciliation.statuses[0].task_id.as_str(), "t");
+    assert_eq!(reconciliation.statuses[0].state(), TaskState::TaskRunning);
+    assert!(reconciliation.framework.is_some());
+}
+
+#[test]
+fn tasks_that_do_not_checkpoint_are_lost_with_the_connection() {
+    let mut run = running(FrameworkInfo {
+        checkpoint: Some(false),
+        ..framework_info()
+    });
+    let address = run.pid.address;
+    run.world.step(Input::Exited { address });
+    let statuses = run.world.statuses(&run.scheduler);
+    assert_eq!(statuses[0].state(), TaskState::TaskLost);
+    assert_eq!(statuses[0].reason(), Reason::AgentDisconnected);
+    assert_eq!(statuses[0].message(), "Agent host disconnected");
+}
+
+#[test]
+fn a_disconnected_agent_that_answers_pings_has_ten_minutes() {
+    let mut run = running(framework_info());
+    let address = run.pid.address;
+    run.world.step(Input::Exited { address });
+    for _ in 0..43 {
+        run.world.pass(Duration::from_secs(14));
+        run.world
+            .message(&run.pid, "slave-observer(1)", &PongSlaveMessage {});
+    }
+    let statuses = run.world.statuses(&run.scheduler);
+    assert_eq!(
+        statuses[0].message(),
+        "agent did not reregister within 10mins after disconnecting"
+    );
+}
+
+#[test]
+fn an_agent_that_unregisters_takes_its_tasks_with_it() {
+    let mut run = running(framework_info());
+    let message = UnregisterSlaveMessage {
+        slave_id: run.agent.clone(),
+    };
+    run.world.message(&upid("slave(1)", 1), "master", &message);
+    assert!(run.world.master.snapshot().agents.contains_key(&run.agent));
+    run.world.message(&run.pid, "master", &message);
+    let snapshot = run.world.master.snapshot();
+    assert!(snapshot.agents.is_empty() && snapshot.unreachable_agents.is_empty());
+    let statuses = run.world.statuses(&run.scheduler);
+    assert_eq!(statuses[0].state(), TaskState::TaskLost);
+    assert_eq!(
+        statuses[0].message(),
+        "Agent host removed: the agent unregistered"
+    );
+}
+
+#[test]
+fn a_new_master_waits_for_the_agents_of_the_registry() {
+    let mut first = World::new();
+    let pid = upid("slave(1)", 5051);
+    let agent = first.agent(&pid);
+    let scheduler = first.subscribe(framework_info());
+    let facts = first
+        .actions()
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Persist { changes } => Some(changes),
+            _ => None,
+        });
+    let facts: Vec<_> = facts
+        .flatten()
+        .map(|(key, value)| (key, value.unwrap()))
+        .collect();
+
+    let mut world = World::before_recovery(|config| config.id = "m2".into());
+    world.message(&pid, "master", &registration());
+    let reply = world.call(&scheduler, call(call::Type::Revive));
+    assert_eq!(
+        reply,
+        Reply::refused(503, "Master has not finished recovery")
+    );
+    world.recover(facts);
+    assert!(
+        world
+            .master
+            .snapshot()
+            .recovered_agents
+            .contains_key(&agent)
+    );
+
+    let info = FrameworkInfo {
+        id: Some(scheduler.id.clone()),
+        ..framework_info()
+    };
+    let task = Task {
+        name: "t".into(),
+        task_id: "t".into(),
+        framework_id: scheduler.id.clone(),
+        agent_id: agent.clone(),
+        state: TaskState::TaskRunning.into(),
+        resources: Resources::parse("cpus:1;mem:64", "*").unwrap().to_v1(),
+        ..Default::default()
+    };
+    world.actions();
+    world.reregister(&pid, &agent, vec![info.clone()], vec![task]);
+    let snapshot = world.master.snapshot();
+    assert!(snapshot.recovered_agents.is_empty());
+    assert!(snapshot.frameworks[&scheduler.id].recovered);
+    assert!(
+        !world
+            .actions()
+            .iter()
+            .any(|action| matches!(action, Action::Persist { .. }))
+    );
+
+    let again = world.subscribe(info);
+    assert_eq!(again.id, scheduler.id);
+    let snapshot = world.master.snapshot();
+    assert!(!snapshot.frameworks[&scheduler.id].recovered);
+    assert_eq!(world.sent::<UpdateFrameworkMessage>(&pid).len(), 1);
+    let free = Resources::from_v1(&world.offers(&again)[0].resources).unwrap();
+    assert_eq!(free.cpus(), Some(3.0));
+}
+
+#[test]
+fn recovered_agents_that_stay_away_are_given_up() {
+    let mut world = World::before_recovery(|_| {});
+    let id = AgentId::from("old-S0");
+    let info = agent_info(Some(id.clone()));
+    let (key, value) = crate::registry::admit(&id, &info);
+    world.recover(vec![(key, value.unwrap())]);
+    let scheduler = world.subscribe(framework_info());
+    world.events(&scheduler);
+    world.pass(Duration::from_secs(601));
+    let snapshot = world.master.snapshot();
+    assert!(snapshot.recovered_agents.is_empty());
+    assert!(snapshot.unreachable_agents.contains_key(&id));
+    assert_eq!(snapshot.metrics.recovery_slave_removals, 1);
+    let events = world.events(&scheduler);
+    assert_eq!(events[0].failure.as_ref().unwrap().agent_id, Some(id));
+}
+
+#[test]
+fn completed_frameworks_are_shut_down_on_agents_that_come_back() {
+    let mut run = running(framework_info());
+    let (info, task) = run.told();
+    run.lose();
+    let Running {
+        mut world,
+        pid,
+        agent,
+        scheduler,
+    } = run;
+    world.call(&scheduler, call(call::Type::Teardown));
+    world.actions();
+    world.reregister(&pid, &agent, vec![info], vec![task]);
+    let shutdown = &world.sent::<ShutdownFrameworkMessage>(&pid)[0];
+    assert_eq!(shutdown.framework_id, scheduler.id);
+    assert!(world.master.snapshot().agents[&agent].tasks.is_empty());
+}
+
+#[test]
+fn an_agent_with_another_hostname_is_another_agent() {
+    let mut run = running(framework_info());
+    let mut message = meseta_proto::internal::ReregisterSlaveMessage {
+        slave: agent_info(Some(run.agent.clone())).into(),
+        version: Some("1.11.0".into()),
+        ..Default::default()
+    };
+    message.slave.hostname = "elsewhere".into();
+    run.world.message(&run.pid, "master", &message);
+    let shutdown = &run.world.sent::<ShutdownMessage>(&run.pid)[0];
+    assert_eq!(
+        shutdown.message.as_deref(),
+        Some("Agent attempted to reregister with different IP / hostname")
+    );
+}
+
+#[test]
+fn what_an_agent_tells_must_fit_together() {
+    let run = running(framework_info());
+    let (info, task) = run.told();
+    let Running {
+        mut world,
+        pid,
+        agent,
+        ..
+    } = run;
+    let other = Task {
+        agent_id: "x".into(),
+        ..task.clone()
+    };
+    let before = world.master.snapshot().metrics.dropped_messages;
+    world.reregister(&pid, &agent, vec![info.clone()], vec![other]);
+    world.reregister(&pid, &agent, vec![], vec![task.clone()]);
+    world.reregister(&pid, &agent, vec![info.clone()], vec![task.clone(), task]);
+    world.reregister(&pid, &agent, vec![info.clone(), info], vec![]);
+    assert!(world.actions().is_empty());
+    let after = world.master.snapshot().metrics.dropped_messages;
+    assert_eq!(after - before, 4);
+}
+
+#[test]
+fn what_an_agent_lends_is_offered_beside_what_it_has() {
+    let mut world = World::new();
+    let pid = upid("slave(1)", 5051);
+    let agent = world.agent(&pid);
+    let mut lent = Resources::parse("cpus:2", "*").unwrap().to_v1();
+    lent[0].revocable = Some(meseta_proto::v1::resource::RevocableInfo::default());
+    let message = UpdateSlaveMessage {
+        slave_id: agent.clone(),
+        update_oversubscribed_resources: Some(true),
+        oversubscribed_resources: lent,
+        resource_version_uuid: Some(meseta_proto::v1::Uuid { value: vec![5; 16] }),
+        ..Default::default()
+    };
+    world.message(&pid, "master", &message);
+    let record = &world.master.snapshot().agents[&agent];
+    assert_eq!(record.total.cpus(), Some(6.0));
+    assert_eq!(record.resource_version, Some(vec![5; 16]));
+}

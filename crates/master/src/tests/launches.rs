@@ -28,9 +28,16 @@ fn a_task_goes_from_offer_to_acknowledged_end() {
     assert_eq!(offer.id.as_str(), "m-O0");
     assert_eq!(offer.url.as_ref().unwrap().path(), "/slave(1)");
     let offered = Resources::from_v1(&offer.resources).unwrap();
-    assert_eq!(offered.to_string(), "cpus(allocated: web):4; mem(allocated: web):4096; disk(allocated: web):1000");
+    assert_eq!(
+        offered.to_string(),
+        "cpus(allocated: web):4; mem(allocated: web):4096; disk(allocated: web):1000"
+    );
 
-    world.accept(&scheduler, offer, vec![command_task("t", offer, "cpus:1;mem:64")]);
+    world.accept(
+        &scheduler,
+        offer,
+        vec![command_task("t", offer, "cpus:1;mem:64")],
+    );
     let [run] = &world.sent::<RunTaskMessage>(&pid)[..] else {
         panic!("one launch")
     };
@@ -40,7 +47,10 @@ fn a_task_goes_from_offer_to_acknowledged_end() {
     assert_eq!(run.resource_version_uuids[0].uuid.value, vec![9; 16]);
     assert_eq!(run.resource_version_uuids[0].resource_provider_id, None);
     let used = Resources::from_v1(&run.task.resources).unwrap();
-    assert_eq!(used.to_string(), "cpus(allocated: web):1; mem(allocated: web):64");
+    assert_eq!(
+        used.to_string(),
+        "cpus(allocated: web):1; mem(allocated: web):64"
+    );
     assert_eq!(run.task.resources[0].role, None);
     let snapshot = world.master.snapshot();
     assert_eq!(snapshot.agents[&agent].used_total(), used);
@@ -91,9 +101,20 @@ fn resources_are_free_as_soon_as_the_agent_knows_of_the_end() {
     let scheduler = world.subscribe(framework_info());
     let offers = world.offers(&scheduler);
     let offer = &offers[0];
-    world.accept(&scheduler, offer, vec![command_task("t", offer, "cpus:4;mem:4096;disk:1000")]);
+    world.accept(
+        &scheduler,
+        offer,
+        vec![command_task("t", offer, "cpus:4;mem:4096;disk:1000")],
+    );
     let latest = Some(TaskState::TaskFinished);
-    world.update(&pid, &agent, &scheduler, "t", TaskState::TaskRunning, latest);
+    world.update(
+        &pid,
+        &agent,
+        &scheduler,
+        "t",
+        TaskState::TaskRunning,
+        latest,
+    );
     assert_eq!(world.offers(&scheduler).len(), 1);
     let snapshot = world.master.snapshot();
     let task = &snapshot.frameworks[&scheduler.id].tasks[&TaskId::from("t")];
@@ -108,9 +129,17 @@ fn an_end_that_another_master_forwarded_is_not_taken_as_acknowledged() {
     let agent = world.agent(&pid);
     let scheduler = world.subscribe(framework_info());
     let offers = world.offers(&scheduler);
-    world.accept(&scheduler, &offers[0], vec![command_task("t", &offers[0], "cpus:1;mem:64")]);
+    world.accept(
+        &scheduler,
+        &offers[0],
+        vec![command_task("t", &offers[0], "cpus:1;mem:64")],
+    );
     world.acknowledge(&scheduler, &agent, "t", TaskState::TaskRunning);
-    assert!(world.sent::<StatusUpdateAcknowledgementMessage>(&pid).is_empty());
+    assert!(
+        world
+            .sent::<StatusUpdateAcknowledgementMessage>(&pid)
+            .is_empty()
+    );
     let metrics = world.master.snapshot().metrics;
     assert_eq!(metrics.invalid_status_update_acknowledgements, 1);
 }
@@ -133,7 +162,15 @@ fn tasks_that_cannot_be_launched_are_refused_one_by_one() {
     let statuses = world.statuses(&scheduler);
     let told: Vec<_> = statuses
         .iter()
-        .map(|s| (s.task_id.as_str(), s.state(), s.reason(), s.source(), s.message()))
+        .map(|s| {
+            (
+                s.task_id.as_str(),
+                s.state(),
+                s.reason(),
+                s.source(),
+                s.message(),
+            )
+        })
         .collect();
     let error = TaskState::TaskError;
     assert_eq!(
@@ -168,7 +205,11 @@ fn what_is_launched_with_offers_that_are_no_more_is_dropped() {
     let scheduler = world.subscribe(framework_info());
     let offers = world.offers(&scheduler);
     let task = command_task("t", &offers[0], "cpus:1;mem:64");
-    world.accept_with(&scheduler, &"nope-O1".into(), vec![launch(vec![task.clone()])]);
+    world.accept_with(
+        &scheduler,
+        &"nope-O1".into(),
+        vec![launch(vec![task.clone()])],
+    );
     let statuses = world.statuses(&scheduler);
     assert_eq!(statuses[0].state(), TaskState::TaskDropped);
     assert_eq!(statuses[0].reason(), Reason::InvalidOffers);
@@ -271,7 +312,9 @@ fn a_task_group_is_launched_as_one() {
     let offers = world.offers(&scheduler);
     let offer = &offers[0];
     let group = |names: &[&str]| {
-        let tasks = names.iter().map(|name| command_task(name, offer, "cpus:0.5;mem:64"));
+        let tasks = names
+            .iter()
+            .map(|name| command_task(name, offer, "cpus:0.5;mem:64"));
         Operation {
             r#type: Some(operation::Type::LaunchGroup.into()),
             launch_group: Some(operation::LaunchGroup {
@@ -279,7 +322,9 @@ fn a_task_group_is_launched_as_one() {
                     r#type: Some(executor_info::Type::Default.into()),
                     executor_id: "e".into(),
                     framework_id: Some(scheduler.id.clone()),
-                    resources: Resources::parse("cpus:0.1;mem:32;disk:8", "*").unwrap().to_v1(),
+                    resources: Resources::parse("cpus:0.1;mem:32;disk:8", "*")
+                        .unwrap()
+                        .to_v1(),
                     ..Default::default()
                 },
                 task_group: TaskGroupInfo {
@@ -289,7 +334,11 @@ fn a_task_group_is_launched_as_one() {
             ..Default::default()
         }
     };
-    world.accept_with(&scheduler, &offer.id, vec![group(&["a", "b"]), group(&["c", "c"])]);
+    world.accept_with(
+        &scheduler,
+        &offer.id,
+        vec![group(&["a", "b"]), group(&["c", "c"])],
+    );
     let sent = world.sent::<RunTaskGroupMessage>(&pid);
     let [message] = &sent[..] else {
         panic!("one group: {:?}", world.statuses(&scheduler))
@@ -302,7 +351,10 @@ fn a_task_group_is_launched_as_one() {
     assert_eq!(snapshot.agents[&agent].executors.len(), 1);
     let statuses = world.statuses(&scheduler);
     let reasons: Vec<_> = statuses.iter().map(|s| s.reason()).collect();
-    assert_eq!(reasons, [Reason::TaskGroupInvalid, Reason::TaskGroupInvalid]);
+    assert_eq!(
+        reasons,
+        [Reason::TaskGroupInvalid, Reason::TaskGroupInvalid]
+    );
 }
 
 #[test]
@@ -325,7 +377,10 @@ fn an_executor_is_charged_once_for_all_of_its_tasks() {
     };
     world.accept(&scheduler, offer, vec![task("a"), task("b")]);
     let sent = world.sent::<RunTaskMessage>(&pid);
-    let new: Vec<_> = sent.iter().map(|message| message.launch_executor()).collect();
+    let new: Vec<_> = sent
+        .iter()
+        .map(|message| message.launch_executor())
+        .collect();
     assert_eq!(new, [true, false], "{:?}", world.statuses(&scheduler));
     let executor = sent[0].task.executor.as_ref().unwrap();
     assert_eq!(executor.framework_id.as_ref(), Some(&scheduler.id));
@@ -342,7 +397,10 @@ fn an_executor_is_charged_once_for_all_of_its_tasks() {
     let used = world.master.snapshot().agents[&agent].used_total();
     assert_eq!(used.cpus(), Some(2.0));
     let events = world.events(&scheduler);
-    assert_eq!(events.last().unwrap().failure.as_ref().unwrap().status, Some(9));
+    assert_eq!(
+        events.last().unwrap().failure.as_ref().unwrap().status,
+        Some(9)
+    );
 }
 
 #[test]
@@ -372,7 +430,11 @@ fn a_kill_is_repeated_to_an_agent_that_was_away() {
     let agent = world.agent(&pid);
     let scheduler = world.subscribe(framework_info());
     let offers = world.offers(&scheduler);
-    world.accept(&scheduler, &offers[0], vec![command_task("t", &offers[0], "cpus:1;mem:64")]);
+    world.accept(
+        &scheduler,
+        &offers[0],
+        vec![command_task("t", &offers[0], "cpus:1;mem:64")],
+    );
     world.update(&pid, &agent, &scheduler, "t", TaskState::TaskRunning, None);
     world.step(crate::Input::Exited {
         address: pid.address,
@@ -405,7 +467,11 @@ fn agents_without_refined_reservations_get_the_old_form() {
     world.message(&pid, "master", &registration);
     let scheduler = world.subscribe(framework_info());
     let offers = world.offers(&scheduler);
-    world.accept(&scheduler, &offers[0], vec![command_task("t", &offers[0], "cpus:1;mem:64")]);
+    world.accept(
+        &scheduler,
+        &offers[0],
+        vec![command_task("t", &offers[0], "cpus:1;mem:64")],
+    );
     let sent = world.sent::<RunTaskMessage>(&pid);
     let role = sent[0].task.resources[0].role.as_deref();
     assert_eq!(role, Some("*"));

@@ -213,13 +213,17 @@ impl World {
 
     pub(super) fn statuses(&mut self, scheduler: &Scheduler) -> Vec<TaskStatus> {
         let events = self.events(scheduler).into_iter();
-        events.filter_map(|event| Some(event.update?.status)).collect()
+        events
+            .filter_map(|event| Some(event.update?.status))
+            .collect()
     }
 
     pub(super) fn offers(&mut self, scheduler: &Scheduler) -> Vec<Offer> {
         self.settle();
         let events = self.events(scheduler).into_iter();
-        events.flat_map(|event| event.offers.unwrap_or_default().offers).collect()
+        events
+            .flat_map(|event| event.offers.unwrap_or_default().offers)
+            .collect()
     }
 
     pub(super) fn message<M: Wire>(&mut self, from: &Upid, to: &str, message: &M) {
@@ -396,9 +400,7 @@ pub(super) fn registration() -> RegisterSlaveMessage {
         slave: agent_info(None).into(),
         version: Some("1.11.0".into()),
         agent_capabilities: agent_capabilities(),
-        resource_version_uuid: Some(meseta_proto::v1::Uuid {
-            value: vec![9; 16],
-        }),
+        resource_version_uuid: Some(meseta_proto::v1::Uuid { value: vec![9; 16] }),
         ..Default::default()
     }
 }

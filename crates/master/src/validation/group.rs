@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use meseta_proto::v1::{
     ExecutorInfo, Task, TaskGroupInfo, TaskInfo, container_info, executor_info, health_check,
 };
@@ -21,8 +23,14 @@ pub fn task_group(
     offered: &Resources,
 ) -> Checked {
     let mut tasks = Vec::with_capacity(group.tasks.len());
+    let mut ids = BTreeSet::new();
     for task in &group.tasks {
         let resources = nested_task(task, framework, agent)
+            .and_then(|resources| match ids.insert(&task.task_id) {
+                true => Ok(resources),
+                // Mesos ends itself over this.
+                false => Err(Invalid(format!("Task has duplicate ID: {}", task.task_id))),
+            })
             .map_err(|e| Invalid(format!("Task '{}' is invalid: {e}", task.task_id)))?;
         tasks.push(resources);
     }
