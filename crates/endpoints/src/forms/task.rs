@@ -88,7 +88,7 @@ impl Entries for Container<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let status = self.0;
         if let Some(id) = &status.container_id {
-            map.serialize_entry("container_id", &AsJson(id))?;
+            map.serialize_entry("container_id", &Object(ContainerId(id)))?;
         }
         if !status.network_infos.is_empty() {
             let networks = || status.network_infos.iter().map(Network).map(Object);
@@ -96,6 +96,45 @@ impl Entries for Container<'_> {
         }
         if let Some(cgroups) = &status.cgroup_info {
             map.serialize_entry("cgroup_info", &AsJson(cgroups))?;
+        }
+        Ok(())
+    }
+}
+
+// What nearly every task has is written by hand: through its encoding it would take several times
+// as long.
+
+struct ContainerId<'a>(&'a v1::ContainerId);
+
+impl Entries for ContainerId<'_> {
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("value", &self.0.value)?;
+        if let Some(parent) = &self.0.parent {
+            map.serialize_entry("parent", &Object(ContainerId(parent)))?;
+        }
+        Ok(())
+    }
+}
+
+struct Address<'a>(&'a v1::network_info::IpAddress);
+
+impl Entries for Address<'_> {
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("protocol", self.0.protocol().as_str_name())?;
+        if let Some(address) = &self.0.ip_address {
+            map.serialize_entry("ip_address", address)?;
+        }
+        Ok(())
+    }
+}
+
+struct Label<'a>(&'a v1::Label);
+
+impl Entries for Label<'_> {
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("key", &self.0.key)?;
+        if let Some(value) = &self.0.value {
+            map.serialize_entry("value", value)?;
         }
         Ok(())
     }
@@ -113,7 +152,7 @@ impl Entries for Network<'_> {
             map.serialize_entry("labels", &Labels(labels))?;
         }
         if !network.ip_addresses.is_empty() {
-            let addresses = || network.ip_addresses.iter().map(AsJson);
+            let addresses = || network.ip_addresses.iter().map(Address).map(Object);
             map.serialize_entry("ip_addresses", &Each(addresses))?;
         }
         if let Some(name) = &network.name {
@@ -133,7 +172,7 @@ pub struct Labels<'a>(pub &'a v1::Labels);
 
 impl Serialize for Labels<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.labels.iter().map(AsJson))
+        serializer.collect_seq(self.0.labels.iter().map(Label).map(Object))
     }
 }
 
@@ -159,5 +198,28 @@ impl Entries for QueuedTask<'_> {
             map.serialize_entry("discovery", &AsJson(discovery))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meseta_proto::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_by_hand_is_what_the_mapping_writes() {
+        let id: v1::ContainerId =
+            json::from_slice(br#"{"value":"b","parent":{"value":"a"}}"#).unwrap();
+        let label: v1::Label = json::from_slice(br#"{"key":"k","value":""}"#).unwrap();
+        for given in [r#"{"ip_address":"::1","protocol":"IPv6"}"#, "{}"] {
+            let address: v1::network_info::IpAddress = json::from_slice(given.as_bytes()).unwrap();
+            let by_hand = serde_json::to_string(&Object(Address(&address))).unwrap();
+            assert_eq!(by_hand, json::to_string(&address));
+        }
+        let by_hand = serde_json::to_string(&Object(ContainerId(&id))).unwrap();
+        assert_eq!(by_hand, json::to_string(&id));
+        let by_hand = serde_json::to_string(&Object(Label(&label))).unwrap();
+        assert_eq!(by_hand, json::to_string(&label));
     }
 }
