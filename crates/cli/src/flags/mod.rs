@@ -6,6 +6,7 @@
 //! holds which does not.
 
 pub(crate) mod agent;
+pub(crate) mod execute;
 pub(crate) mod master;
 mod values;
 
