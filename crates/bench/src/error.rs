@@ -35,4 +35,6 @@ pub(crate) enum Error {
     Proc(#[from] procfs::ProcError),
     #[error("/proc has no figure `{0}` for a process")]
     NoFigure(&'static str),
+    #[error("processes or descriptors were left behind")]
+    Left,
 }

@@ -1,8 +1,10 @@
-//! Measures a cluster of one master and one agent: tasks a second, how soon a task runs, and what
-//! the processes take; and fails when a task does not finish or anything is left behind.
+//! Benchmarks; `cargo xtask bench` builds what is measured and runs them.
 //!
-//! `cargo xtask bench` builds what is measured and runs this.
+//! * `cluster`: a master and an agent as processes: tasks a second, how soon a task runs, and what
+//!   the processes take. It fails when a task does not finish or anything is left behind.
+//! * `allocator`: allocations in a large cluster, without a cluster.
 
+mod allocation;
 mod cluster;
 mod error;
 mod load;
@@ -13,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::cluster::Cluster;
 use crate::error::Error;
@@ -27,9 +29,23 @@ const WARM_UP: usize = 5;
 /// How long leftovers of a load may take to vanish: executors linger a moment after their task.
 const SETTLING: Duration = Duration::from_secs(15);
 
-/// Measures a cluster of one master and one agent with tasks that run `true`.
+/// Benchmarks of Meseta.
 #[derive(Debug, Parser)]
-struct Options {
+struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// A master and an agent with tasks that run `true`
+    Cluster(Load),
+    /// Allocations in a large cluster
+    Allocator(allocation::Size),
+}
+
+#[derive(Debug, clap::Args)]
+struct Load {
     /// The `meseta` binary to measure.
     #[arg(long, default_value = "target/release/meseta")]
     binary: PathBuf,
@@ -45,23 +61,12 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(measure(&options)),
-        Err(source) => Err(Error::Runtime(source)),
+    let outcome = match Arguments::parse().benchmark {
+        Benchmark::Cluster(load) => run_cluster(&load),
+        Benchmark::Allocator(size) => allocation::measure(&size),
     };
     match outcome {
-        Ok(report) => {
-            report.print();
-            if report.left.is_none() {
-                return ExitCode::SUCCESS;
-            }
-            eprintln!("error: something was left behind");
-            ExitCode::FAILURE
-        }
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -69,9 +74,22 @@ fn main() -> ExitCode {
     }
 }
 
-async fn measure(options: &Options) -> Result<Report, Error> {
-    let slots = usize::from(options.at_once);
-    let cluster = Cluster::start(&options.binary, options.at_once)?;
+fn run_cluster(load: &Load) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
+    let report = runtime.block_on(measure(load))?;
+    report.print();
+    match report.left {
+        None => Ok(()),
+        Some(_) => Err(Error::Left),
+    }
+}
+
+async fn measure(load: &Load) -> Result<Report, Error> {
+    let slots = usize::from(load.at_once);
+    let cluster = Cluster::start(&load.binary, load.at_once)?;
     let master = cluster.master_address();
 
     let mut client = Client::subscribe(master).await?;
@@ -82,14 +100,14 @@ async fn measure(options: &Options) -> Result<Report, Error> {
     let idle_master = Memory::of(cluster.master_id())?;
 
     let mut client = Client::subscribe(master).await?;
-    let throughput = client.run("many", options.tasks, slots).await?;
-    let latencies = client.run_one_by_one("one", options.samples).await?;
+    let throughput = client.run("many", load.tasks, slots).await?;
+    let latencies = client.run_one_by_one("one", load.samples).await?;
     let executor = executor_memory(&mut client, &cluster).await?;
     client.leave().await?;
     let after = cluster.settle(Some(&before), SETTLING).await?;
 
     Ok(Report {
-        tasks: options.tasks,
+        tasks: load.tasks,
         at_once: slots,
         throughput,
         latencies,

@@ -22,6 +22,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
     }
     .show()?;
     let mut measure = vec!["target/release/meseta-bench"];
+    if arguments.is_empty() {
+        measure.push("cluster");
+    }
     measure.extend(arguments.iter().map(String::as_str));
     Run {
         root,

@@ -27,8 +27,8 @@ Developer commands of Meseta:
   cargo xtask webui        builds the web page's bundle (needs Node and npm); with --check proves
                            that the committed bundle is what the sources build
   cargo xtask ci           lint, then test
-  cargo xtask bench [ARGS] builds a release and measures it with a cluster of one agent
-                           (ARGS such as --tasks 1000; --help lists them)
+  cargo xtask bench [ARGS] builds a release and measures it: a cluster of one agent, or what ARGS
+                           name (allocator; cluster --tasks 100; --help lists them)
   cargo xtask help         this text
 ";
 
