@@ -190,7 +190,8 @@ impl Effects<Action> for Shell {
             Action::Destroy { container_id } => self.containers.destroy(container_id),
             // There is one master to be found: the one that the flags name.
             Action::Redetect => {
-                self.inputs.send(Input::MasterDetected { master: Some(self.master.clone()) });
+                let (inputs, master) = (self.inputs.clone(), Some(self.master.clone()));
+                self.runtime.spawn_blocking(move || inputs.send(Input::MasterDetected { master }));
             }
             Action::Exit { reason } => self.ends.tell(match reason {
                 ExitReason::Shutdown(why) => End::Done(why),

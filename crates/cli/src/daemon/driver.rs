@@ -4,9 +4,10 @@
 //! machine step through all that have arrived, publishes a snapshot, and hands the actions on. The
 //! *effects thread* carries them out in order; changes that must be durable are gathered from all
 //! batches that wait, synced once, and only then is anything behind them let out. So the machine
-//! never waits for a disk, and a promise never overtakes its fact.
+//! goes on while the disk works (until a bound of batches waits), and a promise never overtakes its
+//! fact.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use meseta_machine::Now;
 use meseta_store::{Change, Store};
 
-use super::limits::{MAX_BATCH, MAX_WAITING_INPUTS};
+use super::limits::{MAX_BATCH, MAX_WAITING_BATCHES, MAX_WAITING_INPUTS};
 
 /// A state machine as the driver sees it.
 pub(crate) trait Machine: Send + 'static {
@@ -50,7 +51,7 @@ impl<I> Clone for Inputs<I> {
 
 impl<I> Inputs<I> {
     /// Queues an input. Blocks while the queue is full, which holds back whoever sends; the
-    /// machine's own threads never send, so that it always drains. Inputs to a machine that has
+    /// machine's own two threads never send, so that it always drains. Inputs to a machine that has
     /// ended are lost, as with a process that has ended.
     pub(crate) fn send(&self, input: I) {
         let _ = self.0.send(input);
@@ -120,7 +121,7 @@ pub(crate) fn run<M: Machine>(
     effects: impl Effects<M::Action>,
 ) -> std::io::Result<Running<M::Snapshot>> {
     let latest = Latest(Arc::new(RwLock::new(Arc::new(machine.snapshot()))));
-    let (batches, waiting) = channel();
+    let (batches, waiting) = sync_channel(MAX_WAITING_BATCHES);
     let published = latest.clone();
     let machine_thread = std::thread::Builder::new().name("machine".into()).spawn(move || {
         drive(&mut machine, clock, &inputs, &batches, &published);
@@ -135,7 +136,7 @@ fn drive<M: Machine>(
     machine: &mut M,
     clock: Clock,
     inputs: &Receiver<M::Input>,
-    batches: &Sender<Vec<M::Action>>,
+    batches: &SyncSender<Vec<M::Action>>,
     published: &Latest<M::Snapshot>,
 ) {
     loop {

@@ -7,6 +7,9 @@ pub(crate) const MAX_WAITING_INPUTS: usize = 65_536;
 /// Inputs that are worked through before a snapshot is published and actions leave.
 pub(crate) const MAX_BATCH: usize = 1_024;
 
+/// Batches of actions that may wait for the disk before their machine waits as well.
+pub(crate) const MAX_WAITING_BATCHES: usize = 64;
+
 /// Bytes that may wait for one subscriber before it is cut off.
 pub(crate) const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
 
