@@ -87,7 +87,7 @@ impl Run {
                     eprintln!("Disconnected from the master: {reason}; trying again");
                 }
                 Incoming::Event(event) => {
-                    if let Some(state) = self.on_event(*event, out).await? {
+                    if let Some(state) = self.on_event(event, out).await? {
                         return Ok(state);
                     }
                 }
@@ -97,7 +97,7 @@ impl Run {
 
     async fn on_event(
         &mut self,
-        event: Event,
+        event: Box<Event>,
         out: &mut impl Write,
     ) -> Result<Option<TaskState>, String> {
         match event.r#type() {

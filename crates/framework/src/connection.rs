@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::Error;
 use crate::encoding::Encoding;
-use crate::limits::{ANSWER_TIMEOUT, MAX_REFUSAL};
+use crate::limits::{ANSWER_TIMEOUT, MAX_ANSWER};
 
 const PATH: &str = "/api/v1/scheduler";
 
@@ -95,11 +95,11 @@ impl Connection {
     /// The refusal that an answer is.
     pub(crate) async fn refusal(&self, answer: Response<Incoming>) -> Error {
         let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), MAX_REFUSAL).collect();
-        let sentence = match timeout(ANSWER_TIMEOUT, body).await {
-            Ok(Ok(body)) => String::from_utf8_lossy(&body.to_bytes()).trim().to_owned(),
-            Ok(Err(_)) | Err(_) => "(without a readable reason)".to_owned(),
-        };
+        let body = read_body(answer).await;
+        let sentence = body.map_or_else(
+            || "(without a readable reason)".to_owned(),
+            |body| String::from_utf8_lossy(&body).trim().to_owned(),
+        );
         Error::Refused {
             master: self.master.clone(),
             status,
@@ -113,4 +113,11 @@ impl Connection {
             reason: reason.to_owned(),
         }
     }
+}
+
+/// The body of an answer that is no stream; without it the connection cannot be used again.
+pub(crate) async fn read_body(answer: Response<Incoming>) -> Option<Bytes> {
+    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect();
+    let body = timeout(ANSWER_TIMEOUT, body).await.ok()?;
+    Some(body.ok()?.to_bytes())
 }

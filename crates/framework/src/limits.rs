@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The longest event that is read; a master's longest are offers of thousands of agents.
 pub(crate) const MAX_EVENT: usize = 64 * 1024 * 1024;
 
-/// How much of a refusal's body is read: enough for every sentence that a master gives.
-pub(crate) const MAX_REFUSAL: usize = 64 * 1024;
+/// The longest answer to a call that is read: enough for every sentence that a master gives.
+pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 
 /// How long a master may take to take a connection and to answer a call.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -2,14 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::StatusCode;
-use http_body_util::BodyExt as _;
 use meseta_proto::v1::offer::Operation;
 use meseta_proto::v1::scheduler::{Call, call};
 use meseta_proto::v1::{AgentId, Filters, FrameworkId, OfferId, TaskId, TaskStatus};
 
 use crate::Error;
-use crate::connection::Connection;
+use crate::connection::{Connection, read_body};
 use crate::encoding::Encoding;
 
 /// What both halves of a subscription share.
@@ -66,7 +64,12 @@ impl Scheduler {
     /// # Errors
     /// [`Error::NotSubscribed`] between two subscriptions. A call that was under way when a
     /// connection broke is not repeated: the scheduler knows better whether it still wants it.
-    pub async fn call(&self, mut call: Call) -> Result<(), Error> {
+    pub fn call(&self, call: Call) -> impl Future<Output = Result<(), Error>> + Send {
+        // A call is large: on the heap it does not make every future that holds this one large.
+        Box::pin(self.send(Box::new(call)))
+    }
+
+    async fn send(&self, mut call: Box<Call>) -> Result<(), Error> {
         let mut connection = self.session.calls.lock().await;
         let current = self.session.current().ok_or(Error::NotSubscribed)?;
         call.framework_id = Some(current.framework_id);
@@ -82,8 +85,7 @@ impl Scheduler {
         if !answer.status().is_success() {
             return Err(open.refusal(answer).await);
         }
-        // 200 comes with a body in some masters; only a body that is read frees the connection.
-        if answer.status() == StatusCode::ACCEPTED || answer.into_body().collect().await.is_ok() {
+        if read_body(answer).await.is_some() {
             *connection = Some(open);
         }
         Ok(())

@@ -179,8 +179,10 @@ mod tests {
     use crate::flags::execute::FLAGS;
 
     fn job(args: &[&str]) -> Result<Job, String> {
-        let least = ["--master=127.0.0.1:5050", "--name=t", "--command=sleep  10"];
-        let args = least.iter().chain(args).map(OsString::from);
+        let master = ["--master=127.0.0.1:5050"];
+        let master = if args.iter().any(|a| a.starts_with("--master")) { &[][..] } else { &master };
+        let least = ["--name=t", "--command=sleep  10"];
+        let args = least.iter().chain(master).chain(args).map(OsString::from);
         Flags::parse(Command::new("meseta execute"), FLAGS, args, |_| None)
             .map_err(Failure::from)
             .and_then(|flags| Job::from_flags(&flags))
