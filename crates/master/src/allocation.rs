@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use meseta_allocator::{AgentView, Constraints, FrameworkView, Options};
+use meseta_proto::v1::agent_info::Capability;
 use meseta_proto::v1::scheduler::OfferConstraints;
 use meseta_proto::v1::{AgentId, FrameworkId};
 use meseta_resources::{Quantities, Resources, Scalar};
@@ -41,7 +42,7 @@ pub(crate) fn options(config: &Config) -> Options {
 pub(crate) fn agent_view(agent: &AgentRecord) -> AgentView {
     AgentView {
         info: Arc::clone(&agent.info),
-        capabilities: agent.capabilities.iter().map(|c| c.r#type()).collect(),
+        capabilities: agent.capabilities.iter().map(Capability::r#type).collect(),
         total: agent.total.clone(),
         used: agent
             .used

@@ -70,7 +70,7 @@ impl Default for Policy {
         Self {
             agent_ping_timeout: Duration::from_secs(15),
             max_agent_ping_timeouts: 5,
-            agent_reregister_timeout: Duration::from_secs(600),
+            agent_reregister_timeout: Duration::from_mins(10),
             allocation_interval: Duration::from_secs(1),
             allocation_delay: Duration::from_millis(2),
             offer_timeout: None,

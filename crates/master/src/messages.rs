@@ -36,7 +36,7 @@ impl Master {
             }
             "ReregisterSlaveMessage" => {
                 self.read(body, |m, message| {
-                    m.on_reregister_agent(step, from, message)
+                    m.on_reregister_agent(step, from, message);
                 });
             }
             "UnregisterSlaveMessage" => {
@@ -67,22 +67,22 @@ impl Master {
         match name {
             "RegisterFrameworkMessage" => {
                 self.read(body, |m, message| {
-                    m.on_register_framework(step, from, message)
+                    m.on_register_framework(step, from, message);
                 });
             }
             "ReregisterFrameworkMessage" => {
                 self.read(body, |m, message| {
-                    m.on_reregister_framework(step, from, message)
+                    m.on_reregister_framework(step, from, message);
                 });
             }
             "UnregisterFrameworkMessage" => {
                 self.read(body, |m, message| {
-                    m.on_unregister_framework(step, from, message)
+                    m.on_unregister_framework(step, from, message);
                 });
             }
             "DeactivateFrameworkMessage" => {
                 self.read(body, |m, message| {
-                    m.on_deactivate_framework(step, from, &message)
+                    m.on_deactivate_framework(step, from, &message);
                 });
             }
             "LaunchTasksMessage" => {
@@ -96,12 +96,12 @@ impl Master {
             }
             "ResourceRequestMessage" => {
                 self.read(body, |m, message| {
-                    m.on_resource_request(step, from, message)
+                    m.on_resource_request(step, from, message);
                 });
             }
             "FrameworkToExecutorMessage" => {
                 self.read(body, |m, message| {
-                    m.on_framework_to_executor(step, from, message)
+                    m.on_framework_to_executor(step, from, message);
                 });
             }
             "ReconcileTasksMessage" => {
@@ -142,7 +142,9 @@ impl Master {
         self.state.metrics.messages.executor_to_framework += 1;
         let is_from_agent = self.state.agents.contains_key(&message.slave_id);
         let framework = message.framework_id.clone();
-        let connected = self.framework(&framework).is_some_and(|f| f.connected());
+        let connected = self
+            .framework(&framework)
+            .is_some_and(super::records::FrameworkRecord::connected);
         if is_from_agent && connected {
             self.state.metrics.valid_executor_to_framework_messages += 1;
             self.notify(step, &framework, Notice::Message(message));

@@ -65,7 +65,7 @@ pub(crate) fn staging(task: &TaskInfo, framework: &FrameworkId) -> Task {
         discovery: task.discovery.clone(),
         container: task.container.clone(),
         health_check: task.health_check.clone(),
-        kill_policy: task.kill_policy.clone(),
+        kill_policy: task.kill_policy,
         user: command_user.or(executor_user),
         ..Default::default()
     }

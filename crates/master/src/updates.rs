@@ -150,7 +150,9 @@ impl Master {
             return;
         }
         let framework_id = update.framework_id.clone();
-        let connected = self.framework(&framework_id).is_some_and(|f| f.connected());
+        let connected = self
+            .framework(&framework_id)
+            .is_some_and(super::records::FrameworkRecord::connected);
         let on_this_agent = |task: &Task| Some(&task.agent_id) == update.slave_id.as_ref();
         let known = self
             .task_mut(&framework_id, &update.status.task_id)

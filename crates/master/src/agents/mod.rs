@@ -183,9 +183,9 @@ pub(crate) fn duration_text(duration: Duration) -> String {
         (1, "secs"),
     ];
     let seconds = duration.as_secs();
-    let whole = UNITS
-        .iter()
-        .find(|(unit, _)| seconds >= *unit && seconds % unit == 0 && duration.subsec_nanos() == 0);
+    let whole = UNITS.iter().find(|(unit, _)| {
+        seconds >= *unit && seconds.is_multiple_of(*unit) && duration.subsec_nanos() == 0
+    });
     match whole {
         Some((unit, name)) => format!("{}{name}", seconds / unit),
         None => format!("{}secs", duration.as_secs_f64()),
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn durations_are_written_as_in_mesos() {
-        assert_eq!(duration_text(Duration::from_secs(600)), "10mins");
+        assert_eq!(duration_text(Duration::from_mins(10)), "10mins");
         assert_eq!(duration_text(Duration::from_secs(75)), "75secs");
         assert_eq!(duration_text(Duration::from_millis(1500)), "1.5secs");
     }

@@ -81,7 +81,7 @@ impl Master {
                 shut_down(step, from, sentence);
             }
             Some(_) => self.reregister_known_agent(step, &id, from, introduction, &report),
-            None => self.readmit_agent(step, &id, from, introduction, report),
+            None => self.readmit_agent(step, &id, from, introduction, &report),
         }
     }
 
@@ -250,7 +250,7 @@ impl Master {
         id: &AgentId,
         pid: &Upid,
         introduction: Introduction,
-        report: Report,
+        report: &Report,
     ) {
         let recovered = self.state.recovered_agents.remove(id);
         let unreachable = self.state.unreachable_agents.remove(id);
@@ -315,7 +315,7 @@ impl Master {
             connection: Some(self.connection()),
         };
         step.send(pid, &message);
-        self.settle_frameworks(step, pid, &report);
+        self.settle_frameworks(step, pid, report);
     }
 
     /// Ends completed frameworks on the agent, and tells it where the others' schedulers are.

@@ -1,8 +1,11 @@
+#![allow(deprecated, reason = "frameworks of one role say it there")]
+
 use std::time::Duration;
 
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::internal::{ShutdownFrameworkMessage, UpdateFrameworkMessage};
-use meseta_proto::v1::scheduler::{Call, call, event};
+use meseta_proto::v1::scheduler::event::Type::{Heartbeat, Subscribed};
+use meseta_proto::v1::scheduler::{Call, call};
 use meseta_proto::v1::{FrameworkInfo, TaskState};
 
 use super::world::*;
@@ -23,7 +26,6 @@ fn a_heartbeat_follows_the_subscription_at_once_and_then_every_fifteen_seconds()
             _ => None,
         })
         .collect();
-    use event::Type::{Heartbeat, Subscribed};
     assert_eq!(types, [Subscribed, Heartbeat, Heartbeat, Heartbeat]);
 }
 
@@ -152,7 +154,7 @@ fn a_disconnected_framework_may_come_back_in_time() {
         ..framework_info()
     });
     assert_eq!(world.sent::<UpdateFrameworkMessage>(&pid).len(), 1);
-    world.pass(Duration::from_secs(120));
+    world.pass(Duration::from_mins(2));
     assert!(world.master.snapshot().frameworks.contains_key(&second.id));
 }
 

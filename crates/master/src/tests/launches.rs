@@ -84,8 +84,12 @@ fn a_task_goes_from_offer_to_acknowledged_end() {
     let [task] = &framework.completed_tasks.iter().collect::<Vec<_>>()[..] else {
         panic!("one task")
     };
-    let states: Vec<_> = task.statuses.iter().map(|status| status.state()).collect();
-    assert_eq!(states, [TaskState::TaskRunning, TaskState::TaskFinished]);
+    let reached: Vec<_> = task
+        .statuses
+        .iter()
+        .map(meseta_proto::v1::TaskStatus::state)
+        .collect();
+    assert_eq!(reached, [TaskState::TaskRunning, TaskState::TaskFinished]);
     assert_eq!(task.statuses[0].data, None);
     assert_eq!(snapshot.metrics.active(TaskState::TaskRunning), 0);
     assert_eq!(snapshot.metrics.terminal(TaskState::TaskFinished), 1);
@@ -350,7 +354,10 @@ fn a_task_group_is_launched_as_one() {
     assert_eq!((used.cpus(), used.mem()), (Some(1.1), Some(160.0)));
     assert_eq!(snapshot.agents[&agent].executors.len(), 1);
     let statuses = world.statuses(&scheduler);
-    let reasons: Vec<_> = statuses.iter().map(|s| s.reason()).collect();
+    let reasons: Vec<_> = statuses
+        .iter()
+        .map(meseta_proto::v1::TaskStatus::reason)
+        .collect();
     assert_eq!(
         reasons,
         [Reason::TaskGroupInvalid, Reason::TaskGroupInvalid]
@@ -379,7 +386,7 @@ fn an_executor_is_charged_once_for_all_of_its_tasks() {
     let sent = world.sent::<RunTaskMessage>(&pid);
     let new: Vec<_> = sent
         .iter()
-        .map(|message| message.launch_executor())
+        .map(meseta_proto::internal::RunTaskMessage::launch_executor)
         .collect();
     assert_eq!(new, [true, false], "{:?}", world.statuses(&scheduler));
     let executor = sent[0].task.executor.as_ref().unwrap();

@@ -169,7 +169,7 @@ impl World {
     }
 
     fn go_to(&mut self, monotonic: Duration) {
-        self.now.wall += monotonic - self.now.monotonic;
+        self.now.wall += monotonic.checked_sub(self.now.monotonic).unwrap();
         self.now.monotonic = monotonic;
     }
 

@@ -26,10 +26,13 @@ pub fn task_group(
     let mut ids = BTreeSet::new();
     for task in &group.tasks {
         let resources = nested_task(task, framework, agent)
-            .and_then(|resources| match ids.insert(&task.task_id) {
-                true => Ok(resources),
-                // Mesos ends itself over this.
-                false => Err(Invalid(format!("Task has duplicate ID: {}", task.task_id))),
+            .and_then(|resources| {
+                if ids.insert(&task.task_id) {
+                    Ok(resources)
+                } else {
+                    // Mesos ends itself over this.
+                    Err(Invalid(format!("Task has duplicate ID: {}", task.task_id)))
+                }
             })
             .map_err(|e| Invalid(format!("Task '{}' is invalid: {e}", task.task_id)))?;
         tasks.push(resources);
