@@ -129,14 +129,11 @@ impl Encoded {
             "POST /{id}/{name} HTTP/1.1\r\nUser-Agent: {AGENT_PREFIX}{from}\r\nLibprocess-From: {from}\r\n\
              Connection: Keep-Alive\r\nHost: {address}\r\n"
         );
-        if body.is_empty() {
-            head.push_str("\r\n");
-        } else {
-            head.push_str(&format!(
-                "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n",
-                body.len()
-            ));
-        }
+        let framing = match body.len() {
+            0 => "\r\n".to_owned(),
+            length => format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n"),
+        };
+        head.push_str(&framing);
         Self { head, body }
     }
 

@@ -54,11 +54,10 @@ impl Response {
     /// without it helps the client more than none.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        match (HeaderName::try_from(name), HeaderValue::from_str(value)) {
-            (Ok(name), Ok(value)) => {
-                self.headers.insert(name, value);
-            }
-            _ => tracing::warn!(name, value, "left out a header that is not valid"),
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+            self.headers.insert(name, value);
+        } else {
+            tracing::warn!(name, value, "left out a header that is not valid");
         }
         self
     }

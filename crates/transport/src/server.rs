@@ -127,29 +127,29 @@ async fn run<A: Accept, S: Service>(
                 continue;
             }
         };
-        match accepted {
-            Ok((socket, peer)) => match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => {
-                    tasks.spawn(converse(Arc::clone(&server), socket, peer, place));
-                }
-                Err(_) => {
-                    server.crowded.notify_waiters();
-                    tracing::warn!(
-                        ?peer,
-                        connections,
-                        "refused a connection: too many are open"
-                    );
-                    // The refusal fits into an empty buffer; if it does not arrive, the end does.
-                    drop(A::write_once(&socket, NO_PLACE));
-                }
-            },
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_of_the_peer(&error) => {
-                tracing::debug!(%error, "a connection broke before it was accepted")
+                tracing::debug!(%error, "a connection broke before it was accepted");
+                continue;
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections");
                 sleep(limits::ACCEPT_REST).await;
+                continue;
             }
+        };
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            tasks.spawn(converse(Arc::clone(&server), socket, peer, place));
+        } else {
+            server.crowded.notify_waiters();
+            tracing::warn!(
+                ?peer,
+                connections,
+                "refused a connection: too many are open"
+            );
+            // The refusal fits into an empty buffer; if it does not arrive, the end does.
+            drop(A::write_once(&socket, NO_PLACE));
         }
     }
 }
@@ -332,4 +332,69 @@ fn not_serving() -> Refusal {
         StatusCode::SERVICE_UNAVAILABLE,
         "Messages are not taken any more",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Ok200;
+
+    impl Service for Ok200 {
+        fn message(&self, _: Message) {}
+
+        async fn request(&self, _: Request) -> Response {
+            Reply::ok().into()
+        }
+    }
+
+    async fn ask(socket: &mut TcpStream, head: &str) -> String {
+        // The refusal of a connection may come, and end it, before anything is asked.
+        drop(socket.write_all(head.as_bytes()).await);
+        let mut bytes = [0; 1024];
+        let length = socket.read(&mut bytes).await.unwrap_or_default();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    }
+
+    const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    const POST: &str = "POST /master/m HTTP/1.1\r\nLibprocess-From: a@127.0.0.1:1\r\n\r\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn when_places_run_out_idle_clients_make_way_but_links_stay() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(run(listener, Ok200, 2));
+        let connect = || async { TcpStream::connect(address).await.unwrap() };
+        let (mut link, mut client) = (connect().await, connect().await);
+        assert!(ask(&mut link, POST).await.starts_with("HTTP/1.1 202 "));
+        assert!(ask(&mut client, GET).await.starts_with("HTTP/1.1 200 "));
+
+        // Both are in use as yet.
+        assert!(
+            ask(&mut connect().await, "")
+                .await
+                .starts_with("HTTP/1.1 503 ")
+        );
+        assert!(ask(&mut client, GET).await.starts_with("HTTP/1.1 200 "));
+
+        tokio::time::advance(limits::IDLE_TIME + Duration::from_secs(1)).await;
+        assert!(
+            ask(&mut connect().await, "")
+                .await
+                .starts_with("HTTP/1.1 503 ")
+        );
+        assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
+        assert!(
+            ask(&mut connect().await, GET)
+                .await
+                .starts_with("HTTP/1.1 200 ")
+        );
+        assert!(ask(&mut link, POST).await.starts_with("HTTP/1.1 202 "));
+        server.abort();
+    }
 }
