@@ -13,7 +13,7 @@ pub enum Input {
     Recovered {
         /// Every persisted fact.
         facts: Vec<(String, Vec<u8>)>,
-        /// The containers of [`crate::recovery::containers`] whose process still lives.
+        /// The containers of [`crate::recovery::survivors`] whose process still lives.
         alive: BTreeSet<ContainerId>,
     },
     /// The detector's news about the leading master.

@@ -3,15 +3,37 @@
 pub(crate) mod facts;
 mod rebuild;
 
-use meseta_proto::v1::ContainerId;
+use std::path::{Path, PathBuf};
+
+use meseta_proto::v1::{AgentInfo, ContainerId};
 use prost::Message;
 
 use crate::records::Process;
-use facts::{EXECUTOR, ExecutorFact};
+use crate::sandbox;
+use facts::{AGENT, EXECUTOR, ExecutorFact};
 
-/// The containers among the facts, with the process to look for: [`crate::Input::Recovered`]
-/// wants to know which of them still live.
-pub fn containers(facts: &[(String, Vec<u8>)]) -> Vec<(ContainerId, Process)> {
+/// A container that was running when the agent's former life ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survivor {
+    /// Its id.
+    pub container_id: ContainerId,
+    /// Its first process, to be looked for.
+    pub process: Process,
+    /// Its sandbox.
+    pub directory: PathBuf,
+}
+
+/// The containers among the facts: [`crate::Input::Recovered`] wants to know which of them still
+/// live.
+pub fn survivors(work_dir: &Path, facts: &[(String, Vec<u8>)]) -> Vec<Survivor> {
+    let agent = facts
+        .iter()
+        .find(|(key, _)| key == AGENT)
+        .and_then(|(_, bytes)| AgentInfo::decode(bytes.as_slice()).ok()?.id);
+    let Some(agent) = agent else {
+        // Without an id the agent has never been given a task.
+        return Vec::new();
+    };
     facts
         .iter()
         .filter(|(key, _)| key.starts_with(EXECUTOR))
@@ -19,11 +41,18 @@ pub fn containers(facts: &[(String, Vec<u8>)]) -> Vec<(ContainerId, Process)> {
         .filter(|fact| !fact.terminated)
         .filter_map(|fact| {
             let process = fact.process?;
-            let process = Process {
-                pid: process.pid,
-                start_time: process.start_time,
-            };
-            Some((fact.container_id, process))
+            let framework = fact.info.framework_id.as_ref()?;
+            let executor = &fact.info.executor_id;
+            let (directory, _) =
+                sandbox::sandbox(work_dir, &agent, framework, executor, &fact.container_id);
+            Some(Survivor {
+                process: Process {
+                    pid: process.pid,
+                    start_time: process.start_time,
+                },
+                directory,
+                container_id: fact.container_id,
+            })
         })
         .collect()
 }

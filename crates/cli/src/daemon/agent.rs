@@ -95,7 +95,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let (inputs, receiver) = driver::queue();
     let containers = Containers::start(inputs.clone())
         .map_err(|e| Failure::Start(format!("failed to make ready for containers: {e}")))?;
-    let alive = containers.adopt(recovery::containers(&facts));
+    let alive = containers.adopt(recovery::survivors(&work_dir, &facts));
     let master = config::standalone_master(master);
     inputs.send(Input::Recovered { facts, alive });
     inputs.send(Input::MasterDetected { master: Some(master.clone()) });
