@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ fn framework(id: &str, endpoint: Endpoint, info: &str) -> FrameworkRecord {
 fn busy() -> Snapshot {
     let mut snapshot = fresh();
     let parse = |text: &str| Resources::parse(text, "*").unwrap();
-    let used = parse("cpus:1;ports:[31000-31001]").allocate("eng/dev");
+    let used = parse("cpus:1;mem:64;ports:[31000-31001]").allocate("eng/dev");
     let offered = parse("cpus:1;mem:512").allocate("eng/dev");
     let agent_id = AGENT.into();
 
@@ -559,4 +559,62 @@ fn the_stream_type_follows_the_accept_header_and_the_stream_its_own() {
     );
     assert_eq!(ask(Some("text/html, */*;q=0.1")), Ok(ContentType::Json));
     assert_eq!(ask(Some("text/html")), Err(406));
+}
+
+/// Every path in a JSON value with the type of what is there; elements of an array count as one.
+fn shape(value: &Value, path: &str, shapes: &mut BTreeSet<String>) {
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "double",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(elements) => {
+            let path = format!("{path}[]");
+            elements
+                .iter()
+                .for_each(|element| shape(element, &path, shapes));
+            "array"
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                shape(member, &format!("{path}.{name}"), shapes);
+            }
+            "object"
+        }
+    };
+    shapes.insert(format!("{path}: {kind}"));
+}
+
+/// Flags and attributes are whatever an operator sets.
+fn is_fixed(path: &str) -> bool {
+    !path.starts_with(".flags.") && !path.contains(".attributes.")
+}
+
+#[test]
+fn everything_that_a_genuine_master_showed_is_shown_in_the_same_type() {
+    let scenarios: Value =
+        serde_json::from_str(include_str!("../../../../tests/golden/scenarios.json")).unwrap();
+    let recorded = &scenarios[0]["endpoints"];
+    for name in [
+        "state",
+        "state-summary",
+        "slaves",
+        "frameworks",
+        "tasks",
+        "roles",
+    ] {
+        let (mut theirs, mut ours) = (BTreeSet::new(), BTreeSet::new());
+        shape(
+            &recorded[format!("master /{name}")]["body"],
+            "",
+            &mut theirs,
+        );
+        shape(&body(&busy(), &format!("/{name}")), "", &mut ours);
+        let missing: Vec<_> = theirs
+            .difference(&ours)
+            .filter(|path| is_fixed(path))
+            .collect();
+        assert_eq!(missing, [""; 0], "/{name}");
+    }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,7 +50,10 @@ fn task(id: &str, state: &str) -> Arc<Task> {
         r#"{{"name":"n","task_id":{{"value":"{id}"}},"framework_id":{{"value":"F"}},
         "agent_id":{{"value":"M-S0"}},"state":"{state}",
         "resources":[{{"name":"cpus","type":"SCALAR","scalar":{{"value":1}},
-        "allocation_info":{{"role":"*"}}}}]}}"#
+        "allocation_info":{{"role":"*"}}}}],
+        "statuses":[{{"task_id":{{"value":"{id}"}},"state":"{state}","timestamp":1.5,
+        "container_status":{{"container_id":{{"value":"c"}},"network_infos":[
+        {{"ip_addresses":[{{"ip_address":"127.0.0.1"}}]}}]}}}}]}}"#
     )))
 }
 
@@ -100,6 +104,17 @@ fn busy() -> Snapshot {
         executors: OrdMap::unit("t1".into(), Arc::new(executor)),
         completed_executors: [Arc::new(ended)].into_iter().collect(),
     };
+    let mut over = framework.clone();
+    over.info = Arc::new(read::<FrameworkInfo>(
+        r#"{"user":"root","name":"over","id":{"value":"G"},"roles":["r"],
+        "capabilities":[{"type":"MULTI_ROLE"}]}"#,
+    ));
+    over.executors = OrdMap::new();
+    over.completed_executors = Vector::new();
+    snapshot
+        .completed_frameworks
+        .push_back(Arc::new(over.clone()));
+    snapshot.frameworks.insert("G".into(), Arc::new(over));
     snapshot.frameworks.insert("F".into(), Arc::new(framework));
     snapshot.drain = Some(Arc::new(DrainConfig::default()));
     snapshot
@@ -230,4 +245,53 @@ fn recorded_executor_calls_are_refused_as_recorded_or_reach_the_machine() {
         }
     }
     assert_eq!(seen, 6);
+}
+
+/// Every path in a JSON value with the type of what is there; elements of an array count as one.
+fn shape(value: &Value, path: &str, shapes: &mut BTreeSet<String>) {
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "double",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(elements) => {
+            let path = format!("{path}[]");
+            elements
+                .iter()
+                .for_each(|element| shape(element, &path, shapes));
+            "array"
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                shape(member, &format!("{path}.{name}"), shapes);
+            }
+            "object"
+        }
+    };
+    shapes.insert(format!("{path}: {kind}"));
+}
+
+/// Flags and attributes are whatever an operator sets, and what a container uses is not known here.
+fn is_fixed(path: &str) -> bool {
+    [".flags.", ".attributes.", "[].statistics"]
+        .iter()
+        .all(|prefix| !path.starts_with(prefix))
+}
+
+#[test]
+fn everything_that_a_genuine_agent_showed_is_shown_in_the_same_type() {
+    let scenarios: Value =
+        serde_json::from_str(include_str!("../../../../../tests/golden/scenarios.json")).unwrap();
+    let recorded = &scenarios[0]["endpoints"];
+    for name in ["state", "containers"] {
+        let (mut theirs, mut ours) = (BTreeSet::new(), BTreeSet::new());
+        shape(&recorded[format!("agent /{name}")]["body"], "", &mut theirs);
+        shape(&body(&busy(), &format!("/{name}")), "", &mut ours);
+        let missing: Vec<_> = theirs
+            .difference(&ours)
+            .filter(|path| is_fixed(path))
+            .collect();
+        assert_eq!(missing, [""; 0], "/{name}");
+    }
 }
