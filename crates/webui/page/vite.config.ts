@@ -13,6 +13,8 @@ export default defineConfig({
     assetsDir: "assets",
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // What the bundle contains of others is theirs, and says so.
+    license: { fileName: "licenses.md" },
   },
   plugins: [
     {

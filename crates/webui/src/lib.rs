@@ -50,6 +50,7 @@ fn content_type(path: &str) -> Option<&'static str> {
         "html" => "text/html; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
+        "md" => "text/markdown; charset=utf-8",
         "svg" => "image/svg+xml",
         _ => return None,
     })
@@ -89,19 +90,20 @@ mod tests {
 
     #[test]
     fn everything_that_is_built_in_is_needed_and_can_be_served() {
+        let unnamed = ["/index.html", "/licenses.md"];
         let mut files = 0;
         for folder in [&DIST].into_iter().chain(DIST.dirs()) {
             for file in folder.files() {
                 let path = format!("/{}", file.path().display());
                 assert!(asset(&path).is_some(), "{path} has no content type");
                 assert!(
-                    path == "/index.html" || named().contains(&path.as_str()),
+                    unnamed.contains(&path.as_str()) || named().contains(&path.as_str()),
                     "{path}"
                 );
                 files += 1;
             }
         }
-        assert_eq!(files, named().len() + 1);
+        assert_eq!(files, named().len() + unnamed.len());
     }
 
     #[test]
