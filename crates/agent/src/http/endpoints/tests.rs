@@ -257,9 +257,9 @@ fn shape(value: &Value, path: &str, shapes: &mut BTreeSet<String>) {
         Value::String(_) => "string",
         Value::Array(elements) => {
             let path = format!("{path}[]");
-            elements
-                .iter()
-                .for_each(|element| shape(element, &path, shapes));
+            for element in elements {
+                shape(element, &path, shapes);
+            }
             "array"
         }
         Value::Object(members) => {
