@@ -221,7 +221,18 @@ fn static_name(name: &str) -> String {
 fn schemas(index: &Index) -> String {
     let mut out = String::new();
     let known = |name: &str| !index.twins.contains_key(name);
-    for (name, (_, e)) in index.enums.iter().filter(|(n, _)| known(n)) {
+    // `mesos.Status` is in no message: it is what the old driver's functions return.
+    let used: BTreeSet<&str> = index
+        .messages
+        .values()
+        .flat_map(|(_, m)| &m.field)
+        .map(|f| index.canonical(f.type_name()))
+        .collect();
+    for (name, (_, e)) in index
+        .enums
+        .iter()
+        .filter(|(n, _)| used.contains(n.as_str()))
+    {
         let values: Vec<String> = e
             .value
             .iter()

@@ -25,13 +25,17 @@ impl Addresses {
         let port = flags.get::<u16>("port")?.unwrap_or_default();
         let advertised_ip = match flags.get::<Ipv4Addr>("advertise_ip")? {
             Some(ip) => ip,
-            None => ip.filter(|ip| !ip.is_unspecified()).unwrap_or_else(|| own_address(peer)),
+            None => ip
+                .filter(|ip| !ip.is_unspecified())
+                .unwrap_or_else(|| own_address(peer)),
         };
         let advertised_port = flags.get::<u16>("advertise_port")?.unwrap_or(port);
         Ok(Self {
             bind: SocketAddrV4::new(ip.unwrap_or(Ipv4Addr::UNSPECIFIED), port),
             advertised: SocketAddrV4::new(advertised_ip, advertised_port),
-            hostname: flags.get("hostname")?.unwrap_or_else(|| advertised_ip.to_string()),
+            hostname: flags
+                .get("hostname")?
+                .unwrap_or_else(|| advertised_ip.to_string()),
         })
     }
 
@@ -63,10 +67,16 @@ fn own_address(peer: Option<SocketAddrV4>) -> Ipv4Addr {
 /// The address of a master named as `host:port` or `master@host:port`.
 pub(crate) fn master_address(text: &str) -> Result<SocketAddrV4, Failure> {
     let refused = |reason: String| {
-        Failure::Flags(FlagError::Value { name: "master", value: text.to_owned(), reason })
+        Failure::Flags(FlagError::Value {
+            name: "master",
+            value: text.to_owned(),
+            reason,
+        })
     };
     if text.starts_with("zk://") {
-        return Err(refused("masters are not found through ZooKeeper yet: give host:port".into()));
+        return Err(refused(
+            "masters are not found through ZooKeeper yet: give host:port".into(),
+        ));
     }
     let host = text.strip_prefix("master@").unwrap_or(text);
     let addresses = host

@@ -42,10 +42,16 @@ fn execute(args: Vec<OsString>) -> Result<TaskState, Failure> {
         .map_err(|e| Failure::Start(format!("failed to start: {e}")))?;
     runtime.block_on(async {
         let (scheduler, events) = subscribe(job.settings.clone());
-        Run { job, scheduler, launched: None, kill_at: None, told_too_little: false }
-            .follow(events, &mut io::stdout())
-            .await
-            .map_err(Failure::Start)
+        Run {
+            job,
+            scheduler,
+            launched: None,
+            kill_at: None,
+            told_too_little: false,
+        }
+        .follow(events, &mut io::stdout())
+        .await
+        .map_err(Failure::Start)
     })
 }
 
@@ -103,7 +109,10 @@ impl Run {
         match event.r#type() {
             event::Type::Subscribed => {
                 if let Some(subscribed) = event.subscribed {
-                    print(out, format_args!("Subscribed with ID {}\n", subscribed.framework_id))?;
+                    print(
+                        out,
+                        format_args!("Subscribed with ID {}\n", subscribed.framework_id),
+                    )?;
                     self.job.settings.framework.id = Some(subscribed.framework_id);
                 }
             }
@@ -127,8 +136,11 @@ impl Run {
     }
 
     async fn on_offer(&mut self, offer: Offer, out: &mut impl Write) -> Result<(), String> {
-        let chosen =
-            if self.launched.is_none() { self.job.task_for(&offer) } else { None };
+        let chosen = if self.launched.is_none() {
+            self.job.task_for(&offer)
+        } else {
+            None
+        };
         let Some(task) = chosen else {
             if self.launched.is_none() && !std::mem::replace(&mut self.told_too_little, true) {
                 eprintln!("{}", self.job.why_not(&offer));
@@ -139,7 +151,9 @@ impl Run {
         };
         let launch = Operation {
             r#type: Some(operation::Type::Launch.into()),
-            launch: Some(operation::Launch { task_infos: vec![task] }),
+            launch: Some(operation::Launch {
+                task_infos: vec![task],
+            }),
             ..Operation::default()
         };
         self.scheduler
@@ -147,7 +161,10 @@ impl Run {
             .await
             .map_err(|e| format!("failed to launch the task: {e}"))?;
         let name = &self.job.name;
-        print(out, format_args!("Submitted task '{name}' to agent '{}'\n", offer.agent_id))?;
+        print(
+            out,
+            format_args!("Submitted task '{name}' to agent '{}'\n", offer.agent_id),
+        )?;
         self.launched = Some(offer.agent_id);
         // More offers would only be declined one by one.
         let _ = self.scheduler.suppress().await;
@@ -174,7 +191,10 @@ impl Run {
         let on = agent.as_ref().map(AgentId::as_str).unwrap_or_default();
         match self.scheduler.kill(id.as_str().into(), agent.clone()).await {
             Ok(()) => {
-                print(out, format_args!("Asked to kill task '{id}' on agent '{on}'\n"))?;
+                print(
+                    out,
+                    format_args!("Asked to kill task '{id}' on agent '{on}'\n"),
+                )?;
                 self.kill_at = None;
                 self.job.kill_after = None;
             }

@@ -31,7 +31,8 @@ const FLAGS: &[Flag] = &[
 
 /// `meseta local`.
 pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
-    let about = "Run a whole cluster on this machine. Any flag of a master or an agent may be given.";
+    let about =
+        "Run a whole cluster on this machine. Any flag of a master or an agent may be given.";
     let Some(flags) = daemon_flags("meseta local", about, &table(), args)? else {
         return Ok(());
     };
@@ -84,7 +85,12 @@ impl Plan {
                 reason: format!("there are not that many ports after {port}"),
             }));
         }
-        Ok(Self { port, agents, work_dir, temporary })
+        Ok(Self {
+            port,
+            agents,
+            work_dir,
+            temporary,
+        })
     }
 
     fn master_flags(&self, flags: &Flags) -> Flags {
@@ -99,10 +105,17 @@ impl Plan {
 
     fn agent_flags(&self, flags: &Flags, master: &str, number: u16) -> Flags {
         let mut flags = flags.for_program(flags::agent::FLAGS);
-        let port = if self.port == 0 { 0 } else { self.port.saturating_add(number) };
+        let port = if self.port == 0 {
+            0
+        } else {
+            self.port.saturating_add(number)
+        };
         flags.set("port", port.to_string());
         flags.set("master", master.into());
-        flags.set("work_dir", text(&self.work_dir.join(format!("agent-{number}"))));
+        flags.set(
+            "work_dir",
+            text(&self.work_dir.join(format!("agent-{number}"))),
+        );
         if !flags.is_given("registration_backoff_factor") {
             // The wait spreads the agents of a large cluster; here it would only be felt.
             flags.set("registration_backoff_factor", "1ms".into());
@@ -158,26 +171,29 @@ async fn await_agents(master: &master::Running, agents: usize) {
 fn greet(master: &str, agents: &[agent::Running], plan: &Plan) {
     let program = program();
     let listening: Vec<String> = agents.iter().map(|a| a.address.to_string()).collect();
-    println!("Meseta is running: a master on {master}, agents on {}.", listening.join(", "));
+    println!(
+        "Meseta is running: a master on {master}, agents on {}.",
+        listening.join(", ")
+    );
     println!("  Web page:    http://{master}/");
-    println!("  First task:  {program} execute --master={master} --name=hello --command='echo hello'");
+    println!(
+        "  First task:  {program} execute --master={master} --name=hello --command='echo hello'"
+    );
     println!("  Sandboxes:   {}", plan.work_dir.display());
     println!("Ctrl-C ends all of it.");
 }
 
 /// This program as the user can type it from here.
 fn program() -> String {
-    let Ok(path) = std::env::current_exe() else { return "meseta".into() };
+    let Ok(path) = std::env::current_exe() else {
+        return "meseta".into();
+    };
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&here).map_or_else(|_| text(&path), text)
 }
 
 /// Ends the agents with all that they run; a second Ctrl-C or too long a wait kills what is left.
-async fn end(
-    agents: &[agent::Running],
-    ended: &mut UnboundedReceiver<End>,
-    signals: &mut Signals,
-) {
+async fn end(agents: &[agent::Running], ended: &mut UnboundedReceiver<End>, signals: &mut Signals) {
     for agent in agents {
         agent.shut_down();
     }

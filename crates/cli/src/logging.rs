@@ -22,7 +22,9 @@ pub(crate) fn start(flags: &Flags) -> Result<(), FlagError> {
             });
         }
     };
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    let filter = EnvFilter::builder()
+        .with_default_directive(level.into())
+        .from_env_lossy();
     // A second start in one process keeps the first, which logs the same way.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -30,10 +30,18 @@ enum Program {
 }
 
 const PROGRAMS: [(&str, Program, &str); 4] = [
-    ("local", Program::Local, "Run a whole cluster on this machine, with its web page"),
+    (
+        "local",
+        Program::Local,
+        "Run a whole cluster on this machine, with its web page",
+    ),
     ("master", Program::Master, "Run a master"),
     ("agent", Program::Agent, "Run an agent"),
-    ("execute", Program::Execute, "Run one command on a cluster and follow it to its end"),
+    (
+        "execute",
+        Program::Execute,
+        "Run one command on a cluster and follow it to its end",
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -87,7 +95,10 @@ fn by_subcommand(args: &[OsString]) -> Result<Program, clap::Error> {
     let words = std::iter::once(OsString::from("meseta")).chain(args.first().cloned());
     let matches = command.try_get_matches_from(words)?;
     let chosen = matches.subcommand_name().unwrap_or_default();
-    Ok(PROGRAMS.iter().find(|(name, ..)| *name == chosen).map_or(Program::Local, |(_, p, _)| *p))
+    Ok(PROGRAMS
+        .iter()
+        .find(|(name, ..)| *name == chosen)
+        .map_or(Program::Local, |(_, p, _)| *p))
 }
 
 /// Why a program could not do its work. Printed as one line.
@@ -120,7 +131,11 @@ pub(crate) fn daemon_flags(
     let command = Command::new(name).about(about).disable_version_flag(true);
     let flags = Flags::parse(command, table, args, |name| std::env::var(name).ok())?;
     if flags.get("version")? == Some(true) {
-        println!("meseta {} (Mesos {})", env!("CARGO_PKG_VERSION"), meseta_master::VERSION);
+        println!(
+            "meseta {} (Mesos {})",
+            env!("CARGO_PKG_VERSION"),
+            meseta_master::VERSION
+        );
         return Ok(None);
     }
     Ok(Some(flags))

@@ -59,8 +59,6 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
 pub(crate) struct Running {
     /// The address that others are told.
     pub(crate) address: SocketAddrV4,
-    /// What it knows.
-    pub(crate) latest: Latest<Snapshot>,
     inputs: Inputs<Input>,
     containers: Containers,
 }
@@ -83,8 +81,8 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let master = address::master_address(&master)?;
     let addresses = Addresses::from_flags(flags, Some(master))?;
     let work_dir = work_dir(flags)?;
-    let store = Store::open(&work_dir.join("meta/facts"))
-        .map_err(|e| Failure::Start(e.to_string()))?;
+    let store =
+        Store::open(&work_dir.join("meta/facts")).map_err(|e| Failure::Start(e.to_string()))?;
     let facts = store.load().map_err(|e| Failure::Start(e.to_string()))?;
     let listener = process::listen(addresses.bind)?;
     let address = addresses.on_port(listener.local_address().port());
@@ -98,7 +96,9 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let alive = containers.adopt(recovery::survivors(&work_dir, &facts));
     let master = config::standalone_master(master);
     inputs.send(Input::Recovered { facts, alive });
-    inputs.send(Input::MasterDetected { master: Some(master.clone()) });
+    inputs.send(Input::MasterDetected {
+        master: Some(master.clone()),
+    });
 
     let exited = inputs.clone();
     let effects = Shell {
@@ -116,20 +116,32 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let machine = Agent::new(config, Entropy::new(seed()), clock.now());
     let running = driver::run(machine, clock, receiver, Some(store), effects)
         .map_err(|e| Failure::Start(format!("failed to start the agent's threads: {e}")))?;
-    let latest = running.latest;
-    let service = Net { inputs: inputs.clone(), exchange, latest: latest.clone() };
+    let service = Net {
+        inputs: inputs.clone(),
+        exchange,
+        latest: running.latest,
+    };
     tokio::spawn(meseta_transport::serve(listener, service));
     tracing::info!(%address, "the agent listens");
-    Ok(Running { address, latest, inputs, containers })
+    Ok(Running {
+        address,
+        inputs,
+        containers,
+    })
 }
 
 /// The work directory, made if it is not there, without links in its path: sandboxes are named by
 /// their real paths.
 fn work_dir(flags: &Flags) -> Result<PathBuf, Failure> {
     let path = flags.require::<PathBuf>("work_dir", "sandboxes are kept there")?;
-    std::fs::create_dir_all(&path).and_then(|()| path.canonicalize()).map_err(|e| {
-        Failure::Start(format!("failed to make the work directory {}: {e}", path.display()))
-    })
+    std::fs::create_dir_all(&path)
+        .and_then(|()| path.canonicalize())
+        .map_err(|e| {
+            Failure::Start(format!(
+                "failed to make the work directory {}: {e}",
+                path.display()
+            ))
+        })
 }
 
 impl driver::Machine for Agent {
@@ -175,14 +187,20 @@ struct Shell {
 impl Effects<Action> for Shell {
     fn apply(&mut self, action: Action) {
         match action {
-            Action::Send { from, to, name, body } => self.peers.send(&from, &to, name, body),
+            Action::Send {
+                from,
+                to,
+                name,
+                body,
+            } => self.peers.send(&from, &to, name, body),
             Action::Link { address } => self.peers.link(address),
             Action::Reply { request, reply } => self.exchange.reply(request, reply),
             Action::OpenStream { request, stream } => {
                 let inputs = self.inputs.clone();
-                self.exchange.open(&self.runtime, request, stream, move |stream| {
-                    inputs.send(Input::StreamClosed { stream });
-                });
+                self.exchange
+                    .open(&self.runtime, request, stream, move |stream| {
+                        inputs.send(Input::StreamClosed { stream });
+                    });
             }
             Action::Event { stream, event } => self.exchange.write(&stream, &*event),
             Action::CloseStream { stream } => self.exchange.close(&stream),
@@ -191,7 +209,8 @@ impl Effects<Action> for Shell {
             // There is one master to be found: the one that the flags name.
             Action::Redetect => {
                 let (inputs, master) = (self.inputs.clone(), Some(self.master.clone()));
-                self.runtime.spawn_blocking(move || inputs.send(Input::MasterDetected { master }));
+                self.runtime
+                    .spawn_blocking(move || inputs.send(Input::MasterDetected { master }));
             }
             Action::Exit { reason } => self.ends.tell(match reason {
                 ExitReason::Shutdown(why) => End::Done(why),
@@ -203,7 +222,9 @@ impl Effects<Action> for Shell {
     }
 
     fn store_failed(&mut self, error: &meseta_store::Error) {
-        self.ends.tell(End::Failed(format!("the agent's memory can't be written: {error}")));
+        self.ends.tell(End::Failed(format!(
+            "the agent's memory can't be written: {error}"
+        )));
     }
 }
 
@@ -217,8 +238,18 @@ struct Net {
 
 impl Service for Net {
     fn message(&self, message: Message) {
-        let Message { from, to, name, body } = message;
-        self.inputs.send(Input::Message { from, to, name, body });
+        let Message {
+            from,
+            to,
+            name,
+            body,
+        } = message;
+        self.inputs.send(Input::Message {
+            from,
+            to,
+            name,
+            body,
+        });
     }
 
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
@@ -229,7 +260,12 @@ impl Service for Net {
 
 impl Net {
     fn look_up(&self, request: &Request) -> Found {
-        let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &str| {
+            request
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let snapshot = self.latest.get();
         let answer = http::answer_with(
             &snapshot,
@@ -248,7 +284,11 @@ impl Net {
             Answer::ExecutorCall { call, stream_type } => {
                 let (request, answer) = self.exchange.ask(stream_type);
                 let new_stream = StreamId(uuid::Uuid::new_v4().to_string());
-                self.inputs.send(Input::ExecutorCall { request, call, new_stream });
+                self.inputs.send(Input::ExecutorCall {
+                    request,
+                    call,
+                    new_stream,
+                });
                 Found::Asked(answer)
             }
             Answer::Elsewhere => Found::Response(edge::answer(

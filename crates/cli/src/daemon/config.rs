@@ -60,7 +60,9 @@ pub(crate) fn master(
         min_allocatable_resources: flags
             .get::<Quantities>("min_allocatable_resources")?
             .map_or(defaults.min_allocatable_resources.clone(), |q| q.0),
-        root_submissions: flags.get("root_submissions")?.unwrap_or(defaults.root_submissions),
+        root_submissions: flags
+            .get("root_submissions")?
+            .unwrap_or(defaults.root_submissions),
         roles: flags
             .get::<String>("roles")?
             .map(|list| list.split(',').map(|role| role.trim().to_owned()).collect()),
@@ -81,19 +83,31 @@ pub(crate) fn agent(
     let mut config = agent::Config::new(pid, work_dir);
     config.hostname = hostname;
     config.resources = super::detected::resources(flags, &config.work_dir)?;
-    config.attributes = flags.get::<Attributes>("attributes")?.map(|a| a.0).unwrap_or_default();
+    config.attributes = flags
+        .get::<Attributes>("attributes")?
+        .map(|a| a.0)
+        .unwrap_or_default();
     config.flags = flags.shown();
-    config.registration_backoff_factor =
-        duration(flags, "registration_backoff_factor", config.registration_backoff_factor)?;
-    config.executor_registration_timeout =
-        duration(flags, "executor_registration_timeout", config.executor_registration_timeout)?;
+    config.registration_backoff_factor = duration(
+        flags,
+        "registration_backoff_factor",
+        config.registration_backoff_factor,
+    )?;
+    config.executor_registration_timeout = duration(
+        flags,
+        "executor_registration_timeout",
+        config.executor_registration_timeout,
+    )?;
     config.executor_reregistration_timeout = duration(
         flags,
         "executor_reregistration_timeout",
         config.executor_reregistration_timeout,
     )?;
-    config.executor_shutdown_grace_period =
-        duration(flags, "executor_shutdown_grace_period", config.executor_shutdown_grace_period)?;
+    config.executor_shutdown_grace_period = duration(
+        flags,
+        "executor_shutdown_grace_period",
+        config.executor_shutdown_grace_period,
+    )?;
     config.recovery_timeout = duration(flags, "recovery_timeout", config.recovery_timeout)?;
     config.max_completed_executors_per_framework = count(
         flags,
@@ -101,10 +115,13 @@ pub(crate) fn agent(
         config.max_completed_executors_per_framework,
     )?;
     config.switch_user = flags.get("switch_user")?.unwrap_or(config.switch_user);
-    config.executor_environment_variables =
-        flags.get::<Variables>("executor_environment_variables")?.map(|v| v.0);
+    config.executor_environment_variables = flags
+        .get::<Variables>("executor_environment_variables")?
+        .map(|v| v.0);
     config.command_executor = (program, vec![super::COMMAND_EXECUTOR.into()]);
-    config.sandbox_directory = flags.get("sandbox_directory")?.unwrap_or(config.sandbox_directory);
+    config.sandbox_directory = flags
+        .get("sandbox_directory")?
+        .unwrap_or(config.sandbox_directory);
     Ok(config)
 }
 
@@ -125,7 +142,9 @@ fn count(flags: &Flags, name: &'static str, default: usize) -> Result<usize, Fla
 }
 
 fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// Sets of quantities, as `cpus:0.01|mem:32`.
@@ -154,7 +173,9 @@ struct Attributes(Vec<v1::Attribute>);
 
 impl crate::flags::FlagValue for Attributes {
     fn parse(text: &str) -> Result<Self, String> {
-        meseta_resources::parse_attributes(text).map(Self).map_err(|e| e.to_string())
+        meseta_resources::parse_attributes(text)
+            .map(Self)
+            .map_err(|e| e.to_string())
     }
 }
 

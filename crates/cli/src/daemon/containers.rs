@@ -41,15 +41,20 @@ impl Containers {
     /// When the operating system refuses a thread or the means to wait for processes.
     pub(crate) fn start(inputs: Inputs<Input>) -> std::io::Result<Self> {
         containerizer::become_subreaper()?;
-        let shared =
-            Arc::new(Shared { alive: Mutex::default(), watcher: Watcher::new()?, inputs });
+        let shared = Arc::new(Shared {
+            alive: Mutex::default(),
+            watcher: Watcher::new()?,
+            inputs,
+        });
         let (orders, receiver) = channel();
         let launching = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("launches".into())
             .spawn(move || carry_out(&launching, &receiver))?;
         let watching = Arc::clone(&shared);
-        std::thread::Builder::new().name("exits".into()).spawn(move || report_exits(&watching))?;
+        std::thread::Builder::new()
+            .name("exits".into())
+            .spawn(move || report_exits(&watching))?;
         Ok(Self { orders, shared })
     }
 
@@ -57,9 +62,17 @@ impl Containers {
     pub(crate) fn adopt(&self, known: Vec<recovery::Survivor>) -> BTreeSet<ContainerId> {
         let mut alive = BTreeSet::new();
         for survivor in known {
-            let Ok(pid) = i32::try_from(survivor.process.pid) else { continue };
-            let process = Process { pid, start_time: survivor.process.start_time };
-            let container = Container { process, directory: survivor.directory };
+            let Ok(pid) = i32::try_from(survivor.process.pid) else {
+                continue;
+            };
+            let process = Process {
+                pid,
+                start_time: survivor.process.start_time,
+            };
+            let container = Container {
+                process,
+                directory: survivor.directory,
+            };
             let runs = containerizer::is_alive(process.pid, process.start_time);
             if runs && self.shared.watch(&survivor.container_id, container.clone()) {
                 alive.insert(survivor.container_id);
@@ -121,7 +134,10 @@ fn carry_out(shared: &Arc<Shared>, orders: &Receiver<Order>) {
 
 fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
     let container_id = launch.container_id.clone();
-    let failed = |failure| Input::ContainerLaunchFailed { container_id: container_id.clone(), failure };
+    let failed = |failure| Input::ContainerLaunchFailed {
+        container_id: container_id.clone(),
+        failure,
+    };
     let sandbox = Sandbox {
         directory: &launch.directory,
         latest: &launch.latest,
@@ -130,7 +146,9 @@ fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
         user: launch.user.as_deref(),
     };
     if let Err(error) = containerizer::prepare_sandbox(&sandbox) {
-        return shared.inputs.send(failed(LaunchFailure::Sandbox(error.to_string())));
+        return shared
+            .inputs
+            .send(failed(LaunchFailure::Sandbox(error.to_string())));
     }
     let spec = Spec {
         program: launch.program.clone(),
@@ -149,13 +167,21 @@ fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
                 pid: process.pid.unsigned_abs(),
                 start_time: process.start_time,
             });
-            let container = Container { process, directory: launch.directory.clone() };
+            let container = Container {
+                process,
+                directory: launch.directory.clone(),
+            };
             if !shared.watch(&container_id, container.clone()) {
                 destroy(&container);
-                shared.inputs.send(Input::ContainerExited { container_id, status: None });
+                shared.inputs.send(Input::ContainerExited {
+                    container_id,
+                    status: None,
+                });
             }
         }
-        Err(error) => shared.inputs.send(failed(LaunchFailure::Container(error.to_string()))),
+        Err(error) => shared
+            .inputs
+            .send(failed(LaunchFailure::Container(error.to_string()))),
     }
 }
 
@@ -184,7 +210,10 @@ fn report_exits(shared: &Shared) {
                     // What it has left behind goes with it.
                     destroy(&container);
                 }
-                shared.inputs.send(Input::ContainerExited { container_id, status });
+                shared.inputs.send(Input::ContainerExited {
+                    container_id,
+                    status,
+                });
             }
             Err(error) => {
                 tracing::error!(%error, "containers can't be waited for any more");

@@ -11,7 +11,9 @@ use crate::flags::{FlagError, Flags};
 /// The resources of `--resources`, and of the machine those kinds that the flag does not name.
 pub(crate) fn resources(flags: &Flags, work_dir: &Path) -> Result<Vec<Resource>, Failure> {
     let given = flags.get::<String>("resources")?.unwrap_or_default();
-    let role = flags.get::<String>("default_role")?.unwrap_or_else(|| "*".into());
+    let role = flags
+        .get::<String>("default_role")?
+        .unwrap_or_else(|| "*".into());
     let refused = |e: meseta_resources::Error| {
         Failure::Flags(FlagError::Value {
             name: "resources",

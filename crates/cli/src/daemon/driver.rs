@@ -71,11 +71,19 @@ impl<S> Clone for Latest<S> {
 impl<S> Latest<S> {
     /// The snapshot after the last batch. The lock is held for the copy of one pointer.
     pub(crate) fn get(&self) -> Arc<S> {
-        Arc::clone(&self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .0
+                .read()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        )
     }
 
     fn publish(&self, snapshot: S) {
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(snapshot);
+        *self
+            .0
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(snapshot);
     }
 }
 
@@ -97,7 +105,9 @@ impl Clock {
     pub(crate) fn now(self) -> Now {
         Now {
             monotonic: self.0.elapsed(),
-            wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            wall: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
         }
     }
 }
@@ -123,13 +133,18 @@ pub(crate) fn run<M: Machine>(
     let latest = Latest(Arc::new(RwLock::new(Arc::new(machine.snapshot()))));
     let (batches, waiting) = sync_channel(MAX_WAITING_BATCHES);
     let published = latest.clone();
-    let machine_thread = std::thread::Builder::new().name("machine".into()).spawn(move || {
-        drive(&mut machine, clock, &inputs, &batches, &published);
-    })?;
+    let machine_thread = std::thread::Builder::new()
+        .name("machine".into())
+        .spawn(move || {
+            drive(&mut machine, clock, &inputs, &batches, &published);
+        })?;
     let effects_thread = std::thread::Builder::new()
         .name("effects".into())
         .spawn(move || carry_out::<M, _>(&waiting, store, effects))?;
-    Ok(Running { latest, _threads: [machine_thread, effects_thread] })
+    Ok(Running {
+        latest,
+        _threads: [machine_thread, effects_thread],
+    })
 }
 
 fn drive<M: Machine>(
@@ -262,8 +277,14 @@ mod tests {
         let (inputs, receiver) = queue();
         let (said, hear) = mpsc::channel();
         let store = Some(Store::open(&path).unwrap());
-        let running =
-            run(Echo { wake_at: None }, Clock::start(), receiver, store, Say(said)).unwrap();
+        let running = run(
+            Echo { wake_at: None },
+            Clock::start(),
+            receiver,
+            store,
+            Say(said),
+        )
+        .unwrap();
         for n in 1..=500 {
             inputs.send(Some(n));
         }
@@ -279,7 +300,9 @@ mod tests {
     fn a_machine_is_woken_when_it_asked_for_it() {
         let (inputs, receiver) = queue();
         let (said, hear) = mpsc::channel();
-        let machine = Echo { wake_at: Some(Duration::from_millis(5)) };
+        let machine = Echo {
+            wake_at: Some(Duration::from_millis(5)),
+        };
         let _running = run(machine, Clock::start(), receiver, None, Say(said)).unwrap();
         assert_eq!(hear.recv().unwrap(), 0);
         drop(inputs);

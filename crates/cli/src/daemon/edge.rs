@@ -16,7 +16,11 @@ pub(crate) fn answer(
 ) -> Response {
     let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
     let parameter = |name: &str| {
-        request.query.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+        request
+            .query
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.clone())
     };
     if let ["files", call, ..] = segments.as_slice() {
         // Sub-paths fall to the nearest handler, and `.json` is the older name of each.
@@ -28,8 +32,11 @@ pub(crate) fn answer(
                 files::Answer::Reply(reply) => reply.into(),
                 files::Answer::Download { file, name, length } => {
                     Response::new(StatusCode::OK, Body::File(FileBody::new(file, length)))
-                    .header("Content-Type", "application/octet-stream")
-                    .header("Content-Disposition", &format!("attachment; filename=\"{name}\""))
+                        .header("Content-Type", "application/octet-stream")
+                        .header(
+                            "Content-Disposition",
+                            &format!("attachment; filename=\"{name}\""),
+                        )
                 }
             },
             _ => Reply::refused(404, "").into(),
@@ -41,7 +48,11 @@ pub(crate) fn answer(
 fn page(path: &str) -> Option<Response> {
     let asset = meseta_webui::asset(path)?;
     // Names of immutable assets change with their content.
-    let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let caching = if asset.immutable {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     Some(
         Response::new(StatusCode::OK, Body::Full(asset.body.into()))
             .header("Content-Type", asset.content_type)

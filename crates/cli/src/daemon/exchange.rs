@@ -37,13 +37,13 @@ struct Open {
 impl Exchange {
     /// A number for a request, and its answer once the machine gives one. Should the request open
     /// a stream, its events will be of `stream_type`.
-    pub(crate) fn ask(
-        &self,
-        stream_type: ContentType,
-    ) -> (RequestId, oneshot::Receiver<Response>) {
+    pub(crate) fn ask(&self, stream_type: ContentType) -> (RequestId, oneshot::Receiver<Response>) {
         let request = RequestId(self.next.fetch_add(1, Ordering::Relaxed));
         let (answer, receiver) = oneshot::channel();
-        let waiting = Waiting { answer, stream_type };
+        let waiting = Waiting {
+            answer,
+            stream_type,
+        };
         lock(&self.requests).insert(request, waiting);
         (request, receiver)
     }
@@ -64,9 +64,14 @@ impl Exchange {
         stream: StreamId,
         closed: impl FnOnce(StreamId) + Send + 'static,
     ) {
-        let Some(waiting) = lock(&self.requests).remove(&request) else { return };
+        let Some(waiting) = lock(&self.requests).remove(&request) else {
+            return;
+        };
         let (sender, body) = event_stream(MAX_STREAM_BYTES);
-        let open = Open { sender: sender.clone(), stream_type: waiting.stream_type };
+        let open = Open {
+            sender: sender.clone(),
+            stream_type: waiting.stream_type,
+        };
         lock(&self.streams).insert(stream.clone(), open);
         let response = Response::new(StatusCode::OK, Body::Stream(body))
             .header("Content-Type", waiting.stream_type.as_str())
@@ -84,8 +89,12 @@ impl Exchange {
 
     /// Writes an event to a stream, in the encoding that its reader asked for.
     pub(crate) fn write<M: Wire>(&self, stream: &StreamId, event: &M) {
-        let open = lock(&self.streams).get(stream).map(|open| (open.sender.clone(), open.stream_type));
-        let Some((sender, stream_type)) = open else { return };
+        let open = lock(&self.streams)
+            .get(stream)
+            .map(|open| (open.sender.clone(), open.stream_type));
+        let Some((sender, stream_type)) = open else {
+            return;
+        };
         let record = match stream_type {
             ContentType::Protobuf => event.encode_to_vec(),
             _ => json::to_vec(event),

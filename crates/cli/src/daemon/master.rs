@@ -86,7 +86,11 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let running = driver::run(machine, clock, receiver, store, effects)
         .map_err(|e| Failure::Start(format!("failed to start the master's threads: {e}")))?;
     let latest = running.latest;
-    let service = Net { inputs, exchange, latest: latest.clone() };
+    let service = Net {
+        inputs,
+        exchange,
+        latest: latest.clone(),
+    };
     tokio::spawn(meseta_transport::serve(listener, service));
     tracing::info!(%address, "the master listens");
     Ok(Running { address, latest })
@@ -96,8 +100,10 @@ fn registry(flags: &Flags) -> Result<Option<Store>, Failure> {
     if flags.get::<String>("registry")?.as_deref() == Some("in_memory") {
         return Ok(None);
     }
-    let work_dir = flags
-        .require::<PathBuf>("work_dir", "the registry is kept there, unless --registry=in_memory")?;
+    let work_dir = flags.require::<PathBuf>(
+        "work_dir",
+        "the registry is kept there, unless --registry=in_memory",
+    )?;
     let store = Store::open(&work_dir.join("registry"));
     store.map(Some).map_err(|e| Failure::Start(e.to_string()))
 }
@@ -143,14 +149,20 @@ struct Shell {
 impl Effects<Action> for Shell {
     fn apply(&mut self, action: Action) {
         match action {
-            Action::Send { from, to, name, body } => self.peers.send(&from, &to, name, body),
+            Action::Send {
+                from,
+                to,
+                name,
+                body,
+            } => self.peers.send(&from, &to, name, body),
             Action::Link { address } => self.peers.link(address),
             Action::Reply { request, reply } => self.exchange.reply(request, reply),
             Action::OpenStream { request, stream } => {
                 let inputs = self.inputs.clone();
-                self.exchange.open(&self.runtime, request, stream, move |stream| {
-                    inputs.send(Input::StreamClosed { stream });
-                });
+                self.exchange
+                    .open(&self.runtime, request, stream, move |stream| {
+                        inputs.send(Input::StreamClosed { stream });
+                    });
             }
             Action::Event { stream, event } => self.exchange.write(&stream, &*event),
             Action::CloseStream { stream } => self.exchange.close(&stream),
@@ -160,7 +172,9 @@ impl Effects<Action> for Shell {
     }
 
     fn store_failed(&mut self, error: &meseta_store::Error) {
-        self.ends.tell(End::Failed(format!("the registry can't be written: {error}")));
+        self.ends.tell(End::Failed(format!(
+            "the registry can't be written: {error}"
+        )));
     }
 }
 
@@ -174,8 +188,18 @@ struct Net {
 
 impl Service for Net {
     fn message(&self, message: Message) {
-        let Message { from, to, name, body } = message;
-        self.inputs.send(Input::Message { from, to, name, body });
+        let Message {
+            from,
+            to,
+            name,
+            body,
+        } = message;
+        self.inputs.send(Input::Message {
+            from,
+            to,
+            name,
+            body,
+        });
     }
 
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
@@ -186,7 +210,12 @@ impl Service for Net {
 
 impl Net {
     fn look_up(&self, request: &Request) -> Found {
-        let header = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &str| {
+            request
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let answer = http::answer_with(
             &self.latest.get(),
             &http::Request {
@@ -203,15 +232,27 @@ impl Net {
         );
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),
-            Answer::SchedulerCall { call, stream, stream_type } => {
+            Answer::SchedulerCall {
+                call,
+                stream,
+                stream_type,
+            } => {
                 let (request, answer) = self.exchange.ask(stream_type);
                 let new_stream = StreamId(uuid::Uuid::new_v4().to_string());
-                self.inputs.send(Input::SchedulerCall { request, call, stream, new_stream });
+                self.inputs.send(Input::SchedulerCall {
+                    request,
+                    call,
+                    stream,
+                    new_stream,
+                });
                 Found::Asked(answer)
             }
             Answer::Teardown { framework_id } => {
                 let (request, answer) = self.exchange.ask(meseta_machine::ContentType::Json);
-                self.inputs.send(Input::Teardown { request, framework_id });
+                self.inputs.send(Input::Teardown {
+                    request,
+                    framework_id,
+                });
                 Found::Asked(answer)
             }
             Answer::Elsewhere => Found::Response(edge::answer(&Nothing, BTreeMap::new, request)),

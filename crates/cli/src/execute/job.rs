@@ -73,7 +73,11 @@ impl Job {
             let unreserved = offered.iter().filter(|r| r.reservations.is_empty());
             let piece = reserved.chain(unreserved).find_map(|source| {
                 let reservations = source.reservations.clone();
-                let piece = Resources::from_v1(&[Resource { reservations, ..wanted.clone() }]).ok();
+                let piece = Resources::from_v1(&[Resource {
+                    reservations,
+                    ..wanted.clone()
+                }])
+                .ok();
                 piece.filter(|piece| left.contains(piece))
             })?;
             left = &left - &piece;
@@ -85,8 +89,10 @@ impl Job {
     /// Why an offer is not enough.
     pub(super) fn why_not(&self, offer: &Offer) -> String {
         let agent = &offer.agent_id;
-        let offered = Resources::from_v1(&offer.resources)
-            .map_or_else(|e| format!("unreadable resources ({e})"), |r| r.unallocate().to_string());
+        let offered = Resources::from_v1(&offer.resources).map_or_else(
+            |e| format!("unreadable resources ({e})"),
+            |r| r.unallocate().to_string(),
+        );
         format!(
             "Agent '{agent}' offers {offered}; the task needs {}: waiting for a better offer",
             self.resources
@@ -113,7 +119,12 @@ fn capabilities(flags: &Flags) -> Result<Vec<Capability>, FlagError> {
     if flags.get("partition_aware")? == Some(true) {
         types.push(capability::Type::PartitionAware);
     }
-    Ok(types.into_iter().map(|t| Capability { r#type: Some(t.into()) }).collect())
+    Ok(types
+        .into_iter()
+        .map(|t| Capability {
+            r#type: Some(t.into()),
+        })
+        .collect())
 }
 
 fn encoding(flags: &Flags) -> Result<Encoding, FlagError> {
@@ -148,13 +159,23 @@ fn command(flags: &Flags) -> Result<CommandInfo, FlagError> {
 }
 
 fn environment(flags: &Flags) -> Result<Option<Environment>, FlagError> {
-    let Some(text) = flags.get::<String>("env")? else { return Ok(None) };
+    let Some(text) = flags.get::<String>("env")? else {
+        return Ok(None);
+    };
     let variables: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|e| {
-        refuse("env", text, &format!("expected a JSON object such as {{\"NAME\": \"value\"}}: {e}"))
+        refuse(
+            "env",
+            text,
+            &format!("expected a JSON object such as {{\"NAME\": \"value\"}}: {e}"),
+        )
     })?;
     let variables = variables
         .into_iter()
-        .map(|(name, value)| Variable { name, value: Some(value), ..Variable::default() })
+        .map(|(name, value)| Variable {
+            name,
+            value: Some(value),
+            ..Variable::default()
+        })
         .collect();
     Ok(Some(Environment { variables }))
 }
@@ -165,7 +186,11 @@ fn resources(flags: &Flags) -> Result<Resources, FlagError> {
 }
 
 fn refuse(name: &'static str, value: String, reason: &str) -> FlagError {
-    FlagError::Value { name, value, reason: reason.to_owned() }
+    FlagError::Value {
+        name,
+        value,
+        reason: reason.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +205,11 @@ mod tests {
 
     fn job(args: &[&str]) -> Result<Job, String> {
         let master = ["--master=127.0.0.1:5050"];
-        let master = if args.iter().any(|a| a.starts_with("--master")) { &[][..] } else { &master };
+        let master = if args.iter().any(|a| a.starts_with("--master")) {
+            &[][..]
+        } else {
+            &master
+        };
         let least = ["--name=t", "--command=sleep  10"];
         let args = least.iter().chain(master).chain(args).map(OsString::from);
         Flags::parse(Command::new("meseta execute"), FLAGS, args, |_| None)
@@ -202,7 +231,10 @@ mod tests {
             }
             resources.allocate("eng").to_v1()
         });
-        Offer { resources: resources.collect(), ..Offer::default() }
+        Offer {
+            resources: resources.collect(),
+            ..Offer::default()
+        }
     }
 
     #[test]
@@ -228,11 +260,20 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_command_line_is_said() {
         for (arg, sentence) in [
-            ("--env=A=b", "invalid value 'A=b' for --env: expected a JSON object"),
+            (
+                "--env=A=b",
+                "invalid value 'A=b' for --env: expected a JSON object",
+            ),
             ("--resources=cpus", "invalid value 'cpus' for --resources"),
-            ("--content_type=xml", "invalid value 'xml' for --content_type: expected json"),
+            (
+                "--content_type=xml",
+                "invalid value 'xml' for --content_type: expected json",
+            ),
             ("--docker_image=x", "--docker_image=x is not served yet"),
-            ("--master=zk://z/mesos", "invalid value 'zk://z/mesos' for --master"),
+            (
+                "--master=zk://z/mesos",
+                "invalid value 'zk://z/mesos' for --master",
+            ),
         ] {
             let error = job(&[arg]).unwrap_err();
             assert!(error.starts_with(sentence), "{error}");
@@ -241,8 +282,15 @@ mod tests {
 
     #[test]
     fn a_task_takes_no_more_than_it_needs_and_reserved_resources_first() {
-        let job = job(&["--role=eng", "--resources=cpus:1;mem:128;ports:[31000-31001]"]).unwrap();
-        let offer = offer(&[("cpus:4;mem:64;ports:[31000-32000]", "*"), ("cpus:2;mem:256", "eng")]);
+        let job = job(&[
+            "--role=eng",
+            "--resources=cpus:1;mem:128;ports:[31000-31001]",
+        ])
+        .unwrap();
+        let offer = offer(&[
+            ("cpus:4;mem:64;ports:[31000-32000]", "*"),
+            ("cpus:2;mem:256", "eng"),
+        ]);
         let task = job.task_for(&offer).unwrap();
         assert_eq!(
             Resources::from_v1(&task.resources).unwrap().to_string(),

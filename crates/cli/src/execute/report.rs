@@ -29,7 +29,11 @@ impl fmt::Display for Report<'_> {
         if let Some(check) = &status.check_status {
             writeln!(f, "  check status: {}", json::to_string(check))?;
         }
-        let limitation = status.limitation.as_ref().map(|l| &l.resources[..]).unwrap_or_default();
+        let limitation = status
+            .limitation
+            .as_ref()
+            .map(|l| &l.resources[..])
+            .unwrap_or_default();
         if let Ok(resources) = Resources::from_v1(limitation)
             && !resources.is_empty()
         {

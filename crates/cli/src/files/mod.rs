@@ -43,18 +43,28 @@ pub(crate) enum Answer {
     /// An answer that is complete.
     Reply(Reply),
     /// A file to send whole, with the name to save it under.
-    Download { file: File, name: String, length: u64 },
+    Download {
+        file: File,
+        name: String,
+        length: u64,
+    },
 }
 
 /// Answers `/files/browse?path=`: the entries of a folder.
 pub(crate) fn browse(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
-    let Some(path) = path_of(parameter) else { return path_expected() };
-    let Some(real) = shown.resolve(&path) else { return not_found() };
+    let Some(path) = path_of(parameter) else {
+        return path_expected();
+    };
+    let Some(real) = shown.resolve(&path) else {
+        return not_found();
+    };
     let mut entries = Vec::new();
     // A file has no entries; Mesos answers with an empty list then.
     if let Ok(folder) = std::fs::read_dir(&real) {
         for entry in folder.flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = format!("{}/{name}", path.trim_end_matches('/'));
             entries.push(Entry::new(path, &metadata));
@@ -66,7 +76,9 @@ pub(crate) fn browse(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
 
 /// Answers `/files/read?path=&offset=&length=`: a piece of a file, or with `offset=-1` its size.
 pub(crate) fn read(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
-    let Some(path) = path_of(parameter) else { return path_expected() };
+    let Some(path) = path_of(parameter) else {
+        return path_expected();
+    };
     let offset = match number(parameter, "offset", "offset") {
         Ok(offset) => offset.flatten(),
         Err(refusal) => return *refusal,
@@ -75,7 +87,9 @@ pub(crate) fn read(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
         Ok(length) => length.flatten(),
         Err(refusal) => return *refusal,
     };
-    let Some(real) = shown.resolve(&path) else { return not_found() };
+    let Some(real) = shown.resolve(&path) else {
+        return not_found();
+    };
     let piece = File::open(&real).and_then(|mut file| {
         let metadata = file.metadata()?;
         if metadata.is_dir() {
@@ -83,13 +97,19 @@ pub(crate) fn read(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
         }
         let size = metadata.len();
         let Some(offset) = offset else {
-            return Ok(Piece { data: String::new(), offset: size });
+            return Ok(Piece {
+                data: String::new(),
+                offset: size,
+            });
         };
         file.seek(SeekFrom::Start(offset))?;
         let length = length.unwrap_or(MAX_FILE_READ).min(MAX_FILE_READ);
         let mut data = Vec::new();
         file.take(length).read_to_end(&mut data)?;
-        Ok(Piece { data: text(data), offset })
+        Ok(Piece {
+            data: text(data),
+            offset,
+        })
     });
     match piece {
         Ok(piece) => json(&piece, parameter),
@@ -103,8 +123,12 @@ pub(crate) fn read(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
 
 /// Answers `/files/download?path=`: a whole file.
 pub(crate) fn download(shown: &dyn Shown, parameter: &Parameter<'_>) -> Answer {
-    let Some(path) = path_of(parameter) else { return Answer::Reply(path_expected()) };
-    let Some(real) = shown.resolve(&path) else { return Answer::Reply(not_found()) };
+    let Some(path) = path_of(parameter) else {
+        return Answer::Reply(path_expected());
+    };
+    let Some(real) = shown.resolve(&path) else {
+        return Answer::Reply(not_found());
+    };
     let opened = File::open(&real).and_then(|file| Ok((file.metadata()?, file)));
     match opened {
         Ok((metadata, _)) if metadata.is_dir() => {
@@ -116,9 +140,19 @@ pub(crate) fn download(shown: &dyn Shown, parameter: &Parameter<'_>) -> Answer {
             let name = name
                 .to_string_lossy()
                 .chars()
-                .map(|c| if c.is_ascii_graphic() && c != '"' && c != '\\' { c } else { '_' })
+                .map(|c| {
+                    if c.is_ascii_graphic() && c != '"' && c != '\\' {
+                        c
+                    } else {
+                        '_'
+                    }
+                })
                 .collect();
-            Answer::Download { file, name, length: metadata.len() }
+            Answer::Download {
+                file,
+                name,
+                length: metadata.len(),
+            }
         }
         _ => Answer::Reply(not_found()),
     }
@@ -147,14 +181,16 @@ fn number(
     name: &str,
     what: &str,
 ) -> Result<Option<Option<u64>>, Box<Reply>> {
-    let Some(text) = parameter(name) else { return Ok(None) };
+    let Some(text) = parameter(name) else {
+        return Ok(None);
+    };
     match text.parse::<i64>() {
         Ok(-1) => Ok(Some(None)),
         Ok(n) => match u64::try_from(n) {
             Ok(n) => Ok(Some(Some(n))),
-            Err(_) => {
-                Err(Box::new(Reply::bad_request(format!("Negative {what} provided: {n}.\n"))))
-            }
+            Err(_) => Err(Box::new(Reply::bad_request(format!(
+                "Negative {what} provided: {n}.\n"
+            )))),
         },
         Err(_) => Err(Box::new(Reply::bad_request(format!(
             "Failed to parse {what}: Failed to convert '{text}' to number.\n"
@@ -171,8 +207,7 @@ fn text(mut data: Vec<u8>) -> String {
     {
         data.truncate(e.valid_up_to());
     }
-    String::from_utf8(data)
-        .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+    String::from_utf8(data).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 fn json(value: &impl Serialize, parameter: &Parameter<'_>) -> Reply {
@@ -205,7 +240,10 @@ struct Entry {
 }
 
 impl Entry {
-    #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "seconds since 1970 fit a double"
+    )]
     fn new(path: String, metadata: &Metadata) -> Self {
         Self {
             gid: names::group(metadata.gid()),
@@ -238,10 +276,13 @@ fn mode_text(metadata: &Metadata) -> String {
         '-'
     };
     let mode = metadata.permissions().mode();
-    let bits = [0o400, 0o200, 0o100, 0o040, 0o020, 0o010, 0o004, 0o002, 0o001];
-    let letters = bits.iter().zip("rwxrwxrwx".chars()).map(|(bit, letter)| {
-        if mode & bit == 0 { '-' } else { letter }
-    });
+    let bits = [
+        0o400, 0o200, 0o100, 0o040, 0o020, 0o010, 0o004, 0o002, 0o001,
+    ];
+    let letters = bits
+        .iter()
+        .zip("rwxrwxrwx".chars())
+        .map(|(bit, letter)| if mode & bit == 0 { '-' } else { letter });
     std::iter::once(first).chain(letters).collect()
 }
 
@@ -253,7 +294,10 @@ mod tests {
 
     impl Shown for Folder {
         fn resolve(&self, path: &str) -> Option<PathBuf> {
-            self.0.join(path.trim_start_matches('/')).canonicalize().ok()
+            self.0
+                .join(path.trim_start_matches('/'))
+                .canonicalize()
+                .ok()
         }
     }
 
@@ -263,10 +307,16 @@ mod tests {
         query: &[(&str, &str)],
     ) -> (u16, String) {
         let parameter = |name: &str| {
-            query.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+            query
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| (*value).to_owned())
         };
         let reply = call(&Folder(folder.to_owned()), &parameter);
-        (reply.status, String::from_utf8(reply.body.to_vec()).unwrap())
+        (
+            reply.status,
+            String::from_utf8(reply.body.to_vec()).unwrap(),
+        )
     }
 
     #[test]
@@ -274,7 +324,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("stdout"), "héllo").unwrap();
         let read = |query: &[(&str, &str)]| ask(read, dir.path(), query);
-        assert_eq!(read(&[("path", "/stdout")]), (200, r#"{"data":"","offset":6}"#.into()));
+        assert_eq!(
+            read(&[("path", "/stdout")]),
+            (200, r#"{"data":"","offset":6}"#.into())
+        );
         assert_eq!(
             read(&[("path", "/stdout"), ("offset", "0"), ("length", "2")]),
             (200, r#"{"data":"h","offset":0}"#.into())
@@ -293,9 +346,15 @@ mod tests {
     fn what_cannot_be_read_is_refused_as_in_mesos() {
         let dir = tempfile::tempdir().unwrap();
         let read = |query: &[(&str, &str)]| ask(read, dir.path(), query);
-        assert_eq!(read(&[]), (400, "Expecting 'path=value' in query.\n".into()));
+        assert_eq!(
+            read(&[]),
+            (400, "Expecting 'path=value' in query.\n".into())
+        );
         assert_eq!(read(&[("path", "/nope")]), (404, String::new()));
-        assert_eq!(read(&[("path", "/")]), (400, "Cannot read a directory.\n".into()));
+        assert_eq!(
+            read(&[("path", "/")]),
+            (400, "Cannot read a directory.\n".into())
+        );
         assert_eq!(
             read(&[("path", "/"), ("offset", "-2")]),
             (400, "Negative offset provided: -2.\n".into())

@@ -15,8 +15,13 @@ pub(crate) struct Sandboxes {
 impl Sandboxes {
     /// The sandboxes of an agent that works in `work_dir` and has this id, if any yet.
     pub(crate) fn new(work_dir: &Path, agent: Option<String>) -> Self {
-        let work_dir = work_dir.canonicalize().unwrap_or_else(|_| work_dir.to_owned());
-        Self { root: work_dir.join("slaves"), agent }
+        let work_dir = work_dir
+            .canonicalize()
+            .unwrap_or_else(|_| work_dir.to_owned());
+        Self {
+            root: work_dir.join("slaves"),
+            agent,
+        }
     }
 
     /// The run directory that a path lies in, and the rest of the path.
@@ -25,7 +30,9 @@ impl Sandboxes {
             inside.to_owned()
         } else {
             let inside = path.strip_prefix("/frameworks").ok()?;
-            Path::new(self.agent.as_ref()?).join("frameworks").join(inside)
+            Path::new(self.agent.as_ref()?)
+                .join("frameworks")
+                .join(inside)
         };
         // <agent>/frameworks/<framework>/executors/<executor>/runs/<container>
         let parts: Option<Vec<_>> = inside
@@ -36,20 +43,31 @@ impl Sandboxes {
             })
             .collect();
         let parts = parts?;
-        let [_, frameworks, _, executors, _, runs, _, ..] = parts.as_slice() else { return None };
+        let [_, frameworks, _, executors, _, runs, _, ..] = parts.as_slice() else {
+            return None;
+        };
         if *frameworks != "frameworks" || *executors != "executors" || *runs != "runs" {
             return None;
         }
         let (run, rest) = parts.split_at(7);
-        Some((self.root.join(run.iter().collect::<PathBuf>()), rest.iter().collect()))
+        Some((
+            self.root.join(run.iter().collect::<PathBuf>()),
+            rest.iter().collect(),
+        ))
     }
 }
 
 impl Shown for Sandboxes {
     fn resolve(&self, path: &str) -> Option<PathBuf> {
         let (run, rest) = self.run_of(Path::new(path))?;
-        let run = run.canonicalize().ok().filter(|run| run.starts_with(&self.root))?;
-        run.join(rest).canonicalize().ok().filter(|real| real.starts_with(&run))
+        let run = run
+            .canonicalize()
+            .ok()
+            .filter(|run| run.starts_with(&self.root))?;
+        run.join(rest)
+            .canonicalize()
+            .ok()
+            .filter(|real| real.starts_with(&run))
     }
 }
 
@@ -74,9 +92,15 @@ mod tests {
         let shown = Sandboxes::new(&work, Some("S0".into()));
         let found = |path: &str| shown.resolve(path);
         let stdout = Some(runs.join("c1/stdout"));
-        assert_eq!(found("/frameworks/F/executors/my task/runs/latest/stdout"), stdout);
+        assert_eq!(
+            found("/frameworks/F/executors/my task/runs/latest/stdout"),
+            stdout
+        );
         assert_eq!(found(&format!("{}/c1/stdout", runs.display())), stdout);
-        assert_eq!(found(&format!("{}/latest", runs.display())), Some(runs.join("c1")));
+        assert_eq!(
+            found(&format!("{}/latest", runs.display())),
+            Some(runs.join("c1"))
+        );
         for hidden in [
             "/etc/passwd",
             "/frameworks",

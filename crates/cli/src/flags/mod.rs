@@ -18,7 +18,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
-pub(crate) use values::{FlagValue, duration_text};
+pub(crate) use values::FlagValue;
 
 /// One flag of a program.
 #[derive(Debug, Clone, Copy)]
@@ -59,17 +59,35 @@ pub(crate) const fn served(
     default: Option<&'static str>,
     help: &'static str,
 ) -> Flag {
-    Flag { name, form, default, serving: Serving::Served, help }
+    Flag {
+        name,
+        form,
+        default,
+        serving: Serving::Served,
+        help,
+    }
 }
 
 /// A flag of Mesos that is not served yet, with Mesos's default.
 pub(crate) const fn not_yet(name: &'static str, form: Form, default: Option<&'static str>) -> Flag {
-    Flag { name, form, default, serving: Serving::NotYet, help: "" }
+    Flag {
+        name,
+        form,
+        default,
+        serving: Serving::NotYet,
+        help: "",
+    }
 }
 
 /// A flag that only the C++ implementation has a use for.
 pub(crate) const fn moot(name: &'static str, form: Form, default: Option<&'static str>) -> Flag {
-    Flag { name, form, default, serving: Serving::Moot, help: "" }
+    Flag {
+        name,
+        form,
+        default,
+        serving: Serving::Moot,
+        help: "",
+    }
 }
 
 /// Why a command line cannot be served. The text is one line, ready to be printed.
@@ -80,13 +98,20 @@ pub(crate) enum FlagError {
     Usage(clap::Error),
     /// A value is not of its flag's form.
     #[error("invalid value '{value}' for --{name}: {reason}")]
-    Value { name: &'static str, value: String, reason: String },
+    Value {
+        name: &'static str,
+        value: String,
+        reason: String,
+    },
     /// A flag of Mesos that this version has no behaviour for.
     #[error("--{name}={value} is not served yet: Meseta has no behaviour for this flag of Mesos")]
     NotServed { name: &'static str, value: String },
     /// A flag without which there is nothing to do.
     #[error("--{name} is required: {reason}")]
-    Missing { name: &'static str, reason: &'static str },
+    Missing {
+        name: &'static str,
+        reason: &'static str,
+    },
 }
 
 impl FlagError {
@@ -119,8 +144,15 @@ fn one_line(error: &clap::Error) -> String {
     };
     let suggestion = context(ContextKind::SuggestedArg)
         .or_else(|| context(ContextKind::SuggestedSubcommand))
-        .map_or_else(|| "; see --help".into(), |s| format!("; did you mean '{s}'?"));
-    match (error.kind(), context(ContextKind::InvalidArg), context(ContextKind::InvalidSubcommand)) {
+        .map_or_else(
+            || "; see --help".into(),
+            |s| format!("; did you mean '{s}'?"),
+        );
+    match (
+        error.kind(),
+        context(ContextKind::InvalidArg),
+        context(ContextKind::InvalidSubcommand),
+    ) {
         (ErrorKind::UnknownArgument, Some(arg), _) => {
             format!("error: unknown flag '{arg}'{suggestion}")
         }
@@ -129,7 +161,10 @@ fn one_line(error: &clap::Error) -> String {
         }
         _ => {
             let text = error.to_string();
-            text.lines().next().unwrap_or("error: unusable arguments").to_owned()
+            text.lines()
+                .next()
+                .unwrap_or("error: unusable arguments")
+                .to_owned()
         }
     }
 }
@@ -154,7 +189,9 @@ impl Flags {
         let args = args.into_iter().map(|a| normalize(a, flags));
         let matches = flags
             .iter()
-            .fold(command.no_binary_name(true), |command, flag| command.arg(argument(flag)))
+            .fold(command.no_binary_name(true), |command, flag| {
+                command.arg(argument(flag))
+            })
             .override_usage(format!("{name} [--flag=value]…"))
             .try_get_matches_from(args)
             .map_err(FlagError::Usage)?;
@@ -169,7 +206,10 @@ impl Flags {
             if let Some(value) = explicit {
                 let value = resolve(flag, value)?;
                 if flag.serving == Serving::NotYet && flag.default != Some(value.as_str()) {
-                    return Err(FlagError::NotServed { name: flag.name, value });
+                    return Err(FlagError::NotServed {
+                        name: flag.name,
+                        value,
+                    });
                 }
                 given.insert(flag.name, value.clone());
                 values.insert(flag.name, value);
@@ -182,10 +222,16 @@ impl Flags {
 
     /// The value of a flag, if it was given or has a default.
     pub(crate) fn get<T: FlagValue>(&self, name: &'static str) -> Result<Option<T>, FlagError> {
-        let Some(value) = self.values.get(name) else { return Ok(None) };
+        let Some(value) = self.values.get(name) else {
+            return Ok(None);
+        };
         T::parse(value)
             .map(Some)
-            .map_err(|reason| FlagError::Value { name, value: value.clone(), reason })
+            .map_err(|reason| FlagError::Value {
+                name,
+                value: value.clone(),
+                reason,
+            })
     }
 
     /// The value of a flag that has a default or must be given.
@@ -225,7 +271,10 @@ impl Flags {
 
     /// Every flag that has a value, as `/flags` shows them.
     pub(crate) fn shown(&self) -> BTreeMap<String, String> {
-        self.values.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect()
+        self.values
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), v.clone()))
+            .collect()
     }
 }
 
@@ -239,9 +288,11 @@ fn argument(flag: &Flag) -> Arg {
             _ => flag.help.to_owned(),
         });
     match flag.form {
-        Form::Switch => {
-            arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL")
-        }
+        Form::Switch => arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("BOOL"),
         Form::Text => arg.value_name("VALUE").allow_hyphen_values(true),
         Form::Path => arg.value_name("PATH"),
     }
@@ -249,14 +300,18 @@ fn argument(flag: &Flag) -> Arg {
 
 /// `--work-dir` as `--work_dir`, and `--no-switch_user` as `--switch_user=false`.
 fn normalize(arg: OsString, flags: &[Flag]) -> OsString {
-    let Some(rest) = arg.to_str().and_then(|a| a.strip_prefix("--")) else { return arg };
+    let Some(rest) = arg.to_str().and_then(|a| a.strip_prefix("--")) else {
+        return arg;
+    };
     let (name, value) = match rest.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (rest, None),
     };
     let name = name.replace('-', "_");
     if let (Some(positive), None) = (name.strip_prefix("no_"), value)
-        && flags.iter().any(|f| f.name == positive && f.form == Form::Switch)
+        && flags
+            .iter()
+            .any(|f| f.name == positive && f.form == Form::Switch)
     {
         return format!("--{positive}=false").into();
     }
@@ -269,7 +324,11 @@ fn normalize(arg: OsString, flags: &[Flag]) -> OsString {
 /// What stands behind `file://`; switches in one spelling.
 fn resolve(flag: &Flag, value: String) -> Result<String, FlagError> {
     let refuse = |value: String, reason: String| {
-        Err(FlagError::Value { name: flag.name, value, reason })
+        Err(FlagError::Value {
+            name: flag.name,
+            value,
+            reason,
+        })
     };
     match flag.form {
         Form::Switch => match value.as_str() {
@@ -284,7 +343,10 @@ fn resolve(flag: &Flag, value: String) -> Result<String, FlagError> {
             },
             None => Ok(value),
         },
-        Form::Path => Ok(value.strip_prefix("file://").map(str::to_owned).unwrap_or(value)),
+        Form::Path => Ok(value
+            .strip_prefix("file://")
+            .map(str::to_owned)
+            .unwrap_or(value)),
     }
 }
 
@@ -317,14 +379,20 @@ mod tests {
             &["--work-dir=file:///x", "--no-switch-user"],
         ] {
             let flags = parse(args).unwrap();
-            assert_eq!(flags.get::<String>("work_dir").unwrap().as_deref(), Some("/x"));
+            assert_eq!(
+                flags.get::<String>("work_dir").unwrap().as_deref(),
+                Some("/x")
+            );
             assert_eq!(flags.get::<bool>("switch_user").unwrap(), Some(false));
         }
     }
 
     #[test]
     fn the_command_line_wins_over_the_environment_and_that_over_the_default() {
-        assert_eq!(parse(&["--port=1"]).unwrap().get::<u16>("port").unwrap(), Some(1));
+        assert_eq!(
+            parse(&["--port=1"]).unwrap().get::<u16>("port").unwrap(),
+            Some(1)
+        );
         assert_eq!(parse(&[]).unwrap().get::<u16>("port").unwrap(), Some(7000));
     }
 
