@@ -42,6 +42,8 @@ mod resources;
 mod sandbox;
 mod snapshot;
 mod task;
+#[cfg(test)]
+mod tests;
 mod updates;
 
 pub use action::{Action, ExitReason, Launch};

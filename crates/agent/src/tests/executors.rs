@@ -1,0 +1,249 @@
+use std::time::Duration;
+
+use meseta_proto::internal;
+use meseta_proto::v1::executor::{Call, call};
+use meseta_proto::v1::task_status::Reason;
+use meseta_proto::v1::{TaskState, TaskStatus};
+
+use super::{AGENT_ID, MASTER, World, command, custom, framework, status};
+use crate::Action;
+use crate::records::ExecutorState;
+
+#[test]
+fn a_subscriber_learns_who_it_is_and_gets_its_task() {
+    let mut world = World::registered();
+    let container = world.run(command("t", "true")).launch().container_id;
+    world.launched(&container);
+    let (did, stream) = world.subscribe("t");
+    assert!(
+        matches!(&did.0[0], Action::OpenStream { stream: opened, .. } if *opened == stream),
+        "the answer comes before its events"
+    );
+    let events = did.events();
+    let subscribed = events[0].subscribed.clone().unwrap();
+    assert_eq!(subscribed.framework_info, framework());
+    assert_eq!(subscribed.agent_info.id.unwrap().as_str(), AGENT_ID);
+    assert_eq!(subscribed.container_id, Some(container));
+    assert_eq!(events[1].launch.clone().unwrap().task, command("t", "true"));
+}
+
+#[test]
+fn strangers_are_refused() {
+    let mut world = World::registered();
+    let sentence = |did: &super::Did| String::from_utf8(did.reply().body.to_vec()).unwrap();
+    let (did, _) = world.subscribe("t");
+    assert_eq!(did.reply().status, 400);
+    assert_eq!(sentence(&did), "Framework cannot be found");
+    world.run(command("t", "true"));
+    let (did, _) = world.subscribe("other");
+    assert_eq!(sentence(&did), "Executor cannot be found");
+    let did = world.update("t", status("t", TaskState::TaskRunning, 1));
+    assert_eq!(did.reply().status, 403);
+    assert_eq!(sentence(&did), "Executor is not subscribed");
+}
+
+#[test]
+fn a_second_subscription_replaces_the_first() {
+    let mut world = World::registered();
+    let (_, first) = world.running("t");
+    world.update("t", status("t", TaskState::TaskRunning, 1));
+    let (did, second) = world.subscribe("t");
+    let closes =
+        |action: &Action| matches!(action, Action::CloseStream { stream } if *stream == first);
+    assert!(did.0.iter().any(closes));
+    // The end of the replaced stream is no news of the executor.
+    world.step(crate::Input::StreamClosed { stream: first });
+    let did = world.kill("t");
+    assert_eq!(did.event_types(), ["KILL"]);
+    assert!(
+        did.0
+            .iter()
+            .any(|a| matches!(a, Action::Event { stream, .. } if *stream == second))
+    );
+}
+
+#[test]
+fn what_was_told_to_an_executor_out_of_reach_comes_when_it_is_back() {
+    let mut world = World::registered();
+    let container = world.run(custom("t1", "e")).launch().container_id;
+    world.launched(&container);
+    let (_, stream) = world.subscribe("e");
+    world.update("e", status("t1", TaskState::TaskRunning, 1));
+    world.step(crate::Input::StreamClosed { stream });
+    let second = internal::RunTaskMessage {
+        framework: framework(),
+        task: custom("t2", "e"),
+        launch_executor: Some(false),
+        ..internal::RunTaskMessage::default()
+    };
+    assert!(world.receive(MASTER, &second).0.is_empty());
+    assert!(world.kill("t1").0.is_empty());
+    let (did, _) = world.subscribe("e");
+    assert_eq!(did.event_types(), ["SUBSCRIBED", "LAUNCH", "KILL"]);
+}
+
+#[test]
+fn an_executor_without_a_task_left_is_sent_away() {
+    let mut world = World::registered();
+    let container = world.run(command("t", "true")).launch().container_id;
+    world.launched(&container);
+    let update = world.kill("t").update();
+    assert_eq!(update.state(), TaskState::TaskKilled);
+    assert_eq!(update.reason(), Reason::TaskKilledDuringLaunch);
+    assert_eq!(update.message(), "Killed before delivery to the executor");
+    let (did, _) = world.subscribe("t");
+    assert_eq!(did.event_types(), ["SHUTDOWN"]);
+    world.acknowledge(&update);
+    world.exited(&container, Some(0));
+    assert_eq!(world.kept(), Vec::<&str>::new());
+}
+
+#[test]
+fn killing_what_is_not_there_is_answered() {
+    let mut world = World::registered();
+    world.run(custom("t", "e"));
+    let update = world.kill("ghost").update();
+    assert_eq!(update.state(), TaskState::TaskDropped);
+    assert_eq!(update.reason(), Reason::ExecutorTerminated);
+    assert_eq!(update.message(), "Cannot find executor");
+}
+
+#[test]
+fn the_end_of_an_executor_is_the_end_of_its_tasks() {
+    let mut world = World::registered();
+    let container = world.run(custom("t", "e")).launch().container_id;
+    world.launched(&container);
+    world.subscribe("e");
+    let running = status("t", TaskState::TaskRunning, 1);
+    world.update("e", running.clone());
+    world.acknowledge(&running);
+    let did = world.exited(&container, Some(9));
+    let update = did.update();
+    assert_eq!(update.state(), TaskState::TaskFailed);
+    assert_eq!(update.reason(), Reason::ExecutorTerminated);
+    assert_eq!(update.message(), "Executor terminated");
+    let exited = did.sent_one::<internal::ExitedExecutorMessage>();
+    assert_eq!(exited.executor_id.as_str(), "e");
+    assert_eq!(exited.status, 9);
+    world.acknowledge(&update);
+    assert_eq!(world.kept(), Vec::<&str>::new());
+}
+
+#[test]
+fn an_executor_that_does_not_subscribe_is_given_up() {
+    let mut world = World::registered();
+    let container = world.run(command("t", "true")).launch().container_id;
+    world.launched(&container);
+    let did = world.wait(Duration::from_mins(1));
+    assert_eq!(did.destroyed(), std::slice::from_ref(&container));
+    let update = world.exited(&container, Some(9)).update();
+    assert_eq!(update.state(), TaskState::TaskFailed);
+    assert_eq!(update.reason(), Reason::ExecutorRegistrationTimeout);
+    assert_eq!(update.message(), "Executor did not register within 1mins");
+}
+
+#[test]
+fn an_executor_that_does_not_shut_down_is_destroyed() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    let message = internal::ShutdownExecutorMessage {
+        framework_id: Some("F".into()),
+        executor_id: Some("t".into()),
+    };
+    let did = world.receive(MASTER, &message);
+    assert_eq!(did.event_types(), ["SHUTDOWN"]);
+    assert!(
+        world
+            .wait(Duration::from_millis(4_999))
+            .destroyed()
+            .is_empty()
+    );
+    let did = world.wait(Duration::from_millis(1));
+    assert_eq!(did.destroyed(), [container]);
+}
+
+#[test]
+fn messages_pass_both_ways() {
+    let mut world = World::registered();
+    world.running("t");
+    let down = internal::FrameworkToExecutorMessage {
+        slave_id: AGENT_ID.into(),
+        framework_id: "F".into(),
+        executor_id: "t".into(),
+        data: b"down".to_vec(),
+    };
+    let did = world.receive(MASTER, &down);
+    assert_eq!(did.events()[0].message.clone().unwrap().data, b"down");
+    let call = Call {
+        r#type: Some(call::Type::Message.into()),
+        message: Some(call::Message {
+            data: b"up".to_vec(),
+        }),
+        ..Call::default()
+    };
+    let (did, _) = world.call("t", call);
+    assert_eq!(did.reply().status, 202);
+    let up = did.sent_one::<internal::ExecutorToFrameworkMessage>();
+    assert_eq!(up.data, b"up");
+}
+
+#[test]
+fn an_executor_on_the_old_driver_is_served_by_messages() {
+    let mut world = World::registered();
+    let container = world.run(custom("t", "e")).launch().container_id;
+    world.launched(&container);
+    let driver = "executor(1)@10.0.0.2:40000";
+    let register = internal::RegisterExecutorMessage {
+        framework_id: "F".into(),
+        executor_id: "e".into(),
+    };
+    let did = world.receive(driver, &register);
+    let registered = did.sent_one::<internal::ExecutorRegisteredMessage>();
+    assert_eq!(registered.slave_id.as_str(), AGENT_ID);
+    let run = did.sent_one::<internal::RunTaskMessage>();
+    assert_eq!(run.task.task_id.as_str(), "t");
+
+    let update = |number| internal::StatusUpdateMessage {
+        update: internal::StatusUpdate {
+            framework_id: "F".into(),
+            executor_id: Some("e".into()),
+            slave_id: Some(AGENT_ID.into()),
+            status: TaskStatus {
+                uuid: None,
+                ..status("t", TaskState::TaskRunning, 0)
+            },
+            timestamp: 1.0,
+            uuid: Some(vec![number; 16]),
+            latest_state: None,
+        },
+        pid: Some(driver.into()),
+    };
+    let did = world.receive("executor(1)@10.0.0.2:66", &update(1));
+    assert!(
+        did.0.is_empty(),
+        "only the executor's own process may speak"
+    );
+    let did = world.receive(driver, &update(1));
+    assert_eq!(did.update().uuid(), [1; 16]);
+    let received = did.sent_one::<internal::StatusUpdateAcknowledgementMessage>();
+    assert_eq!(received.uuid, [1; 16]);
+    world.kill("t").sent_one::<internal::KillTaskMessage>();
+
+    let stranger = internal::RegisterExecutorMessage {
+        framework_id: "F".into(),
+        executor_id: "unknown".into(),
+    };
+    let did = world.receive("executor(1)@10.0.0.2:40001", &stranger);
+    did.sent_one::<internal::ShutdownExecutorMessage>();
+}
+
+#[test]
+fn an_executor_that_is_to_end_cannot_subscribe_any_more() {
+    let mut world = World::registered();
+    world.running("t");
+    world.shutdown_framework();
+    let (did, _) = world.subscribe("t");
+    assert_eq!(did.event_types(), ["SHUTDOWN"]);
+    assert!(matches!(did.0.last(), Some(Action::CloseStream { .. })));
+    assert_eq!(world.executor("t").state, ExecutorState::Terminating);
+}

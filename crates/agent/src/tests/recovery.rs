@@ -1,0 +1,221 @@
+use std::time::Duration;
+
+use meseta_proto::internal;
+use meseta_proto::v1::TaskState;
+use meseta_proto::v1::task_status::Reason;
+
+use super::{MASTER, World, command, custom, framework, status};
+use crate::{ExitReason, Input, recovery};
+
+/// Detects and re-registers after a restart.
+fn back(world: &mut World) -> super::Did {
+    world.detect();
+    let mut did = world.wait(Duration::from_secs(1));
+    did.0.extend(world.reregister().0);
+    did
+}
+
+#[test]
+fn an_executor_goes_on_over_the_agents_death() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    let running = status("t", TaskState::TaskRunning, 1);
+    world.update("t", running.clone());
+    world.acknowledge(&running);
+
+    let facts: Vec<_> = world.store.clone().into_iter().collect();
+    let survivors = recovery::survivors(&world.config.work_dir, &facts);
+    assert_eq!(survivors.len(), 1);
+    assert_eq!(survivors[0].container_id, container);
+    assert_eq!(survivors[0].process.pid, 77);
+    assert_eq!(survivors[0].directory, world.executor("t").directory);
+
+    let did = world.restart(&[&container]);
+    assert!(did.0.is_empty(), "{did:?}");
+    let (did, _) = world.resubscribe("t", &[], &[status("t", TaskState::TaskFinished, 2)]);
+    assert_eq!(did.event_types(), ["SUBSCRIBED", "ACKNOWLEDGED"]);
+    let did = back(&mut world);
+    let message = &did.sent::<internal::ReregisterSlaveMessage>()[0];
+    assert_eq!(message.tasks[0].state(), TaskState::TaskFinished);
+    assert_eq!(did.update().state(), TaskState::TaskFinished);
+}
+
+#[test]
+fn unacknowledged_updates_survive_in_order() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    world.update("t", status("t", TaskState::TaskStarting, 1));
+    world.update("t", status("t", TaskState::TaskRunning, 2));
+    world.restart(&[&container]);
+    world.subscribe("t");
+    let did = back(&mut world);
+    assert_eq!(did.update().state(), TaskState::TaskStarting);
+    let next = world.acknowledge(&status("t", TaskState::TaskStarting, 1));
+    assert_eq!(next.update().state(), TaskState::TaskRunning);
+    let again = world.update("t", status("t", TaskState::TaskStarting, 1));
+    assert_eq!(again.updates().len(), 0, "it is remembered");
+}
+
+#[test]
+fn an_executor_that_died_meanwhile_ends_its_tasks() {
+    let mut world = World::registered();
+    world.running("t");
+    world.update("t", status("t", TaskState::TaskRunning, 1));
+    world.acknowledge(&status("t", TaskState::TaskRunning, 1));
+    world.restart(&[]);
+    let did = back(&mut world);
+    let update = did.update();
+    assert_eq!(update.state(), TaskState::TaskFailed);
+    assert_eq!(update.reason(), Reason::ExecutorTerminated);
+    world.acknowledge(&update);
+    assert_eq!(world.kept(), Vec::<&str>::new());
+}
+
+#[test]
+fn an_executor_that_does_not_come_back_is_ended() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    world.restart(&[&container]);
+    world.detect();
+    let did = world.wait(Duration::from_secs(2));
+    assert_eq!(did.destroyed(), std::slice::from_ref(&container));
+    world.wait(Duration::from_secs(1));
+    world.reregister();
+    let update = world.exited(&container, None).update();
+    assert_eq!(update.state(), TaskState::TaskGone);
+    assert_eq!(update.reason(), Reason::ExecutorReregistrationTimeout);
+    assert_eq!(update.message(), "Executor did not reregister within 2secs");
+}
+
+#[test]
+fn tasks_that_never_reached_their_executor_are_delivered_or_reported() {
+    let mut world = World::registered();
+    // Given away just before the crash, and lost.
+    let (given, _) = world.running("given");
+    // Still waiting for its executor.
+    let waiting = world.run(command("waiting", "true")).launch().container_id;
+    world.launched(&waiting);
+    world.restart(&[&given, &waiting]);
+    let (did, _) = world.subscribe("given");
+    assert_eq!(
+        did.event_types(),
+        ["SHUTDOWN"],
+        "nothing is left for it to do"
+    );
+    let (did, _) = world.subscribe("waiting");
+    assert_eq!(did.event_types(), ["SUBSCRIBED", "LAUNCH"]);
+    let update = back(&mut world).update();
+    assert_eq!(update.task_id.as_str(), "given");
+    assert_eq!(update.state(), TaskState::TaskDropped);
+    assert_eq!(update.reason(), Reason::AgentRestarted);
+    assert_eq!(update.message(), "Task launched during agent restart");
+}
+
+#[test]
+fn a_task_that_its_executor_knows_goes_on() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    world.restart(&[&container]);
+    let task = command("t", "sleep 1000");
+    let (did, _) = world.resubscribe("t", &[task], &[]);
+    assert_eq!(did.event_types(), ["SUBSCRIBED"]);
+    assert_eq!(back(&mut world).updates().len(), 0);
+}
+
+#[test]
+fn recovery_ends_when_the_last_executor_is_back() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    world.restart(&[&container]);
+    world.detect();
+    assert!(world.wait(Duration::from_secs(1)).0.is_empty());
+    world.resubscribe("t", &[command("t", "")], &[]);
+    let did = world.wait(Duration::from_secs(1));
+    assert!(!did.sent::<internal::ReregisterSlaveMessage>().is_empty());
+}
+
+#[test]
+fn drivers_are_called_back() {
+    let mut world = World::registered();
+    let container = world.run(custom("t", "e")).launch().container_id;
+    world.launched(&container);
+    let driver = "executor(1)@10.0.0.2:40000";
+    let register = internal::RegisterExecutorMessage {
+        framework_id: "F".into(),
+        executor_id: "e".into(),
+    };
+    world.receive(driver, &register);
+    let did = world.restart(&[&container]);
+    did.sent_one::<internal::ReconnectExecutorMessage>();
+    let reregister = internal::ReregisterExecutorMessage {
+        framework_id: "F".into(),
+        executor_id: "e".into(),
+        tasks: vec![custom("t", "e")],
+        updates: Vec::new(),
+    };
+    let did = world.receive(driver, &reregister);
+    did.sent_one::<internal::ExecutorReregisteredMessage>();
+}
+
+#[test]
+fn a_changed_agent_keeps_its_id_if_the_master_can_take_it() {
+    let mut world = World::registered();
+    world.config.resources.pop();
+    world.restart(&[]);
+    let did = back(&mut world);
+    let message = &did.sent::<internal::ReregisterSlaveMessage>()[0];
+    assert_eq!(message.slave.resources.len(), 2);
+
+    world.config.resources.pop();
+    world.restart(&[]);
+    world.step(Input::MasterDetected {
+        master: Some(meseta_proto::v1::MasterInfo {
+            pid: Some(MASTER.into()),
+            ..Default::default()
+        }),
+    });
+    let exit = world.wait(Duration::from_secs(1)).exit();
+    assert!(matches!(exit, Some(ExitReason::Conflict(_))), "{exit:?}");
+}
+
+#[test]
+fn an_agent_under_another_name_is_told_so() {
+    let mut world = World::registered();
+    world.config.hostname = "elsewhere".into();
+    let Some(ExitReason::Conflict(reason)) = world.restart(&[]).exit() else {
+        panic!("it goes on under a name that masters refuse");
+    };
+    assert!(reason.contains("--hostname=10.0.0.2"), "{reason}");
+}
+
+#[test]
+fn facts_that_cannot_be_read_do_not_keep_the_rest_from_being() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    world.store.insert("task/F/t/broken".into(), vec![0xff]);
+    world.store.insert("update/F/t/zzz".into(), vec![]);
+    world.store.insert("framework/".into(), vec![0x0a]);
+    world.restart(&[&container]);
+    let snapshot = world.agent.snapshot();
+    assert_eq!(snapshot.frameworks.len(), 1);
+    assert!(snapshot.counters.recovery_errors >= 2);
+}
+
+#[test]
+fn frameworks_that_do_not_checkpoint_do_not_outlive_the_agent() {
+    let mut world = World::registered();
+    let message = internal::RunTaskMessage {
+        framework: meseta_proto::v1::FrameworkInfo {
+            checkpoint: None,
+            ..framework()
+        },
+        task: command("t", "true"),
+        ..internal::RunTaskMessage::default()
+    };
+    let container = world.receive(MASTER, &message).launch().container_id;
+    world.launched(&container);
+    let did = world.restart(&[&container]);
+    assert_eq!(did.destroyed(), [container]);
+    assert_eq!(world.kept(), Vec::<&str>::new());
+    assert_eq!(back(&mut world).updates().len(), 0);
+}
