@@ -15,7 +15,8 @@ use crate::Error;
 use crate::encoding::Encoding;
 use crate::limits::{ANSWER_TIMEOUT, MAX_ANSWER};
 
-const PATH: &str = "/api/v1/scheduler";
+/// As the C++ library posts: a master that shares its process with agents answers only here.
+const PATH: &str = "/master/api/v1/scheduler";
 
 /// Ties calls to the subscription that they belong to.
 pub(crate) const STREAM_ID: &str = "Mesos-Stream-Id";
