@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
@@ -88,6 +88,15 @@ pub(crate) struct Watched<S> {
     stuck: Option<Pin<Box<Sleep>>>,
     /// Whether answers are thrown away because the peer takes none any more.
     deaf: bool,
+    /// Once the last answer is written: until when the rest of a refused request is read.
+    farewell: Option<Farewell>,
+}
+
+/// What a refused peer may still send before the connection is torn down.
+#[derive(Debug)]
+struct Farewell {
+    deadline: Pin<Box<Sleep>>,
+    bytes: usize,
 }
 
 impl<S> Watched<S> {
@@ -98,6 +107,7 @@ impl<S> Watched<S> {
             head: None,
             stuck: None,
             deaf: false,
+            farewell: None,
         }
     }
 
@@ -158,6 +168,29 @@ impl<S> Watched<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Throws away what the peer still sends. A socket that is closed over unread bytes resets the
+    /// connection, which would destroy the refusal on its way to a peer that is still writing.
+    fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let farewell = self.farewell.get_or_insert_with(|| Farewell {
+            deadline: Box::pin(sleep(limits::FAREWELL_TIME)),
+            bytes: 0,
+        });
+        let mut bytes = [0; 4096];
+        while farewell.bytes < limits::FAREWELL_BYTES {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.socket).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    farewell.bytes += buffer.filled().len();
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return farewell.deadline.as_mut().poll(context),
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -176,7 +209,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -208,6 +241,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_shutdown(context)
+        let this = self.get_mut();
+        if this.farewell.is_none() {
+            ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
+        }
+        this.poll_farewell(context).map(Ok)
     }
 }

@@ -21,7 +21,7 @@ pub const BODIES_BYTES: usize = 512 * 1024 * 1024;
 
 /// Bodies are counted against [`BODIES_BYTES`] in steps of this size; one that is smaller is not
 /// counted, because the number of connections bounds those.
-pub const BODY_STEP_BYTES: usize = 64 * 1024;
+pub const BODY_STEP_BYTES: usize = 8 * 1024;
 
 /// From the first byte of a head to its last. A head is a packet or two, so only a peer that
 /// means to hold the connection takes longer.
@@ -36,6 +36,13 @@ pub const BODY_TIME: Duration = Duration::from_mins(10);
 /// How long a peer may take no byte of an answer that waits for it. Streams that carry little
 /// never reach it, since the kernel's buffers hold hours of heartbeats.
 pub const WRITE_SILENCE: Duration = Duration::from_mins(1);
+
+/// How long the rest of a refused request is read and thrown away, so that its sender gets to see
+/// the refusal.
+pub const FAREWELL_TIME: Duration = Duration::from_secs(2);
+
+/// How much of it is read.
+pub const FAREWELL_BYTES: usize = 8 * 1024 * 1024;
 
 /// Connections of one listener: the 40,000 agents of the largest known cluster with their
 /// frameworks. Beyond it, idle HTTP clients are sent away first, and then newcomers.

@@ -1,5 +1,12 @@
 //! What the listener makes of requests, good and bad.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod support;
 
 use std::io::{Seek, SeekFrom, Write};
@@ -64,10 +71,10 @@ async fn chunked_bodies_may_have_trailers_and_many_pieces() {
 async fn pipelined_requests_are_answered_in_order() {
     let daemon = Daemon::echo();
     let mut client = daemon.client().await;
-    let requests: String = (0..50)
+    let requests: Vec<_> = (0..50)
         .map(|i| format!("GET /{i} HTTP/1.1\r\n\r\n"))
         .collect();
-    client.send(requests).await;
+    client.send(requests.concat()).await;
     for i in 0..50 {
         assert_eq!(client.answer().await.1, format!("GET /{i} [] "));
     }
@@ -162,6 +169,30 @@ async fn heads_are_bounded() {
         .send(format!("GET / HTTP/1.1\r\nA: {fits}\r\n\r\n"))
         .await;
     assert_eq!(client.answer().await.0, "HTTP/1.1 200 OK");
+}
+
+#[tokio::test]
+async fn refusals_reach_clients_that_are_still_sending() {
+    let daemon = Daemon::echo();
+    // More than the kernel takes in one go.
+    let rest = "a".repeat(6_000_000);
+    let length = limits::BODY_BYTES + 1;
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\nA: ".to_owned(), "HTTP/1.1 431 "),
+        (
+            format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n"),
+            "HTTP/1.1 413 ",
+        ),
+        (
+            "POST /%zz HTTP/1.1\r\nContent-Length: 6000000\r\n\r\n".to_owned(),
+            "HTTP/1.1 404 ",
+        ),
+    ] {
+        for _ in 0..5 {
+            let answer = daemon.exchange(format!("{head}{rest}")).await;
+            assert!(answer.starts_with(status), "{status}: {answer:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,13 +1,22 @@
 //! Libprocess messages as their senders write them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod support;
 
 use bytes::Bytes;
 use meseta_machine::Reply;
 use meseta_transport::{Message, Response, Service, bind, serve};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use support::Daemon;
-use tokio::sync::mpsc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, mpsc};
 
 fn message(name: &str, body: &'static str) -> Message {
     Message {
@@ -82,9 +91,8 @@ async fn messages_that_name_no_sender_or_receiver_are_refused() {
 
 fn numbered(count: usize) -> String {
     let head = "HTTP/1.1\r\nLibprocess-From: scheduler(1)@10.0.0.1:7\r\n\r\n";
-    (0..count)
-        .map(|i| format!("POST /master/{i} {head}"))
-        .collect()
+    let one = |i| format!("POST /master/{i} {head}");
+    (0..count).map(one).collect::<Vec<_>>().concat()
 }
 
 #[tokio::test]
@@ -108,7 +116,7 @@ struct Gated {
 
 impl Service for Gated {
     fn message(&self, message: Message) {
-        let _open = self.gate.lock().unwrap();
+        let _open = self.gate.blocking_lock();
         self.seen.send(message.name).unwrap();
     }
 
@@ -119,7 +127,7 @@ impl Service for Gated {
 
 #[tokio::test]
 async fn a_service_that_holds_messages_back_neither_loses_them_nor_holds_up_requests() {
-    let gate = Arc::default();
+    let gate = Arc::new(Mutex::new(()));
     let (seen, mut names) = mpsc::unbounded_channel();
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_address();
@@ -131,30 +139,21 @@ async fn a_service_that_holds_messages_back_neither_loses_them_nor_holds_up_requ
         },
     ));
 
-    let closed = gate.lock().unwrap();
+    let closed = gate.lock().await;
     let mut senders = Vec::new();
     let count = meseta_transport::limits::MESSAGES_WAITING + 100;
     // One message a connection, each of which waits for its place in the queue.
     for i in 0..count {
-        let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut socket = TcpStream::connect(address).await.unwrap();
         let head = format!("POST /a/{i} HTTP/1.1\r\nLibprocess-From: a@10.0.0.1:7\r\n\r\n");
-        tokio::io::AsyncWriteExt::write_all(&mut socket, head.as_bytes())
-            .await
-            .unwrap();
+        socket.write_all(head.as_bytes()).await.unwrap();
         senders.push(socket);
     }
-    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut socket, b"GET / HTTP/1.0\r\n\r\n")
-        .await
-        .unwrap();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
     let mut answer = String::new();
-    tokio::io::AsyncReadExt::read_to_string(&mut socket, &mut answer)
-        .await
-        .unwrap();
-    assert!(
-        answer.starts_with("HTTP/1.0 200 ") || answer.starts_with("HTTP/1.1 200 "),
-        "{answer}"
-    );
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains(" 200 OK\r\n"), "{answer}");
     // They leave while their messages wait.
     drop(senders);
     drop(closed);
