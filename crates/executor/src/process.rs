@@ -148,6 +148,8 @@ pub(crate) fn kill_all(signal: Signal) -> io::Result<()> {
         // One that has ended meanwhile needs no signal; one of another user that a set-user-id
         // program became cannot get one.
         let _ = rustix::process::kill_process(pid, signal);
+        // A process that was stopped would not see the signal before it goes on.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::CONT);
     }
     Ok(())
 }

@@ -248,6 +248,24 @@ fn a_task_may_end_well_within_its_grace() {
 }
 
 #[test]
+fn a_task_that_was_stopped_gets_term_all_the_same() {
+    let (mut agent, mut executor) = running(task(shell("echo $$; kill -STOP $$; sleep 1000")), &[]);
+    let pid = executor.line();
+    while !std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .unwrap()
+        .contains(") T ")
+    {
+        std::thread::yield_now();
+    }
+    agent.kill(kill_within(600_000));
+    let status = agent.expect(TaskState::TaskKilled);
+    assert_eq!(
+        status.message(),
+        "Command terminated with signal Terminated"
+    );
+}
+
+#[test]
 fn nothing_of_a_task_outlives_it_however_it_hides() {
     let hide = "(setsid sleep 1000 & echo $!); nohup sleep 1000 >/dev/null 2>&1 & echo $!; ";
     for (end, kill) in [("true", false), ("sleep 1000", true)] {
