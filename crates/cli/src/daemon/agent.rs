@@ -277,7 +277,7 @@ impl Net {
                 accept: header("accept"),
                 body: &request.body,
             },
-            system::metrics,
+            || system::metrics("slave/uptime_secs", snapshot.start_time),
         );
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),

@@ -216,8 +216,9 @@ impl Net {
                 .get(name)
                 .and_then(|value| value.to_str().ok())
         };
+        let snapshot = self.latest.get();
         let answer = http::answer_with(
-            &self.latest.get(),
+            &snapshot,
             &http::Request {
                 method: request.method.as_str(),
                 path: &request.path,
@@ -228,7 +229,7 @@ impl Net {
                 host: header("host"),
                 body: &request.body,
             },
-            system::metrics,
+            || system::metrics("master/uptime_secs", snapshot.config.start_time),
         );
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),

@@ -3,6 +3,7 @@
 use std::net::SocketAddrV4;
 
 use meseta_transport::{BindError, Listener};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -38,6 +39,7 @@ impl Ends {
 /// Starts the runtime that the sockets live on. Machines have threads of their own; a few workers
 /// are enough for the rest.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    raise_file_limit();
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     Builder::new_multi_thread()
         .worker_threads(cores.clamp(2, 4))
@@ -45,6 +47,16 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::Start(format!("failed to start the network's threads: {e}")))
+}
+
+/// Raises the number of files that may be open to what the system allows: every connection and
+/// every container takes one.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Listens, or says in one line why that can't be.

@@ -1,13 +1,20 @@
-//! What `/metrics/snapshot` tells of the machine.
+//! What `/metrics/snapshot` tells of the machine and the process.
 
-/// Load, memory and processors, under Mesos's names.
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Load, memory and processors, under Mesos's names, and how long the daemon has been up, under
+/// the name `uptime`.
 #[allow(clippy::cast_precision_loss, reason = "all metrics are doubles")]
-pub(crate) fn metrics() -> Vec<(&'static str, f64)> {
+pub(crate) fn metrics(uptime: &'static str, start_time: Duration) -> Vec<(&'static str, f64)> {
+    let wall = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let info = rustix::system::sysinfo();
     let unit = f64::from(info.mem_unit);
     let [one, five, fifteen] = info.loads.map(load);
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     vec![
+        (uptime, wall.saturating_sub(start_time).as_secs_f64()),
         ("system/cpus_total", cpus as f64),
         ("system/load_1min", one),
         ("system/load_5min", five),
