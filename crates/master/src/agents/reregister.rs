@@ -15,6 +15,7 @@ use meseta_proto::v1::{
 use meseta_proto::{Upid, v1};
 use meseta_resources::Resources;
 
+use super::loss::Removal;
 use super::register::Introduction;
 use super::{Unfit, downgrade, resources, upgrade};
 use crate::allocation;
@@ -149,8 +150,17 @@ impl Master {
         self.send_checkpointed_resources(step, id);
     }
 
+    /// Whatever other agent was at this address is gone, or this one would not be there.
+    fn clear_address(&mut self, step: &mut Step<'_>, pid: &Upid, id: &AgentId) {
+        if let Some(other) = self.peers.agent(pid).filter(|other| *other != id).cloned() {
+            let cause = "a new agent registered at the same address";
+            self.remove_agent(step, &other, cause, Removal::Replaced);
+        }
+    }
+
     /// The agent may have another pid than before, and has a new connection in any case.
     fn move_agent(&mut self, step: &mut Step<'_>, id: &AgentId, pid: &Upid) {
+        self.clear_address(step, pid, id);
         step.link(pid.address);
         let Some(agent) = self.agent_mut(id) else {
             return;
@@ -218,12 +228,7 @@ impl Master {
         {
             let key = (task.framework_id.clone(), task.task_id.clone());
             if agent.kills.contains(&key) {
-                let message = KillTaskMessage {
-                    framework_id: key.0,
-                    task_id: key.1,
-                    kill_policy: None,
-                };
-                step.send(pid, &message);
+                send_kill(step, pid, &key.0, &key.1);
             }
         }
 
@@ -268,12 +273,7 @@ impl Master {
             step.persist(changes);
         }
         self.forget_unreachable_tasks(id);
-        if let Some(other) = self.peers.agent(pid).cloned() {
-            // Its process is gone, or this one would not be there.
-            let cause = "a new agent registered at the same address";
-            self.remove_agent(step, &other, cause, super::loss::Removal::Replaced);
-        }
-
+        self.clear_address(step, pid, id);
         for info in &report.frameworks {
             self.recover_framework(step, info);
         }
@@ -290,6 +290,12 @@ impl Master {
         }
         for task in &report.tasks {
             if !self.state.frameworks.contains_key(&task.framework_id) {
+                continue;
+            }
+            if self.task(&task.framework_id, &task.task_id).is_some() {
+                // Its framework launched another one of this id on another agent meanwhile. Both
+                // cannot be in the books: the one that is there stays.
+                send_kill(step, pid, &task.framework_id, &task.task_id);
                 continue;
             }
             if recovered.is_none() {
@@ -440,6 +446,15 @@ fn settle(resources: &mut [v1::Resource], framework: &FrameworkInfo) -> Result<(
     }
     Resources::from_v1(resources).map_err(|_| Unfit)?;
     Ok(())
+}
+
+fn send_kill(step: &mut Step<'_>, agent: &Upid, framework: &FrameworkId, task: &TaskId) {
+    let message = KillTaskMessage {
+        framework_id: framework.clone(),
+        task_id: task.clone(),
+        kill_policy: None,
+    };
+    step.send(agent, &message);
 }
 
 fn shut_down(step: &mut Step<'_>, agent: &Upid, sentence: &str) {

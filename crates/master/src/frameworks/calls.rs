@@ -101,7 +101,8 @@ impl Master {
                 messages.operation_status_update_acknowledgement += 1;
             }
             Type::ReconcileOperations => {
-                self.state.metrics.messages.reconcile_operations += 1;
+                let reconcile = call.reconcile_operations.unwrap_or_default();
+                self.reconcile_operations(step, id, reconcile.operations);
             }
             Type::AcceptInverseOffers | Type::DeclineInverseOffers => {}
             Type::Subscribe | Type::Unknown => return Reply::refused(501, ""),

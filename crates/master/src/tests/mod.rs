@@ -5,4 +5,5 @@ mod drivers;
 mod frameworks;
 mod launches;
 mod reconciliation;
+mod storm;
 mod world;

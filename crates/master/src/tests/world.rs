@@ -127,6 +127,13 @@ pub(super) fn call(kind: call::Type) -> Call {
     }
 }
 
+impl Master {
+    /// What is free on an agent, by the allocator's books.
+    pub(super) fn free(&self, agent: &AgentId) -> Option<Resources> {
+        self.allocator.free(agent).cloned()
+    }
+}
+
 impl World {
     /// A master that has recovered nothing.
     pub(super) fn new() -> Self {
