@@ -12,21 +12,39 @@ use crate::client::Client;
 use crate::tree::ClientKey;
 use crate::{Allocator, FrameworkView};
 
+/// How a client came to hold something.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Why {
+    /// It was its turn.
+    Chosen,
+    /// The caller said so.
+    Told,
+}
+
 impl Allocator {
     pub(crate) fn agent(&self, id: &AgentId) -> Option<&Agent> {
         self.agents.get(self.agent_keys.get(id)?)
     }
 
-    /// Books what a client gets of an agent.
-    pub(crate) fn charge(&mut self, key: ClientKey, agent_key: AgentKey, resources: &Resources) {
-        if let (Some(client), Some(agent)) =
-            (self.clients.get_mut(&key), self.agents.get_mut(&agent_key))
-        {
-            agent.take(key, resources);
-            client.holds.insert(agent_key);
-            self.tree.charge(client.node, &countable(resources));
-            self.index(agent_key);
+    /// Writes down that a client holds something of an agent.
+    pub(crate) fn hold(
+        &mut self,
+        key: ClientKey,
+        agent_key: AgentKey,
+        resources: &Resources,
+        why: Why,
+    ) -> Option<(&Client, &Agent)> {
+        let client = self.clients.get_mut(&key)?;
+        let agent = self.agents.get_mut(&agent_key)?;
+        agent.take(key, resources);
+        client.holds.insert(agent_key);
+        let amount = countable(resources);
+        match why {
+            Why::Chosen => self.tree.charge_chosen(client.node, &amount),
+            Why::Told => self.tree.charge(client.node, &amount),
         }
+        self.index(agent_key);
+        Some((self.clients.get(&key)?, self.agents.get(&agent_key)?))
     }
 
     pub(crate) fn new_key(&mut self) -> u64 {
@@ -145,6 +163,7 @@ impl Allocator {
         framework.clients.insert(role.to_owned(), key);
         let client = Client {
             framework: id.clone(),
+            framework_number: *framework.number.get_or_insert(self.next_key),
             role: role.to_owned(),
             node: self.tree.add_client(role, id.as_str(), key),
             view,
@@ -210,7 +229,7 @@ impl Allocator {
     ) {
         for (role, part) in by_role(resources) {
             let client = self.client(framework, &role);
-            self.charge(client, agent, &part);
+            self.hold(client, agent, &part, Why::Told);
         }
     }
 

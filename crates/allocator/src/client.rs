@@ -12,6 +12,8 @@ use crate::{FrameworkView, Options, Refusal};
 
 #[derive(Debug, Default)]
 pub(crate) struct Framework {
+    /// That of its first client.
+    pub(crate) number: Option<u64>,
     /// `None` while only agents have told of it.
     pub(crate) view: Option<Arc<FrameworkView>>,
     pub(crate) active: bool,
@@ -43,6 +45,8 @@ impl Framework {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) framework: FrameworkId,
+    /// The number of its framework.
+    pub(crate) framework_number: u64,
     pub(crate) role: String,
     pub(crate) node: NodeKey,
     /// What the framework said last.
@@ -74,9 +78,8 @@ impl Client {
         if offer.is_empty() {
             return Err(Refusal::Incapable);
         }
-        let quantities = offer.quantities();
-        if !holds_any(&quantities, self.minimum(options)) {
-            return Err(Refusal::NotAllocatable { free: quantities });
+        if !holds_any(&offer, self.minimum(options)) {
+            return Err(Refusal::NotAllocatable { free: offer });
         }
         let filters = agent.filters.get(&key);
         match filters.and_then(|filters| filters.refuses(&offer)) {
@@ -124,6 +127,7 @@ impl Client {
 }
 
 /// Whether there is enough for one of the sets; for anything when there is none.
-pub(crate) fn holds_any(quantities: &Quantities, sets: &[Quantities]) -> bool {
+pub(crate) fn holds_any(resources: &Resources, sets: &[Quantities]) -> bool {
+    let quantities = resources.quantities();
     sets.is_empty() || sets.iter().any(|set| quantities.contains(set))
 }

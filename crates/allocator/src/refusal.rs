@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use meseta_proto::v1::AgentId;
-use meseta_resources::Quantities;
+use meseta_resources::Resources;
 
 /// Why a framework gets no offer of an agent in one of its roles.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reason {
     /// The framework's role.
     pub role: String,
@@ -15,7 +15,7 @@ pub struct Reason {
 }
 
 /// What speaks against an offer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Refusal {
     /// The framework is deactivated: its scheduler is away.
     FrameworkDeactivated,
@@ -43,7 +43,7 @@ pub enum Refusal {
     /// Less is free than what makes an offer.
     NotAllocatable {
         /// What is free for the framework.
-        free: Quantities,
+        free: Resources,
     },
     /// The framework has declined what is free.
     Filtered {

@@ -7,6 +7,7 @@ use meseta_proto::v1::FrameworkId;
 use meseta_resources::{Resources, roles};
 
 use crate::agent::{Agent, AgentKey};
+use crate::books::Why;
 use crate::client::holds_any;
 use crate::tree::{ClientKey, Place};
 use crate::{Allocator, Proposal, Reason, Refusal};
@@ -91,14 +92,14 @@ impl Allocator {
     pub fn allocate(&mut self, now: Now) -> Vec<Proposal> {
         self.end_filters(now);
         self.tree.refresh();
-        let mut proposals = Vec::new();
+        let mut numbered = Vec::new();
         for (key, candidates) in self.changes.take(&self.offerable) {
             for (client, resources) in self.share(key, &candidates) {
-                proposals.extend(self.propose(client, key, &resources));
+                numbered.extend(self.propose(client, key, &resources));
             }
         }
-        proposals.sort_by(|a, b| a.framework.cmp(&b.framework));
-        proposals
+        numbered.sort_by_key(|(framework, _)| *framework);
+        numbered.into_iter().map(|(_, proposal)| proposal).collect()
     }
 
     /// Why the framework gets no offers: the first thing that speaks against each agent in each of
@@ -161,7 +162,7 @@ impl Allocator {
         let mut free = agent.free().clone();
         // Mostly there is too little for anyone but those with a minimum of their own.
         let minimum = &self.options.min_allocatable_resources;
-        let few = (!holds_any(&free.quantities(), minimum)).then(|| match candidates {
+        let few = (!holds_any(&free, minimum)).then(|| match candidates {
             Candidates::All => self.own_minimum.clone(),
             Candidates::Only(clients) => clients & &self.own_minimum,
         });
@@ -218,18 +219,17 @@ impl Allocator {
     fn propose(
         &mut self,
         key: ClientKey,
-        agent_key: AgentKey,
+        agent: AgentKey,
         resources: &Resources,
-    ) -> Option<Proposal> {
-        self.charge(key, agent_key, resources);
-        let client = self.clients.get(&key)?;
-        self.tree.choose(client.node);
-        Some(Proposal {
+    ) -> Option<(u64, Proposal)> {
+        let (client, agent) = self.hold(key, agent, resources, Why::Chosen)?;
+        let proposal = Proposal {
             framework: client.framework.clone(),
             role: client.role.clone(),
-            agent: self.agents.get(&agent_key)?.id.clone(),
+            agent: agent.id.clone(),
             resources: resources.allocate(&client.role),
-        })
+        };
+        Some((client.framework_number, proposal))
     }
 }
 

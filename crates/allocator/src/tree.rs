@@ -158,14 +158,17 @@ impl Tree {
         self.nodes.get(client.0).is_some_and(|node| node.active > 0)
     }
 
-    /// The client was chosen for an offer.
-    pub(crate) fn choose(&mut self, client: NodeKey) {
-        self.change_upwards(client, |node| node.rank.chosen += 1);
-    }
-
     /// The client and all above it hold more.
     pub(crate) fn charge(&mut self, client: NodeKey, amount: &Quantities) {
         self.change_upwards(client, |node| node.held += amount);
+    }
+
+    /// Like [`charge`](Self::charge), because the client was chosen for an offer.
+    pub(crate) fn charge_chosen(&mut self, client: NodeKey, amount: &Quantities) {
+        self.change_upwards(client, |node| {
+            node.held += amount;
+            node.rank.chosen += 1;
+        });
     }
 
     /// The client and all above it hold less.

@@ -273,7 +273,7 @@ fn too_little_is_offered_only_to_those_who_say_so() {
     let (f, a) = ids();
     let mut allocator = cluster(&[("a", "cpus:0.005;mem:31;disk:900")], &[("f", &["r"])]);
     assert_eq!(allocator.allocate(at(0)), []);
-    let free = allocator.free(&a).unwrap().quantities();
+    let free = allocator.free(&a).unwrap().clone();
     assert_eq!(
         allocator.why(&f)[0].refusal,
         Refusal::NotAllocatable { free }

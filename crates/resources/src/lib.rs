@@ -25,6 +25,7 @@ mod attributes;
 mod error;
 mod format;
 pub mod limits;
+mod name;
 mod number;
 mod parse;
 mod quantities;

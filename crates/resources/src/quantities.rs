@@ -1,24 +1,31 @@
 //! Amounts by name, without regard to who holds them: what shares and quota are counted in.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{AddAssign, SubAssign};
 
+use smallvec::SmallVec;
+
+use crate::name::Name;
 use crate::values::Scalar;
 
 /// Scalars by name. A name with nothing of it is not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Quantities(BTreeMap<String, Scalar>);
+pub struct Quantities(
+    /// In the order of names. Most have cpus, mem and disk, which fit without memory of their own:
+    /// allocation makes and compares millions of these.
+    SmallVec<[(Name, Scalar); 4]>,
+);
 
 impl Quantities {
     /// Nothing of anything.
-    pub const fn new() -> Self {
-        Self(BTreeMap::new())
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// How much of `name` there is.
     pub fn get(&self, name: &str) -> Scalar {
-        self.0.get(name).copied().unwrap_or_default()
+        let found = self.iter().find(|(mine, _)| *mine == name);
+        found.map_or(Scalar::ZERO, |(_, amount)| amount)
     }
 
     /// The names with their amounts, in the order of names.
@@ -35,38 +42,44 @@ impl Quantities {
     pub fn contains(&self, other: &Self) -> bool {
         other.iter().all(|(name, amount)| self.get(name) >= amount)
     }
+
+    fn add(&mut self, name: &str, amount: Scalar) {
+        if amount.is_zero() {
+            return;
+        }
+        let place = self.0.binary_search_by(|(mine, _)| mine.as_str().cmp(name));
+        match place {
+            Ok(place) => {
+                if let Some((_, mine)) = self.0.get_mut(place) {
+                    *mine += amount;
+                }
+            }
+            Err(place) => self.0.insert(place, (Name::new(name), amount)),
+        }
+    }
 }
 
 impl AddAssign<&Self> for Quantities {
     fn add_assign(&mut self, other: &Self) {
-        self.extend(other.iter());
+        for (name, amount) in other.iter() {
+            self.add(name, amount);
+        }
     }
 }
 
 impl SubAssign<&Self> for Quantities {
     fn sub_assign(&mut self, other: &Self) {
-        for (name, amount) in other.iter() {
-            if let Some(mine) = self.0.get_mut(name) {
-                *mine = mine.saturating_sub(amount);
-                if mine.is_zero() {
-                    self.0.remove(name);
-                }
-            }
+        for (name, mine) in &mut self.0 {
+            *mine = mine.saturating_sub(other.get(name.as_str()));
         }
+        self.0.retain(|(_, amount)| !amount.is_zero());
     }
 }
 
 impl<'a> Extend<(&'a str, Scalar)> for Quantities {
     fn extend<I: IntoIterator<Item = (&'a str, Scalar)>>(&mut self, amounts: I) {
         for (name, amount) in amounts {
-            if amount.is_zero() {
-                continue;
-            }
-            if let Some(mine) = self.0.get_mut(name) {
-                *mine += amount;
-            } else {
-                self.0.insert(name.to_owned(), amount);
-            }
+            self.add(name, amount);
         }
     }
 }

@@ -7,6 +7,7 @@ use meseta_proto::v1;
 use v1::resource::disk_info::source::Type as DiskType;
 use v1::resource::{AllocationInfo, DiskInfo, ReservationInfo, reservation_info};
 
+use crate::name::Name;
 use crate::roles;
 use crate::values::{Range, Ranges, Scalar, Set, Value};
 
@@ -22,41 +23,6 @@ pub struct Resource {
     value: Value,
     /// How often a shared resource is held; one for the others.
     copies: u32,
-}
-
-/// The well-known names need no memory of their own.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Name {
-    Cpus,
-    Mem,
-    Disk,
-    Gpus,
-    Ports,
-    Other(Arc<str>),
-}
-
-impl Name {
-    fn new(name: &str) -> Self {
-        match name {
-            "cpus" => Self::Cpus,
-            "mem" => Self::Mem,
-            "disk" => Self::Disk,
-            "gpus" => Self::Gpus,
-            "ports" => Self::Ports,
-            other => Self::Other(other.into()),
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Cpus => "cpus",
-            Self::Mem => "mem",
-            Self::Disk => "disk",
-            Self::Gpus => "gpus",
-            Self::Ports => "ports",
-            Self::Other(name) => name,
-        }
-    }
 }
 
 /// What is rare: reservations, disks, and the marks of special resources.
