@@ -149,7 +149,7 @@ fn an_agent_dies_and_comes_back(info: Value, lost_state: &str) {
     let lost = scheduler.update();
     assert_eq!(lost["state"], lost_state, "{lost}");
     assert_eq!(lost["source"], "SOURCE_MASTER");
-    assert_eq!(lost["reason"], "REASON_SLAVE_REMOVED");
+    assert_eq!(lost["reason"], "REASON_AGENT_REMOVED");
     assert_eq!(lost["task_id"]["value"], "t");
     assert_eq!(
         lost.get("uuid"),

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
-use crate::support::daemon::{Cluster, RESOURCES, agent_address, registered_agents};
+use crate::support::daemon::{Cluster, Place, RESOURCES, agent_address, registered_agents};
 use crate::support::scheduler::{Scheduler, Voice, scalar, text};
 use crate::support::{eventually, http, skip};
 
@@ -75,12 +75,13 @@ fn task(id: &str, command: &str, cpus: f64) -> Value {
 }
 
 fn run(voice: Voice) {
-    let cluster = Cluster::adjusted(&[RESOURCES], |place, command| {
-        let path = std::env::var("PATH").unwrap_or_default();
-        let programs = place.join("bin");
-        stand_in_for_docker(&programs);
-        command.env("PATH", format!("{}:{path}", programs.display()));
-    });
+    let place = Place::new();
+    let programs = place.join("bin");
+    stand_in_for_docker(&programs);
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", programs.display());
+    let environment = json!({"PATH": path});
+    let environment = format!("--executor_environment_variables={environment}");
+    let cluster = Cluster::in_place(place, &[RESOURCES, &environment]);
     let master = cluster.master();
     let agent = agent_address(&registered_agents(master, 1)[0]);
     assert!(

@@ -201,18 +201,16 @@ impl Cluster {
     }
 
     pub(crate) fn with(flags: &[&str]) -> Self {
-        Self::adjusted(flags, |_, _| ())
+        Self::in_place(Place::new(), flags)
     }
 
-    /// With a change to the command that starts it.
-    pub(crate) fn adjusted(flags: &[&str], adjust: impl FnOnce(&Place, &mut Command)) -> Self {
-        let place = Place::new();
+    /// In a folder that holds something for it already.
+    pub(crate) fn in_place(place: Place, flags: &[&str]) -> Self {
         let mut command = meseta();
         command
             .args(["local", "--port=0"])
             .args(flags)
             .arg(format!("--work_dir={}", place.join("work").display()));
-        adjust(&place, &mut command);
         let daemon = Daemon::start(&place, "local", &mut command);
         Self { daemon, place }
     }

@@ -1,6 +1,6 @@
 //! A scheduler that a test drives by hand, on either wire format.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -59,6 +59,8 @@ pub(crate) struct Scheduler {
     events: Events,
     /// What came while something else was awaited.
     passed_over: VecDeque<Value>,
+    /// The updates that [`Self::expect`] has seen.
+    acknowledged: BTreeSet<String>,
 }
 
 /// A framework of one role with what is usual today.
@@ -144,6 +146,7 @@ impl Scheduler {
             subscribed: first["subscribed"].clone(),
             events,
             passed_over: VecDeque::new(),
+            acknowledged: BTreeSet::new(),
         })
     }
 
@@ -244,11 +247,17 @@ impl Scheduler {
         updates
     }
 
-    /// The next update, which must be of a state; acknowledged.
+    /// The next new update, which must be of a state; acknowledged. An update comes again when the
+    /// agent ended before the acknowledgement reached it.
     pub(crate) fn expect(&mut self, state: &str) -> Value {
-        let status = self.acknowledged_update();
-        assert_eq!(status["state"], state, "{status}");
-        status
+        loop {
+            let status = self.acknowledged_update();
+            let uuid = status["uuid"].as_str().map(str::to_owned);
+            if uuid.is_none_or(|uuid| self.acknowledged.insert(uuid)) {
+                assert_eq!(status["state"], state, "{status}");
+                return status;
+            }
+        }
     }
 
     pub(crate) fn acknowledge(&self, status: &Value) {
