@@ -140,7 +140,7 @@ impl Storm {
         let scheduler = self.pick(&self.schedulers.clone())?;
         let tasks = &frameworks.get(&scheduler.id)?.tasks;
         let tasks: Vec<_> = tasks.values().cloned().collect();
-        Some((scheduler, Task::clone(&self.pick(&tasks)?.as_ref())))
+        Some((scheduler, Task::clone(self.pick(&tasks)?.as_ref())))
     }
 
     fn subscribe(&mut self) {
