@@ -11,12 +11,12 @@ use crate::connection::{Connection, ConnectionError};
 use crate::http::{Part, Target};
 use crate::limits::{MAX_EVENT, MAX_REFUSAL};
 use crate::machine::Input;
-use crate::settings::Settings;
+use crate::settings::{Endpoint, Settings};
 
 /// The client.
 #[derive(Debug)]
 pub(crate) struct Agent {
-    endpoint: crate::settings::Endpoint,
+    endpoint: Endpoint,
     target: Target,
     session: Option<Session>,
 }
@@ -181,7 +181,7 @@ impl Session {
 
     fn read_answers(
         &mut self,
-        endpoint: &crate::settings::Endpoint,
+        endpoint: &Endpoint,
         heard: &mut VecDeque<Heard>,
     ) -> Result<(), String> {
         let read = self.calls.on_ready();

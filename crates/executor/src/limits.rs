@@ -20,9 +20,9 @@ pub(crate) const READ_SIZE: usize = 8 * 1024;
 /// first add to them, and more of those than this are not even answered.
 pub(crate) const MAX_UNACKNOWLEDGED: usize = 64;
 
-/// How long the agent may take to open a connection and to answer a subscription. It is on this
-/// host.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the agent may take to open a connection and to answer a subscription: as long as Mesos's
+/// agents wait for an executor to register, by default, before they destroy its container.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long killed processes may take to be gone after the task's end. Only one that hangs in the
 /// kernel takes longer than an instant; the task's end is then reported without waiting for it.

@@ -1,4 +1,4 @@
-use meseta_proto::v1::DurationInfo;
+use meseta_proto::v1::{DurationInfo, KillPolicy, TaskState};
 
 use super::*;
 
@@ -225,7 +225,8 @@ fn a_kill_before_the_launch_ends_the_executor() {
 #[test]
 fn a_subscription_without_an_answer_is_a_lost_one() {
     let mut run = Run::new(None);
-    let actions = run.step(30, Input::Wake);
+    assert_eq!(run.step(59, Input::Wake), []);
+    let actions = run.step(60, Input::Wake);
     assert_eq!(actions.last(), Some(&Action::Exit(Outcome::Failure)));
 }
 
