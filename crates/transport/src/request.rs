@@ -1,15 +1,19 @@
 //! Requests: from what hyper read to what a service gets.
 
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use flate2::read::MultiGzDecoder;
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method, StatusCode, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use meseta_machine::Reply;
 use percent_encoding::percent_decode_str;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use crate::limits;
@@ -123,8 +127,25 @@ impl Default for Bodies {
 }
 
 impl Bodies {
-    /// Reads a body whole, within the limits of size, of time and of what all bodies may hold.
-    pub(crate) async fn read(&self, mut body: Incoming) -> Result<(Bytes, Room), Refusal> {
+    /// Reads a body whole, within the limits of size, of time and of what all bodies may hold, and
+    /// unpacks it if the headers say that it is packed.
+    pub(crate) async fn read(
+        &self,
+        body: Incoming,
+        headers: &HeaderMap,
+    ) -> Result<(Bytes, Room), Refusal> {
+        let (bytes, room) = self.gather(body).await?;
+        // The only coding that Mesos knows; it takes bodies in any other as they are.
+        if headers
+            .get(CONTENT_ENCODING)
+            .is_none_or(|coding| coding != "gzip")
+        {
+            return Ok((bytes, room));
+        }
+        self.unpack(bytes).await
+    }
+
+    async fn gather(&self, mut body: Incoming) -> Result<(Bytes, Room), Refusal> {
         // Refused by its announcement, so that nothing of it is read in vain.
         if body.size_hint().lower() > limits::BODY_BYTES as u64 {
             return Err(too_large());
@@ -134,15 +155,8 @@ impl Bodies {
         let mut room = Room::default();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let frame = timeout(left.min(limits::BODY_SILENCE), body.frame())
-                .await
-                .map_err(|_| {
-                    Refusal::new(
-                        StatusCode::REQUEST_TIMEOUT,
-                        "The request's body did not arrive in time",
-                    )
-                })?;
-            let Some(frame) = frame else {
+            let frame = timeout(left.min(limits::BODY_SILENCE), body.frame());
+            let Some(frame) = frame.await.map_err(|_| late())? else {
                 return Ok((whole.into_bytes(), room));
             };
             let frame = frame.map_err(|error| {
@@ -158,6 +172,21 @@ impl Bodies {
             self.widen(&mut room, whole.len() + data.len())?;
             whole.push(data);
         }
+    }
+
+    async fn unpack(&self, packed: Bytes) -> Result<(Bytes, Room), Refusal> {
+        // Until it is unpacked, a body may turn out to be as large as is allowed.
+        let mut largest = Room::default();
+        self.widen(&mut largest, limits::BODY_BYTES)?;
+        let unpacked = spawn_blocking(move || gunzip(&packed)).await;
+        let unpacked = unpacked.map_err(|error| {
+            let sentence = format!("The request's body could not be unpacked: {error}");
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, sentence)
+        })??;
+        drop(largest);
+        let mut room = Room::default();
+        self.widen(&mut room, unpacked.len())?;
+        Ok((unpacked, room))
     }
 
     fn widen(&self, room: &mut Room, bytes: usize) -> Result<(), Refusal> {
@@ -178,6 +207,23 @@ impl Bodies {
         }
         Ok(())
     }
+}
+
+fn gunzip(packed: &[u8]) -> Result<Bytes, Refusal> {
+    let mut unpacked = Vec::new();
+    MultiGzDecoder::new(packed)
+        .take(limits::BODY_BYTES as u64 + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| Refusal::bad(format!("The request's body is not gzip: {error}")))?;
+    if unpacked.len() > limits::BODY_BYTES {
+        return Err(too_large());
+    }
+    Ok(unpacked.into())
+}
+
+fn late() -> Refusal {
+    let sentence = "The request's body did not arrive in time";
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, sentence)
 }
 
 fn too_large() -> Refusal {
@@ -323,5 +369,27 @@ mod tests {
         assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE);
         rooms.clear();
         bodies.widen(&mut room, limits::BODY_STEP_BYTES).unwrap();
+    }
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packer, bytes).unwrap();
+        packer.finish().unwrap()
+    }
+
+    #[test]
+    fn packed_bodies_are_unpacked_within_the_limit() {
+        assert_eq!(gunzip(&packed(b"body")).unwrap(), "body");
+        let bomb = packed(&vec![0; limits::BODY_BYTES + 1]);
+        assert!(bomb.len() < limits::BODY_BYTES / 100);
+        assert_eq!(gunzip(&bomb).unwrap_err(), too_large());
+    }
+
+    #[test]
+    fn what_is_not_packed_or_cut_short_is_refused() {
+        let whole = packed(b"body");
+        for bytes in [b"body".as_slice(), &whole[..whole.len() - 1]] {
+            assert_eq!(gunzip(bytes).unwrap_err().status, StatusCode::BAD_REQUEST);
+        }
     }
 }

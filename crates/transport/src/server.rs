@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -245,7 +245,8 @@ impl<S: Service> Server<S> {
         let answered = match message::open(&parts) {
             Some(Ok(envelope)) => {
                 connection.carry_messages();
-                self.take_message(envelope, body, connection).await
+                self.take_message(envelope, body, &parts.headers, connection)
+                    .await
             }
             Some(Err(refusal)) => Err(refusal),
             None => match Request::from_parts(parts, peer) {
@@ -269,9 +270,10 @@ impl<S: Service> Server<S> {
         &self,
         envelope: Envelope,
         body: Incoming,
+        headers: &HeaderMap,
         connection: &Arc<Connection>,
     ) -> Result<Response, Refusal> {
-        let (body, room) = self.bodies.read(body).await?;
+        let (body, room) = self.bodies.read(body, headers).await?;
         let message = Message {
             from: message::locate(&envelope.sender).await?,
             to: envelope.to,
@@ -321,7 +323,7 @@ impl<S: Service> Server<S> {
         mut request: Request,
         body: Incoming,
     ) -> Result<Response, Refusal> {
-        let (body, _room) = self.bodies.read(body).await?;
+        let (body, _room) = self.bodies.read(body, &request.headers).await?;
         request.body = body;
         Ok(self.service.request(request).await)
     }

@@ -12,6 +12,8 @@ mod support;
 use std::io::{Seek, SeekFrom, Write};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::StatusCode;
 use meseta_machine::Reply;
 use meseta_transport::{Body, FileBody, Response, limits, serve_unix};
@@ -65,6 +67,23 @@ async fn chunked_bodies_may_have_trailers_and_many_pieces() {
     assert_eq!(client.answer().await.1, "POST /a [] foobar");
     client.send("GET /b HTTP/1.1\r\n\r\n").await;
     assert_eq!(client.answer().await.1, "GET /b [] ");
+}
+
+#[tokio::test]
+async fn packed_bodies_arrive_unpacked() {
+    let daemon = Daemon::echo();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(b"body").unwrap();
+    let packed = encoder.finish().unwrap();
+    let length = packed.len();
+    let mut client = daemon.client().await;
+    client
+        .send(format!(
+            "POST /a HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n"
+        ))
+        .await;
+    client.send(packed).await;
+    assert_eq!(client.answer().await.1, "POST /a [] body");
 }
 
 #[tokio::test]
