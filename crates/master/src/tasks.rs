@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! add_task ─▶ active ──update_task──▶ over, unacknowledged ──remove_task──▶ completed
-//!                │                                                    
+//!                │
 //!                └──update_task (agent given up)──remove_task──▶ unreachable
 //! ```
 
@@ -347,8 +347,10 @@ fn note_status(task: &mut Task, status: &TaskStatus) {
     });
 }
 
-/// Enters the end of a task that is in nobody's charge any more.
+/// Enters the end of a task that is in nobody's charge any more. What has ended stays as it did.
 pub(crate) fn note_end(task: &mut Task, status: &TaskStatus) {
-    task.state = status.state;
+    if !is_terminal(task.state()) {
+        task.state = status.state;
+    }
     note_status(task, status);
 }

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use meseta_machine::Reply;
 use meseta_proto::internal::{
-    CheckpointResourcesMessage, PingSlaveMessage, PongSlaveMessage, ShutdownFrameworkMessage,
-    ShutdownMessage, SlaveRegisteredMessage, SlaveReregisteredMessage, UnregisterSlaveMessage,
-    UpdateFrameworkMessage, UpdateSlaveMessage,
+    CheckpointResourcesMessage, KillTaskMessage, PingSlaveMessage, PongSlaveMessage,
+    ShutdownFrameworkMessage, ShutdownMessage, SlaveRegisteredMessage, SlaveReregisteredMessage,
+    UnregisterSlaveMessage, UpdateFrameworkMessage, UpdateSlaveMessage,
 };
 use meseta_proto::v1::scheduler::call;
 use meseta_proto::v1::task_status::{Reason, Source};
@@ -182,6 +182,45 @@ fn frameworks_that_know_no_partitions_are_told_of_a_loss() {
     run.lose();
     let statuses = run.world.statuses(&run.scheduler);
     assert_eq!(statuses[0].state(), TaskState::TaskLost);
+    // And so it stays when the framework ends.
+    run.world.call(&run.scheduler, call(call::Type::Teardown));
+    let completed = run.world.master.snapshot().completed_frameworks;
+    let task = &completed[0].completed_tasks[0];
+    assert_eq!(task.state(), TaskState::TaskLost);
+}
+
+#[test]
+fn of_two_tasks_with_one_id_the_one_that_is_known_stays() {
+    let mut run = running(framework_info());
+    let (info, task) = run.told();
+    let pid = upid("slave(1)", 5052);
+    let other = AgentId::from("other-S0");
+    let twin = Task {
+        agent_id: other.clone(),
+        ..task
+    };
+    run.world.reregister(&pid, &other, vec![info], vec![twin]);
+    let kill = &run.world.sent::<KillTaskMessage>(&pid)[0];
+    assert_eq!(kill.task_id.as_str(), "t");
+    let snapshot = run.world.master.snapshot();
+    assert!(snapshot.agents[&other].tasks.is_empty());
+    assert_eq!(snapshot.agents[&run.agent].tasks.len(), 1);
+}
+
+#[test]
+fn an_address_has_one_agent() {
+    let mut world = World::new();
+    let pid = upid("slave(1)", 5051);
+    let first = world.agent(&pid);
+    let second = world.agent(&upid("slave(1)", 5052));
+    world.reregister(&pid, &second, vec![], vec![]);
+    let snapshot = world.master.snapshot();
+    assert!(!snapshot.agents.contains_key(&first));
+    assert_eq!(snapshot.agents[&second].pid, pid);
+    world.step(Input::Exited {
+        address: pid.address,
+    });
+    assert!(!world.master.snapshot().agents[&second].connected);
 }
 
 #[test]
