@@ -7,6 +7,7 @@ use std::process::Command;
 use std::{fs, io};
 
 use meseta_proto::v1::environment::variable;
+use nix::sys::signal::SigSet;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
@@ -61,7 +62,7 @@ pub(crate) fn launch(launch: &Launch, directory: Option<&Path>) -> io::Result<Pi
     if let Some(directory) = directory {
         command.current_dir(directory);
     }
-    in_own_session(&mut command);
+    detach(&mut command);
     let child = command.spawn()?;
     i32::try_from(child.id())
         .ok()
@@ -74,15 +75,19 @@ fn is_usable(name: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0'])
 }
 
+/// Gives the task a session of its own and no blocked signals: the executor blocks those that it
+/// watches, and a child inherits that, across exec too.
 #[allow(
     unsafe_code,
-    reason = "the standard library has no safe way to open a session"
+    reason = "the standard library has no safe way to open a session or to set the signal mask"
 )]
-fn in_own_session(command: &mut Command) {
-    // SAFETY: setsid is a bare system call, which allocates nothing and takes no lock.
+fn detach(command: &mut Command) {
+    // SAFETY: setsid and pthread_sigmask are safe between fork and exec; neither allocates or
+    // takes a lock.
     unsafe {
         command.pre_exec(|| {
             rustix::process::setsid()?;
+            SigSet::empty().thread_set_mask()?;
             Ok(())
         });
     }

@@ -214,8 +214,7 @@ fn kill_all(signal: Signal) {
     }
 }
 
-/// Blocks the signals, so that they arrive in the loop only. The task does not inherit this: the
-/// standard library gives children a clean mask.
+/// Blocks the signals, so that they arrive in the loop only. The task's start undoes it for the task.
 fn watch_signals() -> io::Result<SignalFd> {
     let watched = SigSet::from_iter([Name::SIGCHLD, Name::SIGTERM, Name::SIGINT]);
     watched.thread_block()?;

@@ -187,11 +187,9 @@ fn a_killed_task_gets_term_first_and_says_so() {
         (&[capability::Type::TaskKillingState][..], true),
         (&[], false),
     ] {
-        let (mut agent, executor) = running(task(shell("sleep 1000")), capabilities);
-        agent.kill(event::Kill {
-            task_id: "t".into(),
-            kill_policy: None,
-        });
+        let (mut agent, executor) = running(task(shell("exec sleep 1000")), capabilities);
+        // The grace is longer than anybody waits here: it is TERM that has to do it.
+        agent.kill(kill_within(3_600_000));
         if says_killing {
             assert_eq!(agent.expect(TaskState::TaskKilling).message, None);
         }
