@@ -7,7 +7,7 @@ use meseta_proto::{Upid, internal};
 
 use crate::agent::{Agent, Phase, Turn};
 use crate::records::ExecutorState;
-use crate::recovery::facts::{Change, FrameworkFact, framework_key, pid_text};
+use crate::recovery::facts::FrameworkFact;
 
 impl Agent {
     /// The framework is over: its executors end, and nobody waits for its updates.
@@ -27,11 +27,14 @@ impl Agent {
             self.updates.remove(&key, &mut changes);
             self.forget_retry(&key);
         }
+        if let Some(framework) = self.framework_mut(id) {
+            framework.terminating = true;
+            changes.push(FrameworkFact::change(framework));
+        }
         turn.persist(changes);
-        let Some(framework) = self.framework_mut(id) else {
+        let Some(framework) = self.frameworks.get(id) else {
             return;
         };
-        framework.terminating = true;
         let executors: Vec<_> = framework
             .executors
             .iter()
@@ -69,11 +72,7 @@ impl Agent {
                 framework.info = Arc::new(info);
             }
             framework.pid = Upid::from_field(message.pid.as_deref());
-            let fact = FrameworkFact {
-                info: (*framework.info).clone(),
-                pid: pid_text(framework.pid.as_ref()),
-            };
-            turn.persist(vec![Change::put(framework_key(&id), &fact)]);
+            turn.persist(vec![FrameworkFact::change(framework)]);
         }
         self.resume_updates_of(turn, &id);
     }

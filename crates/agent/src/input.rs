@@ -81,13 +81,14 @@ pub enum Input {
     Wake,
 }
 
-/// Why a container could not be started, by how far it came. Both carry the sentence that the
-/// scheduler reads.
+/// Why a container could not be started, by how far it came, with a sentence that the scheduler
+/// reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LaunchFailure {
     /// There is no sandbox: its folder could not be made or given to the user. Mesos reports the
     /// tasks as dropped: they were never near running.
     Sandbox(String),
-    /// The sandbox is there, but the container did not start. Mesos reports the tasks as failed.
+    /// The sandbox is there, but the container did not start. Mesos reports the tasks as failed;
+    /// the agent puts before the sentence that it failed to launch the container.
     Container(String),
 }

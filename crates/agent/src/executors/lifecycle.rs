@@ -54,10 +54,10 @@ impl Agent {
                 Reason::ExecutorTerminated,
                 message,
             ),
-            LaunchFailure::Container(message) => Verdict::new(
+            LaunchFailure::Container(reason) => Verdict::new(
                 TaskState::TaskFailed,
                 Reason::ContainerLaunchFailed,
-                message,
+                format!("Failed to launch container: {reason}"),
             ),
         };
         if let Some(run) = self.runs.get_mut(&key) {

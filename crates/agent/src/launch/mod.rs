@@ -20,7 +20,7 @@ use meseta_proto::{Upid, internal};
 use crate::agent::{Agent, Phase, Timer, Turn};
 use crate::executors::{Queued, Run, RunKey};
 use crate::records::{Executor, ExecutorState, Framework, has_capability};
-use crate::recovery::facts::{Change, FrameworkFact, TaskFact, framework_key, pid_text, task_key};
+use crate::recovery::facts::{Change, FrameworkFact, TaskFact, task_key};
 use crate::sandbox;
 use crate::task::{self, Verdict};
 
@@ -140,11 +140,6 @@ impl Agent {
         let completed_executors = remembered
             .map(|index| self.completed_frameworks.remove(index))
             .map_or_else(Vector::new, |f| f.completed_executors.clone());
-        let fact = FrameworkFact {
-            info: order.framework.clone(),
-            pid: pid_text(order.pid.as_ref()),
-        };
-        turn.persist(vec![Change::put(framework_key(&id), &fact)]);
         let framework = Framework {
             info: Arc::new(order.framework.clone()),
             pid: order.pid.clone(),
@@ -152,6 +147,7 @@ impl Agent {
             executors: OrdMap::new(),
             completed_executors,
         };
+        turn.persist(vec![FrameworkFact::change(&framework)]);
         self.frameworks.insert(id, Arc::new(framework));
     }
 

@@ -21,6 +21,7 @@ use meseta_proto::v1::{
 };
 use prost::Message;
 
+use crate::records::Framework;
 use crate::updates::StreamKey;
 
 pub(crate) const AGENT: &str = "agent";
@@ -54,6 +55,21 @@ pub(crate) struct FrameworkFact {
     /// The old driver's process.
     #[prost(string, optional, tag = "2")]
     pub(crate) pid: Option<String>,
+    /// The master has ended it.
+    #[prost(bool, tag = "3")]
+    pub(crate) terminating: bool,
+}
+
+impl FrameworkFact {
+    /// The change that makes a framework's present state durable.
+    pub(crate) fn change(framework: &Framework) -> Change {
+        let fact = Self {
+            info: (*framework.info).clone(),
+            pid: pid_text(framework.pid.as_ref()),
+            terminating: framework.terminating,
+        };
+        Change::put(framework_key(&framework.id()), &fact)
+    }
 }
 
 /// An executor whose container may live.

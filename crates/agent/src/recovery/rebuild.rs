@@ -39,7 +39,7 @@ impl Agent {
             });
             return;
         }
-        self.forget_unchecked(turn);
+        self.end_lost_frameworks(turn);
         self.bury_the_dead(turn, alive);
         match self.config.recover {
             Recover::Reconnect => self.await_executors(turn),
@@ -116,7 +116,7 @@ impl Agent {
         let framework = Framework {
             pid: Upid::from_field(fact.pid.as_deref()),
             info: Arc::new(fact.info),
-            terminating: false,
+            terminating: fact.terminating,
             executors: OrdMap::new(),
             completed_executors: Vector::new(),
         };
@@ -221,13 +221,13 @@ impl Agent {
         Some(())
     }
 
-    /// Ends what belongs to frameworks that do not checkpoint: masters have written their tasks
-    /// off when the agent was away, and their executors do not live without it.
-    fn forget_unchecked(&mut self, turn: &mut Turn<'_>) {
+    /// Ends what belongs to frameworks that are over, or do not checkpoint: masters have written
+    /// their tasks off while the agent was away, and their executors do not live without it.
+    fn end_lost_frameworks(&mut self, turn: &mut Turn<'_>) {
         let frameworks: Vec<_> = self
             .frameworks
             .values()
-            .filter(|framework| !framework.info.checkpoint())
+            .filter(|framework| framework.terminating || !framework.info.checkpoint())
             .map(|framework| (framework.id(), framework.executors.clone()))
             .collect();
         for (id, executors) in frameworks {

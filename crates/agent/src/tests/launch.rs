@@ -150,12 +150,15 @@ fn a_sandbox_that_cannot_be_made_drops_the_task() {
 fn a_container_that_does_not_start_fails_the_task() {
     let mut world = World::registered();
     let container = world.run(command("t", "true")).launch().container_id;
-    let sentence = "Failed to launch container: no such image";
-    let did = world.launch_failed(&container, LaunchFailure::Container(sentence.into()));
+    let failure = LaunchFailure::Container("no such image".into());
+    let did = world.launch_failed(&container, failure);
     let update = did.update();
     assert_eq!(update.state(), TaskState::TaskFailed);
     assert_eq!(update.reason(), Reason::ContainerLaunchFailed);
-    assert_eq!(update.message(), sentence);
+    assert_eq!(
+        update.message(),
+        "Failed to launch container: no such image"
+    );
     assert_eq!(world.agent.snapshot().counters.container_launch_errors, 1);
 }
 

@@ -1,5 +1,6 @@
 //! The agent as its master, its executors and its shell see it.
 
+mod chaos;
 mod delivery;
 mod executors;
 mod launch;
@@ -162,7 +163,9 @@ impl World {
 
     /// Another life of the agent, after a crash.
     fn restart(&mut self, alive: &[&ContainerId]) -> Did {
-        self.agent = Agent::new(self.config.clone(), Entropy::new(99), now(self.clock));
+        // A shell gives every life another seed.
+        let entropy = Entropy::new(1 + self.number());
+        self.agent = Agent::new(self.config.clone(), entropy, now(self.clock));
         self.recover(alive)
     }
 

@@ -87,6 +87,8 @@ impl Agent {
         });
         let taken = if is_over {
             Taken::Kept
+        } else if owner.is_none() && !self.updates.admits_stranger(&key) {
+            Taken::Full
         } else {
             let owner = owner.map(|e| (key.0.clone(), e));
             self.take_update(turn, &key, owner.as_ref(), status)
@@ -297,12 +299,18 @@ impl Agent {
         let key = (message.framework_id, message.task_id);
         let mut changes = Vec::new();
         let outcome = self.updates.acknowledge(&key, &message.uuid, &mut changes);
-        if outcome == Acknowledged::Unexpected {
-            return;
+        if outcome != Acknowledged::Unexpected {
+            self.forget_retry(&key);
         }
-        self.forget_retry(&key);
         match outcome {
-            Acknowledged::Unexpected | Acknowledged::Drained => turn.persist(changes),
+            Acknowledged::Unexpected => {}
+            Acknowledged::Drained => {
+                // Of a task that is none here, nothing that would end the stream need ever come.
+                if !self.tasks.contains_key(&key) {
+                    self.updates.remove(&key, &mut changes);
+                }
+                turn.persist(changes);
+            }
             Acknowledged::Next => {
                 turn.persist(changes);
                 self.forward(turn, &key, UPDATE_RETRY_MIN);

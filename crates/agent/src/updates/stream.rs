@@ -59,9 +59,6 @@ impl Streams {
         update: StatusUpdate,
         changes: &mut Vec<Change>,
     ) -> Received {
-        if !self.0.contains_key(key) && self.0.len() >= MAX_STREAMS {
-            return Received::Full;
-        }
         let stream = self.0.entry(key.clone()).or_default();
         if stream.knows(update.uuid()) {
             return Received::Duplicate;
@@ -111,6 +108,11 @@ impl Streams {
         } else {
             Acknowledged::Next
         }
+    }
+
+    /// Whether there is room for the stream of a task that the agent does not know.
+    pub(crate) fn admits_stranger(&self, key: &StreamKey) -> bool {
+        self.0.contains_key(key) || self.0.len() < MAX_STREAMS
     }
 
     /// The update that waits for its acknowledgement.
