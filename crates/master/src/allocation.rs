@@ -1,6 +1,6 @@
 //! When and how resources are shared: the seam to the allocator.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use meseta_allocator::{AgentView, Constraints, FrameworkView, Options};
@@ -18,7 +18,7 @@ use crate::timers::Timer;
 /// The allocator's rules, out of the master's.
 pub(crate) fn options(config: &Config) -> Options {
     let policy = &config.policy;
-    let quantities = |set: &std::collections::BTreeMap<String, f64>| -> Quantities {
+    let quantities = |set: &BTreeMap<String, f64>| -> Quantities {
         set.iter()
             .filter_map(|(name, amount)| Some((name.as_str(), Scalar::from_f64(*amount)?)))
             .collect()

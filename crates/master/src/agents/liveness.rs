@@ -1,5 +1,6 @@
 //! Whether agents are there: pings, links, and the time that those have who went away.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 
 use meseta_proto::v1::{AgentId, FrameworkId, TaskState, task_status};
@@ -7,6 +8,7 @@ use meseta_proto::v1::{AgentId, FrameworkId, TaskState, task_status};
 use super::duration_text;
 use crate::master::Master;
 use crate::offers::Rescinding;
+use crate::records::AgentRecord;
 use crate::step::Step;
 use crate::tasks::Leaving;
 use crate::timers::Timer;
@@ -84,10 +86,10 @@ impl Master {
         let frameworks = frameworks_on(agent);
         self.allocator.deactivate_agent(id);
         self.remove_offers_of_agent(step, id, Rescinding::Told);
-        for framework in frameworks {
-            let checkpoints = |f: &crate::records::FrameworkRecord| f.info.checkpoint();
-            if !self.framework(&framework).is_some_and(checkpoints) {
-                self.remove_framework_from_agent(step, id, &framework);
+        for framework_id in frameworks {
+            let framework = self.framework(&framework_id);
+            if !framework.is_some_and(|framework| framework.info.checkpoint()) {
+                self.remove_framework_from_agent(step, id, &framework_id);
             }
         }
         let due = step.now.monotonic + self.state.config.policy.agent_reregister_timeout;
@@ -120,9 +122,12 @@ impl Master {
             message: format!("Agent {hostname} disconnected"),
             unreachable_time: None,
         };
-        let of_framework =
-            |(owner, task): &(FrameworkId, _)| (owner == framework).then(|| Clone::clone(task));
-        let tasks: Vec<_> = agent.tasks.iter().filter_map(of_framework).collect();
+        let tasks: Vec<_> = agent
+            .tasks
+            .iter()
+            .filter(|(owner, _)| owner == framework)
+            .map(|(_, task)| task.clone())
+            .collect();
         let executors: Vec<_> = agent
             .executors
             .keys()
@@ -139,9 +144,7 @@ impl Master {
 }
 
 /// The frameworks that have tasks or executors on the agent.
-pub(super) fn frameworks_on(
-    agent: &crate::records::AgentRecord,
-) -> std::collections::BTreeSet<FrameworkId> {
+fn frameworks_on(agent: &AgentRecord) -> BTreeSet<FrameworkId> {
     let of_tasks = agent.tasks.iter().map(|(framework, _)| framework);
     let of_executors = agent.executors.keys().map(|(framework, _)| framework);
     of_tasks.chain(of_executors).cloned().collect()

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use meseta_proto::Upid;
 use meseta_proto::v1::framework_info::capability::Type::PartitionAware;
-use meseta_proto::v1::{AgentId, TaskState, TimeInfo, task_status};
+use meseta_proto::v1::{AgentId, AgentInfo, TaskState, TimeInfo, task_status};
 
 use crate::limits::MAX_UNREACHABLE_AGENTS;
 use crate::master::Master;
 use crate::offers::Rescinding;
-use crate::records::{AgentRecord, UnreachableAgent};
+use crate::records::{AgentRecord, RecoveredAgent, UnreachableAgent};
 use crate::registry::{self, Fact};
 use crate::step::Step;
 use crate::tasks::Leaving;
@@ -35,7 +36,7 @@ impl Master {
             match fact {
                 Fact::Agent(id, info) => {
                     let info = Arc::new(info);
-                    let agent = crate::records::RecoveredAgent { info };
+                    let agent = RecoveredAgent { info };
                     self.state.recovered_agents.insert(id, agent);
                 }
                 Fact::Unreachable(id, since) => unreachable.push((id, since)),
@@ -134,12 +135,7 @@ impl Master {
     }
 
     /// An agent says that it ends.
-    pub(crate) fn on_unregister_agent(
-        &mut self,
-        step: &mut Step<'_>,
-        from: &meseta_proto::Upid,
-        id: &AgentId,
-    ) {
+    pub(crate) fn on_unregister_agent(&mut self, step: &mut Step<'_>, from: &Upid, id: &AgentId) {
         self.state.metrics.messages.unregister_slave += 1;
         if self.state.agents.get(id).is_some_and(|a| a.pid == *from) {
             self.remove_agent(step, id, "the agent unregistered", Removal::Unregistered);
@@ -152,7 +148,7 @@ impl Master {
         &mut self,
         step: &mut Step<'_>,
         id: &AgentId,
-        info: Arc<meseta_proto::v1::AgentInfo>,
+        info: Arc<AgentInfo>,
         since: TimeInfo,
     ) {
         let mut changes = vec![registry::mark_unreachable(id, since)];
@@ -187,8 +183,10 @@ impl Master {
         let (tasks, executors) = (agent.tasks.clone(), agent.executors.clone());
         self.allocator.remove_agent(id);
         for (framework, task) in tasks {
-            let aware = |f: &crate::records::FrameworkRecord| f.is_capable_of(PartitionAware);
-            let (status, leaving) = ending(self.framework(&framework).is_some_and(aware));
+            let aware = self
+                .framework(&framework)
+                .is_some_and(|framework| framework.is_capable_of(PartitionAware));
+            let (status, leaving) = ending(aware);
             self.end_task(step, &framework, &task, &status, leaving);
         }
         for (framework, executor) in executors.keys() {
