@@ -235,3 +235,29 @@ fn the_updates_of_a_removed_framework_are_forgotten() {
     assert_eq!(world.kept(), Vec::<&str>::new());
     world.run(command("t", "true")).launch();
 }
+
+#[test]
+fn an_executor_that_reports_without_end_is_refused_until_it_is_heard() {
+    use crate::limits::MAX_PENDING_UPDATES;
+    let mut world = World::registered();
+    world.running("t");
+    let numbered = |number: usize| meseta_proto::v1::TaskStatus {
+        uuid: Some((number as u128).to_be_bytes().to_vec()),
+        ..status("t", TaskState::TaskRunning, 0)
+    };
+    for number in 0..MAX_PENDING_UPDATES {
+        assert_eq!(world.update("t", numbered(number)).reply().status, 202);
+    }
+    let refused = world.update("t", numbered(MAX_PENDING_UPDATES));
+    assert_eq!(refused.reply().status, 503);
+    assert!(
+        refused.events().is_empty(),
+        "it is not said to have arrived"
+    );
+    let end = world.update("t", status("t", TaskState::TaskFinished, 1));
+    assert_eq!(
+        end.reply().status,
+        202,
+        "the end of a task always finds room"
+    );
+}
