@@ -5,5 +5,6 @@ mod drivers;
 mod frameworks;
 mod launches;
 mod reconciliation;
+mod recordings;
 mod storm;
 mod world;
