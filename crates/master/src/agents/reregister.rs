@@ -288,6 +288,9 @@ impl Master {
                 self.add_executor(framework, id, executor);
             }
         }
+        if recovered.is_none() {
+            self.forget_completed_tasks(&report.tasks);
+        }
         for task in &report.tasks {
             if !self.state.frameworks.contains_key(&task.framework_id) {
                 continue;
@@ -299,7 +302,6 @@ impl Master {
                 continue;
             }
             if recovered.is_none() {
-                self.forget_completed_task(&task.framework_id, &task.task_id);
                 let message = if unreachable.is_some() {
                     "Unreachable agent re-reregistered"
                 } else {
@@ -345,11 +347,20 @@ impl Master {
         }
     }
 
-    fn forget_completed_task(&mut self, framework: &FrameworkId, task: &TaskId) {
-        if let Some(framework) = self.framework_mut(framework)
-            && framework.completed_tasks.iter().any(|t| t.task_id == *task)
-        {
-            framework.completed_tasks.retain(|t| t.task_id != *task);
+    /// Tasks that are told of are not completed, though they may have been taken for lost.
+    fn forget_completed_tasks(&mut self, told: &[Task]) {
+        let mut by_framework: BTreeMap<&FrameworkId, BTreeSet<&TaskId>> = BTreeMap::new();
+        for task in told {
+            let ids = by_framework.entry(&task.framework_id).or_default();
+            ids.insert(&task.task_id);
+        }
+        for (framework, told) in by_framework {
+            if let Some(framework) = self.framework_mut(framework) {
+                let is_told = |task: &Arc<Task>| told.contains(&task.task_id);
+                if framework.completed_tasks.iter().any(is_told) {
+                    framework.completed_tasks.retain(|task| !is_told(task));
+                }
+            }
         }
     }
 
