@@ -12,7 +12,7 @@ use crate::support::daemon::scheduler_api;
 use crate::support::daemon::{Place, agent_address, registered_agents, start_agent, start_master};
 use crate::support::golden::repository;
 use crate::support::scheduler::{Endpoint, Scheduler, Voice, framework, scalar, shell_task};
-use crate::support::{PATIENCE, eventually, http, skip};
+use crate::support::{PATIENCE, skip};
 
 /// How long a genuine daemon runs before it ends by itself, should nobody end it.
 const SECONDS: &str = "120";
@@ -121,10 +121,11 @@ fn our_agent_registers_with_a_genuine_master_and_runs_a_command() {
     let port = free_port();
     let _genuine = run(&place, &oracle, &["cluster", &port.to_string(), SECONDS]);
     let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    eventually("the genuine master", || {
-        http::request(master, "GET", "/master/health", &[], None).ok()
-    });
+    // It has an agent of its own, which is registered when the master has recovered.
+    registered_agents(master, 1);
     let agent = start_agent(&place, master, 0, &["--resources=cpus:3;mem:512;disk:100"]);
+
+    registered_agents(master, 2);
 
     let endpoint = Endpoint {
         address: master,

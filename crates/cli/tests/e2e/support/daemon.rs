@@ -260,9 +260,12 @@ pub(crate) fn start_agent(place: &Place, master: SocketAddr, port: u16, flags: &
 /// Waits until so many agents are registered and active; gives what `/slaves` says of them.
 pub(crate) fn registered_agents(master: SocketAddr, count: usize) -> Vec<Value> {
     eventually("the agents' registration", || {
-        let agents = http::get(master, "/slaves").json()["slaves"]
-            .as_array()?
-            .clone();
+        // A genuine master serves it under this path alone, and not before it has recovered.
+        let answer = http::request(master, "GET", "/master/slaves", &[], None).ok()?;
+        if answer.status() != 200 {
+            return None;
+        }
+        let agents = answer.json()["slaves"].as_array()?.clone();
         (agents
             .iter()
             .filter(|agent| agent["active"] == true)
