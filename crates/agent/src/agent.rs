@@ -188,8 +188,8 @@ impl Agent {
                 status,
             } => self.on_container_exited(turn, &container_id, status),
             Input::Shutdown => self.on_shutdown_signal(turn),
-            // Peers are known to be gone by their silence or their containers, never by a link.
-            Input::Exited { .. } | Input::Wake => {}
+            Input::Exited { address } => self.on_exited(turn, address),
+            Input::Wake => {}
         }
         while let Some(timer) = self.timers.pop_due(turn.now) {
             self.on_timer(turn, timer);

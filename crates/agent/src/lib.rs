@@ -6,6 +6,19 @@
 //! before anything is promised on their strength, and come back as [`Input::Recovered`], which is
 //! the first input of every life, with no facts in the first.
 //!
+//! Where what is decided:
+//!
+//! | module | decides |
+//! |---|---|
+//! | `registration` | which master the agent belongs to, and when it asks again |
+//! | `launch` | whether a task runs here, by which executor, in what container |
+//! | `executors` | what executors are told, when they are given up, what their end means |
+//! | `updates` | what becomes of a status update between its executor and its framework |
+//! | `kill`, `frameworks`, `drain` | how tasks end: one, a framework's, all |
+//! | `resources`, `operations` | what the agent has, and what becomes of operations on it |
+//! | [`recovery`] | what survives the agent, and what its next life makes of it |
+//! | [`http`] | what a request to the agent means, and what readers see |
+//!
 //! ```
 //! use std::time::Duration;
 //! use meseta_agent::{Agent, Config, Input};

@@ -1,5 +1,6 @@
 //! Being known to the leading master: detection, registration with backoff, pings, and the end.
 
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -309,6 +310,19 @@ impl Agent {
         }
         self.expect_ping(turn);
         if !message.connected {
+            self.reconnect(turn);
+        }
+    }
+
+    /// A link is broken. Of executors only their containers tell; but a master whose link breaks
+    /// has most likely gone, and the one that comes next should not have to wait for a timeout.
+    pub(crate) fn on_exited(&mut self, turn: &mut Turn<'_>, address: SocketAddrV4) {
+        let is_master = self
+            .registration
+            .master()
+            .is_some_and(|m| m.address == address);
+        // An agent that is not registered is about to try again anyway, with its backoff.
+        if is_master && self.phase == Phase::Running {
             self.reconnect(turn);
         }
     }

@@ -89,6 +89,34 @@ fn a_silent_master_is_registered_with_anew() {
 }
 
 #[test]
+fn a_master_whose_link_breaks_is_registered_with_anew() {
+    let mut world = World::registered();
+    let exited = |world: &mut World, pid: &str| {
+        let address = super::pid(pid).address;
+        world.step(Input::Exited { address })
+    };
+    exited(&mut world, "executor(1)@10.0.0.2:40000");
+    assert!(
+        world.agent.snapshot().registered,
+        "executors' links say nothing"
+    );
+    exited(&mut world, MASTER);
+    assert!(!world.agent.snapshot().registered);
+    let mut attempts = 0;
+    for _ in 0..300 {
+        let did = world.wait(Duration::from_secs(1));
+        attempts += did.sent::<internal::ReregisterSlaveMessage>().len();
+        exited(&mut world, MASTER);
+    }
+    assert!(
+        (4..60).contains(&attempts),
+        "{attempts} attempts while the master is away"
+    );
+    world.reregister();
+    assert!(world.agent.snapshot().registered);
+}
+
+#[test]
 fn a_master_that_has_lost_the_agent_is_registered_with_anew() {
     let mut world = World::registered();
     let did = world.receive(OBSERVER, &internal::PingSlaveMessage { connected: false });
