@@ -145,6 +145,9 @@ fn a_drained_agent_ends_its_tasks_and_takes_no_new_ones() {
     let refused = world.run(command("late", "true")).update();
     assert_eq!(refused.reason(), Reason::AgentDraining);
     world.acknowledge(&refused);
+    let killing = world.update("t", super::status("t", TaskState::TaskKilling, 3));
+    assert_eq!(killing.update().state(), TaskState::TaskKilling);
+    world.acknowledge(&killing.update());
     let did = world.update("t", super::status("t", TaskState::TaskKilled, 2));
     assert_eq!(did.update().state(), TaskState::TaskGoneByOperator);
     assert_eq!(did.update().reason(), Reason::AgentDraining);

@@ -215,7 +215,9 @@ fn an_executor_speaks_only_of_its_own_tasks() {
     let mut world = World::registered();
     world.running("t1");
     world.running("t2");
-    world.update("t2", status("t1", TaskState::TaskFailed, 9));
+    let did = world.update("t2", status("t1", TaskState::TaskFailed, 9));
+    assert_eq!(did.updates().len(), 0);
+    assert_eq!(world.agent.snapshot().counters.invalid_status_updates, 1);
     let executor = world.executor("t1");
     let task = executor.launched_tasks.values().next().unwrap();
     assert_eq!(task.state(), TaskState::TaskStaging);

@@ -21,6 +21,7 @@ use crate::executors::{RunKey, ToExecutor};
 use crate::limits::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN, UUID_LENGTH};
 use crate::records::{Executor, ExecutorState, has_capability};
 use crate::recovery::facts::{Change, TaskFact, task_key};
+use crate::sandbox::is_valid_id;
 use crate::task::{self, Verdict, is_terminal};
 
 /// What became of an executor's update.
@@ -68,19 +69,16 @@ impl Agent {
         from: &RunKey,
         mut status: TaskStatus,
     ) -> Taken {
-        let ours = status.agent_id.is_none() || status.agent_id.as_ref() == self.id();
-        let ends = self.frameworks.get(&from.0).is_none_or(|f| f.terminating);
-        if status.uuid().len() != UUID_LENGTH || !ours || ends {
+        let key = (from.0.clone(), status.task_id.clone());
+        let owner = self.tasks.get(&key).cloned();
+        if !self.is_credible(from, owner.as_ref(), &status) {
             self.counters.invalid_status_updates += 1;
             return Taken::Kept;
         }
         status.source = Some(Source::Executor.into());
         status.agent_id = self.id().cloned();
         status.timestamp.get_or_insert(turn.now.unix_seconds());
-        let key = (from.0.clone(), status.task_id.clone());
         let uuid = status.uuid().to_vec();
-        // A task belongs to one executor: another that speaks of it is not believed.
-        let owner = self.tasks.get(&key).filter(|e| **e == from.1).cloned();
         let is_over = self.executor(from).is_some_and(|e| {
             let completed = &e.completed_tasks;
             owner.is_none() && completed.iter().any(|t| t.task_id == key.1)
@@ -97,6 +95,19 @@ impl Agent {
             self.tell_executor(turn, from, ToExecutor::Acknowledged(key.1, uuid));
         }
         taken
+    }
+
+    /// Whether an update is one that this executor may send: for this agent, of a framework that
+    /// goes on, and not of another executor's task.
+    fn is_credible(&self, from: &RunKey, owner: Option<&ExecutorId>, status: &TaskStatus) -> bool {
+        let ours = status.agent_id.is_none() || status.agent_id.as_ref() == self.id();
+        let goes_on = self.frameworks.get(&from.0).is_some_and(|f| !f.terminating);
+        // Of tasks that the agent was never given, the executor makes up the ids.
+        let own = match owner {
+            Some(owner) => *owner == from.1,
+            None => is_valid_id(status.task_id.as_str()),
+        };
+        status.uuid().len() == UUID_LENGTH && ours && goes_on && own
     }
 
     fn take_update(
@@ -151,17 +162,16 @@ impl Agent {
         let Some(drain) = &self.drain else {
             return;
         };
-        if matches!(
-            status.state(),
-            TaskState::TaskKilling | TaskState::TaskKilled
-        ) {
-            status.set_reason(Reason::AgentDraining);
-            let framework = self.frameworks.get(&key.0);
-            if drain.mark_gone()
-                && framework.is_some_and(|f| has_capability(&f.info, PartitionAware))
-            {
-                status.set_state(TaskState::TaskGoneByOperator);
-            }
+        let state = status.state();
+        if !matches!(state, TaskState::TaskKilling | TaskState::TaskKilled) {
+            return;
+        }
+        status.set_reason(Reason::AgentDraining);
+        let framework = self.frameworks.get(&key.0);
+        let knows_gone = framework.is_some_and(|f| has_capability(&f.info, PartitionAware));
+        // A task that is only being killed still has its resources: it is not gone yet.
+        if drain.mark_gone() && knows_gone && state == TaskState::TaskKilled {
+            status.set_state(TaskState::TaskGoneByOperator);
         }
     }
 
