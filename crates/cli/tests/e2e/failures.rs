@@ -139,10 +139,10 @@ fn an_agent_dies_and_comes_back(info: Value, lost_state: &str) {
     let running = scheduler.start_and_see_running(&until_told("t", &signal));
     let executor = executor_pid(&running);
     let Pair {
+        place,
         master,
         agent,
         agent_port,
-        place,
     } = pair;
     agent.kill9();
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::daemon::Cluster;
-use crate::support::scheduler::framework;
+use crate::support::scheduler::{framework, shell_task};
 use crate::support::{http, processes};
 
 /// Memory that garbage may cost at most, over what the daemon had before.
@@ -255,6 +255,26 @@ fn paths_that_are_none_are_refused() {
         assert!(outcome.is_a_refusal(), "{line:?}: {outcome:?}");
     }
     besieged.stands();
+}
+
+#[test]
+fn ids_that_could_not_name_a_folder_are_refused() {
+    let cluster = Cluster::start();
+    let mut scheduler = cluster.subscribe(framework("ids"));
+    let long = "x".repeat(256);
+    for (id, sentence) in [
+        ("", "ID must not be empty"),
+        (".", "'.' is disallowed"),
+        ("..", "'..' is disallowed"),
+        ("a/b", "'a/b' contains invalid characters"),
+        ("a\u{1}b", "'a\u{1}b' contains invalid characters"),
+        (&long, "ID must not be greater than 255 characters"),
+    ] {
+        scheduler.start(&shell_task(id, "true"));
+        let error = scheduler.expect("TASK_ERROR");
+        assert_eq!(error["message"], sentence);
+        assert_eq!(error["reason"], "REASON_TASK_INVALID");
+    }
 }
 
 #[test]

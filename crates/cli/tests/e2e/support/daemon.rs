@@ -174,6 +174,11 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            eprintln!("the daemon at {} is gone: {status}", self.address);
+        }
         self.end();
     }
 }
