@@ -30,6 +30,7 @@ pub(crate) fn start(flags: &Flags) -> Result<(), FlagError> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .try_init();
     Ok(())
 }

@@ -163,6 +163,17 @@ fn an_executor_that_does_not_shut_down_is_destroyed() {
 }
 
 #[test]
+fn an_executor_of_an_ended_framework_need_not_wait_for_anybody() {
+    let mut world = World::registered();
+    world.running("t");
+    let did = world.shutdown_framework();
+    assert_eq!(did.event_types(), ["SHUTDOWN"]);
+    let did = world.update("t", status("t", TaskState::TaskKilled, 2));
+    assert_eq!(did.event_types(), ["ACKNOWLEDGED"]);
+    assert!(did.updates().is_empty());
+}
+
+#[test]
 fn messages_pass_both_ways() {
     let mut world = World::registered();
     world.running("t");

@@ -70,6 +70,12 @@ impl Agent {
         mut status: TaskStatus,
     ) -> Taken {
         let key = (from.0.clone(), status.task_id.clone());
+        if self.frameworks.get(&from.0).is_some_and(|f| f.terminating) {
+            // Nobody is left to hear of it, so the executor need not wait for that either.
+            let uuid = status.uuid().to_vec();
+            self.tell_executor(turn, from, ToExecutor::Acknowledged(key.1, uuid));
+            return Taken::Kept;
+        }
         let owner = self.tasks.get(&key).cloned();
         if !self.is_credible(from, owner.as_ref(), &status) {
             self.counters.invalid_status_updates += 1;
@@ -97,17 +103,16 @@ impl Agent {
         taken
     }
 
-    /// Whether an update is one that this executor may send: for this agent, of a framework that
-    /// goes on, and not of another executor's task.
+    /// Whether an update is one that this executor may send: for this agent, and not of another
+    /// executor's task.
     fn is_credible(&self, from: &RunKey, owner: Option<&ExecutorId>, status: &TaskStatus) -> bool {
         let ours = status.agent_id.is_none() || status.agent_id.as_ref() == self.id();
-        let goes_on = self.frameworks.get(&from.0).is_some_and(|f| !f.terminating);
         // Of tasks that the agent was never given, the executor makes up the ids.
         let own = match owner {
             Some(owner) => *owner == from.1,
             None => is_valid_id(status.task_id.as_str()),
         };
-        status.uuid().len() == UUID_LENGTH && ours && goes_on && own
+        status.uuid().len() == UUID_LENGTH && ours && own
     }
 
     fn take_update(

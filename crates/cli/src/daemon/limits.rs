@@ -1,8 +1,9 @@
 //! Bounds of the daemons.
 
 /// Inputs that may wait for a machine. Senders are held back beyond it: enough for a burst from
-/// every agent of a large cluster, little enough to bound memory.
-pub(crate) const MAX_WAITING_INPUTS: usize = 65_536;
+/// every agent of a large cluster, little enough to bound memory (the queue has its room from the
+/// start).
+pub(crate) const MAX_WAITING_INPUTS: usize = 4_096;
 
 /// Inputs that are worked through before a snapshot is published and actions leave.
 pub(crate) const MAX_BATCH: usize = 1_024;
