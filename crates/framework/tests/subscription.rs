@@ -96,7 +96,11 @@ async fn a_framework_subscribes_hears_events_and_calls_in_either_encoding() {
         assert_eq!(subscribe.framework_info.name, "test");
         assert_eq!(subscribe.suppressed_roles, ["quiet"]);
         assert!(subscription.head.contains(&format!("accept: {media_type}")));
-        assert!(subscription.head.starts_with("post /master/api/v1/scheduler http/1.1"));
+        assert!(
+            subscription
+                .head
+                .starts_with("post /master/api/v1/scheduler http/1.1")
+        );
         for request in &calls {
             assert!(
                 request.head.contains("mesos-stream-id: s-1"),
