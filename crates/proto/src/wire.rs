@@ -93,15 +93,13 @@ fn inspect(
             (Kind::Message(inner) | Kind::Map(inner), RawValue::Bytes(inner_bytes)) => {
                 let before = nested.missing.len();
                 inspect(inner, inner_bytes, depth - 1, &mut nested)?;
-                let index = match occurrences.iter_mut().find(|(p, _)| *p == position) {
-                    Some((_, count)) => {
-                        *count += 1;
-                        *count
-                    }
-                    None => {
-                        occurrences.push((position, 0));
-                        0
-                    }
+                let seen = occurrences.iter_mut().find(|(p, _)| *p == position);
+                let index = if let Some((_, count)) = seen {
+                    *count += 1;
+                    *count
+                } else {
+                    occurrences.push((position, 0));
+                    0
                 };
                 for missing in nested.missing.iter_mut().skip(before) {
                     *missing = match field.label {
@@ -155,7 +153,7 @@ fn strip_unknown_enums(
     reason = "the low half holds the number"
 )]
 pub(crate) fn enum_number(varint: u64) -> i32 {
-    varint as u32 as i32
+    (varint as u32).cast_signed()
 }
 
 pub(crate) fn put_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {

@@ -1,6 +1,12 @@
 //! The compiled descriptors against the table of facts about Mesos's protocol: every message,
 //! field, number, label, type and default, row by row.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use meseta_proto::DESCRIPTORS;
@@ -103,7 +109,11 @@ impl Rows<'_> {
             if let Some(default) = &field.default_value {
                 notes.push(format!("default={default}"));
             }
-            if field.options.as_ref().is_some_and(|o| o.deprecated()) {
+            if field
+                .options
+                .as_ref()
+                .is_some_and(prost_types::FieldOptions::deprecated)
+            {
                 notes.push("deprecated".into());
             }
             if let Some(index) = field.oneof_index {
@@ -131,7 +141,10 @@ impl Rows<'_> {
     fn enumeration(&mut self, scope: &str, e: &EnumDescriptorProto) {
         let name = format!("{scope}.{}", e.name());
         for value in &e.value {
-            let deprecated = value.options.as_ref().is_some_and(|o| o.deprecated());
+            let deprecated = value
+                .options
+                .as_ref()
+                .is_some_and(prost_types::EnumValueOptions::deprecated);
             let notes = if deprecated { "deprecated" } else { "" };
             self.row(&[
                 "value",
