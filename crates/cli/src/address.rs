@@ -79,14 +79,13 @@ pub(crate) fn master_address(text: &str) -> Result<SocketAddrV4, Failure> {
         ));
     }
     let host = text.strip_prefix("master@").unwrap_or(text);
-    let addresses = host
+    let mut addresses = host
         .to_socket_addrs()
         .map_err(|e| refused(format!("expected the host:port of a master: {e}")))?;
     addresses
-        .filter_map(|a| match a {
+        .find_map(|a| match a {
             SocketAddr::V4(a) => Some(a),
             SocketAddr::V6(_) => None,
         })
-        .next()
         .ok_or_else(|| refused("the name has no IPv4 address".into()))
 }

@@ -11,7 +11,7 @@ use crate::daemon::process::{self, End, Ends, Signals};
 use crate::daemon::{agent, master};
 use crate::flags::Form::Text;
 use crate::flags::{self, Flag, Flags, served};
-use crate::{Failure, daemon_flags, logging};
+use crate::{Failure, daemon_flags, logging, say};
 
 /// How long Ctrl-C waits for executors to end by themselves before everything is killed: longer
 /// than the grace that Mesos gives an executor (5 s) and a task in it (3 s).
@@ -66,15 +66,14 @@ struct Plan {
 
 impl Plan {
     fn from_flags(flags: &Flags) -> Result<Self, Failure> {
-        let (work_dir, temporary) = match flags.get::<PathBuf>("work_dir")? {
-            Some(path) => (path, None),
-            None => {
-                let folder = tempfile::Builder::new()
-                    .prefix("meseta-")
-                    .tempdir()
-                    .map_err(|e| Failure::Start(format!("failed to make a work directory: {e}")))?;
-                (folder.path().to_owned(), Some(folder))
-            }
+        let (work_dir, temporary) = if let Some(path) = flags.get::<PathBuf>("work_dir")? {
+            (path, None)
+        } else {
+            let folder = tempfile::Builder::new()
+                .prefix("meseta-")
+                .tempdir()
+                .map_err(|e| Failure::Start(format!("failed to make a work directory: {e}")))?;
+            (folder.path().to_owned(), Some(folder))
         };
         let port = flags.get::<u16>("port")?.unwrap_or_default();
         let agents = flags.get::<u16>("agents")?.unwrap_or(1);
@@ -150,7 +149,7 @@ async fn serve(flags: &Flags, plan: &Plan) -> Result<(), Failure> {
             return Err(Failure::Start(sentence));
         },
     }
-    println!("\nEnding…");
+    say("\nEnding…");
     end(&agents, &mut ended, &mut signals).await;
     Ok(())
 }
@@ -171,16 +170,15 @@ async fn await_agents(master: &master::Running, agents: usize) {
 fn greet(master: &str, agents: &[agent::Running], plan: &Plan) {
     let program = program();
     let listening: Vec<String> = agents.iter().map(|a| a.address.to_string()).collect();
-    println!(
-        "Meseta is running: a master on {master}, agents on {}.",
-        listening.join(", ")
-    );
-    println!("  Web page:    http://{master}/");
-    println!(
-        "  First task:  {program} execute --master={master} --name=hello --command='echo hello'"
-    );
-    println!("  Sandboxes:   {}", plan.work_dir.display());
-    println!("Ctrl-C ends all of it.");
+    say(&format!(
+        "Meseta is running: a master on {master}, agents on {}.\n  \
+           Web page:    http://{master}/\n  \
+           First task:  {program} execute --master={master} --name=hello --command='echo hello'\n  \
+           Sandboxes:   {}\n\
+         Ctrl-C ends all of it.",
+        listening.join(", "),
+        plan.work_dir.display()
+    ));
 }
 
 /// This program as the user can type it from here.

@@ -12,6 +12,7 @@ mod local;
 mod logging;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -121,6 +122,12 @@ fn finish(result: Result<(), Failure>) -> ExitCode {
     }
 }
 
+/// Prints lines for the user. Nobody need be there to read them: a daemon goes on without.
+pub(crate) fn say(lines: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{lines}").and_then(|()| stdout.flush());
+}
+
 /// Parses a daemon's flags; `None` when only the version was asked for, which is then printed.
 pub(crate) fn daemon_flags(
     name: &'static str,
@@ -131,11 +138,11 @@ pub(crate) fn daemon_flags(
     let command = Command::new(name).about(about).disable_version_flag(true);
     let flags = Flags::parse(command, table, args, |name| std::env::var(name).ok())?;
     if flags.get("version")? == Some(true) {
-        println!(
+        say(&format!(
             "meseta {} (Mesos {})",
             env!("CARGO_PKG_VERSION"),
             meseta_master::VERSION
-        );
+        ));
         return Ok(None);
     }
     Ok(Some(flags))

@@ -24,7 +24,7 @@ use super::{config, edge, seed, system};
 use crate::address::{self, Addresses};
 use crate::files::Sandboxes;
 use crate::flags::{Flags, agent::FLAGS};
-use crate::{Failure, daemon_flags, logging};
+use crate::{Failure, daemon_flags, logging, say};
 
 /// `meseta agent`.
 pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
@@ -37,7 +37,7 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
         let (ends, mut ended) = Ends::channel();
         let mut signals = Signals::install()?;
         let agent = start(&flags, ends)?;
-        println!("Meseta agent: http://{}/", agent.address);
+        say(&format!("Meseta agent: http://{}/", agent.address));
         loop {
             tokio::select! {
                 asked = signals.next() => match asked {
@@ -114,12 +114,12 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     };
     let exchange = Arc::clone(&effects.exchange);
     let machine = Agent::new(config, Entropy::new(seed()), clock.now());
-    let running = driver::run(machine, clock, receiver, Some(store), effects)
+    let latest = driver::run(machine, clock, receiver, Some(store), effects)
         .map_err(|e| Failure::Start(format!("failed to start the agent's threads: {e}")))?;
     let service = Net {
         inputs: inputs.clone(),
         exchange,
-        latest: running.latest,
+        latest,
     };
     tokio::spawn(meseta_transport::serve(listener, service));
     tracing::info!(%address, "the agent listens");
@@ -225,6 +225,12 @@ impl Effects<Action> for Shell {
         self.ends.tell(End::Failed(format!(
             "the agent's memory can't be written: {error}"
         )));
+    }
+
+    fn machine_ended(&mut self) {
+        self.ends.tell(End::Failed(
+            "a fault has ended the agent; the lines above say which".into(),
+        ));
     }
 }
 

@@ -9,7 +9,6 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, RwLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use meseta_machine::Now;
@@ -37,6 +36,10 @@ pub(crate) trait Effects<A>: Send + 'static {
 
     /// Called when the store cannot be written: nothing more may be promised.
     fn store_failed(&mut self, error: &meseta_store::Error);
+
+    /// Called when no more actions will come: the machine has no way in left, or a fault in it has
+    /// ended its thread. Without it the daemon is of no use.
+    fn machine_ended(&mut self);
 }
 
 /// The way into a running machine.
@@ -112,14 +115,7 @@ impl Clock {
     }
 }
 
-/// The threads of a running machine; they end when every [`Inputs`] is gone.
-#[derive(Debug)]
-pub(crate) struct Running<S> {
-    pub(crate) latest: Latest<S>,
-    _threads: [JoinHandle<()>; 2],
-}
-
-/// Starts the threads of `machine`.
+/// Starts the threads of `machine`; they end when every [`Inputs`] is gone.
 ///
 /// # Errors
 /// When the operating system refuses a thread.
@@ -129,22 +125,15 @@ pub(crate) fn run<M: Machine>(
     inputs: Receiver<M::Input>,
     store: Option<Store>,
     effects: impl Effects<M::Action>,
-) -> std::io::Result<Running<M::Snapshot>> {
+) -> std::io::Result<Latest<M::Snapshot>> {
     let latest = Latest(Arc::new(RwLock::new(Arc::new(machine.snapshot()))));
     let (batches, waiting) = sync_channel(MAX_WAITING_BATCHES);
     let published = latest.clone();
-    let machine_thread = std::thread::Builder::new()
-        .name("machine".into())
-        .spawn(move || {
-            drive(&mut machine, clock, &inputs, &batches, &published);
-        })?;
-    let effects_thread = std::thread::Builder::new()
-        .name("effects".into())
-        .spawn(move || carry_out::<M, _>(&waiting, store, effects))?;
-    Ok(Running {
-        latest,
-        _threads: [machine_thread, effects_thread],
-    })
+    let machine_thread = std::thread::Builder::new().name("machine".into());
+    machine_thread.spawn(move || drive(&mut machine, clock, &inputs, &batches, &published))?;
+    let effects_thread = std::thread::Builder::new().name("effects".into());
+    effects_thread.spawn(move || carry_out::<M, _>(&waiting, effects, store))?;
+    Ok(latest)
 }
 
 fn drive<M: Machine>(
@@ -182,8 +171,8 @@ fn drive<M: Machine>(
 
 fn carry_out<M: Machine, E: Effects<M::Action>>(
     waiting: &Receiver<Vec<M::Action>>,
-    mut store: Option<Store>,
     mut effects: E,
+    mut store: Option<Store>,
 ) {
     while let Ok(batch) = waiting.recv() {
         let mut changes = Vec::new();
@@ -205,6 +194,7 @@ fn carry_out<M: Machine, E: Effects<M::Action>>(
             effects.apply(action);
         }
     }
+    effects.machine_ended();
 }
 
 #[cfg(test)]
@@ -233,12 +223,11 @@ mod tests {
         }
 
         fn step(&mut self, _: Now, input: Option<u64>, actions: &mut Vec<Action>) {
-            match input {
-                Some(n) => actions.extend([Action::Keep(n), Action::Say(n)]),
-                None => {
-                    self.wake_at = None;
-                    actions.push(Action::Say(0));
-                }
+            if let Some(n) = input {
+                actions.extend([Action::Keep(n), Action::Say(n)]);
+            } else {
+                self.wake_at = None;
+                actions.push(Action::Say(0));
             }
         }
 
@@ -268,6 +257,10 @@ mod tests {
         fn store_failed(&mut self, error: &meseta_store::Error) {
             panic!("{error}");
         }
+
+        fn machine_ended(&mut self) {
+            let _ = self.0.send(u64::MAX);
+        }
     }
 
     #[test]
@@ -277,7 +270,7 @@ mod tests {
         let (inputs, receiver) = queue();
         let (said, hear) = mpsc::channel();
         let store = Some(Store::open(&path).unwrap());
-        let running = run(
+        run(
             Echo { wake_at: None },
             Clock::start(),
             receiver,
@@ -290,9 +283,9 @@ mod tests {
         }
         assert!(hear.iter().take(500).eq(1..=500));
         drop(inputs);
-        for thread in running._threads {
-            thread.join().unwrap();
-        }
+        // The store is closed by then, which opening it again needs.
+        assert_eq!(hear.recv(), Ok(u64::MAX));
+        assert!(hear.recv().is_err());
         assert_eq!(Store::open(&path).unwrap().load().unwrap().len(), 500);
     }
 
@@ -303,7 +296,7 @@ mod tests {
         let machine = Echo {
             wake_at: Some(Duration::from_millis(5)),
         };
-        let _running = run(machine, Clock::start(), receiver, None, Say(said)).unwrap();
+        run(machine, Clock::start(), receiver, None, Say(said)).unwrap();
         assert_eq!(hear.recv().unwrap(), 0);
         drop(inputs);
     }

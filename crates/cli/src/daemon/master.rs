@@ -23,7 +23,7 @@ use super::{config, edge, seed, system};
 use crate::address::Addresses;
 use crate::files::Nothing;
 use crate::flags::{Flags, master::FLAGS};
-use crate::{Failure, daemon_flags, logging};
+use crate::{Failure, daemon_flags, logging, say};
 
 /// `meseta master`.
 pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
@@ -36,7 +36,7 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
         let (ends, mut ended) = Ends::channel();
         let mut signals = Signals::install()?;
         let master = start(&flags, ends)?;
-        println!("Meseta master: http://{}/", master.address);
+        say(&format!("Meseta master: http://{}/", master.address));
         tokio::select! {
             _ = signals.next() => Ok(()),
             end = ended.recv() => match end {
@@ -83,9 +83,8 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     };
     let exchange = Arc::clone(&effects.exchange);
     let machine = Master::new(config, Entropy::new(seed()), clock.now());
-    let running = driver::run(machine, clock, receiver, store, effects)
+    let latest = driver::run(machine, clock, receiver, store, effects)
         .map_err(|e| Failure::Start(format!("failed to start the master's threads: {e}")))?;
-    let latest = running.latest;
     let service = Net {
         inputs,
         exchange,
@@ -175,6 +174,12 @@ impl Effects<Action> for Shell {
         self.ends.tell(End::Failed(format!(
             "the registry can't be written: {error}"
         )));
+    }
+
+    fn machine_ended(&mut self) {
+        self.ends.tell(End::Failed(
+            "a fault has ended the master; the lines above say which".into(),
+        ));
     }
 }
 

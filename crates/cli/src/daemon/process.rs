@@ -67,7 +67,7 @@ pub(crate) fn listen(address: SocketAddrV4) -> Result<Listener, Failure> {
             address.port(),
             address.ip()
         )),
-        other => Failure::Start(other.to_string()),
+        other @ BindError::Other { .. } => Failure::Start(other.to_string()),
     })
 }
 

@@ -79,13 +79,9 @@ pub(crate) fn read(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
     let Some(path) = path_of(parameter) else {
         return path_expected();
     };
-    let offset = match number(parameter, "offset", "offset") {
-        Ok(offset) => offset.flatten(),
-        Err(refusal) => return *refusal,
-    };
-    let length = match number(parameter, "length", "length") {
-        Ok(length) => length.flatten(),
-        Err(refusal) => return *refusal,
+    let (offset, length) = match (number(parameter, "offset"), number(parameter, "length")) {
+        (Ok(offset), Ok(length)) => (offset, length),
+        (Err(refusal), _) | (_, Err(refusal)) => return *refusal,
     };
     let Some(real) = shown.resolve(&path) else {
         return not_found();
@@ -175,26 +171,21 @@ fn not_found() -> Reply {
     Reply::refused(404, "")
 }
 
-/// A parameter that must be a number: absent, -1 (which stands for none), or at least 0.
-fn number(
-    parameter: &Parameter<'_>,
-    name: &str,
-    what: &str,
-) -> Result<Option<Option<u64>>, Box<Reply>> {
+/// A number from 0 up; `None` without the parameter, and for -1, which stands for that.
+fn number(parameter: &Parameter<'_>, name: &str) -> Result<Option<u64>, Box<Reply>> {
     let Some(text) = parameter(name) else {
         return Ok(None);
     };
+    let refused = |sentence| Err(Box::new(Reply::bad_request(sentence)));
     match text.parse::<i64>() {
-        Ok(-1) => Ok(Some(None)),
+        Ok(-1) => Ok(None),
         Ok(n) => match u64::try_from(n) {
-            Ok(n) => Ok(Some(Some(n))),
-            Err(_) => Err(Box::new(Reply::bad_request(format!(
-                "Negative {what} provided: {n}.\n"
-            )))),
+            Ok(n) => Ok(Some(n)),
+            Err(_) => refused(format!("Negative {name} provided: {n}.\n")),
         },
-        Err(_) => Err(Box::new(Reply::bad_request(format!(
-            "Failed to parse {what}: Failed to convert '{text}' to number.\n"
-        )))),
+        Err(_) => refused(format!(
+            "Failed to parse {name}: Failed to convert '{text}' to number.\n"
+        )),
     }
 }
 
