@@ -25,6 +25,19 @@ const V0_OWN_TYPES: [&str; 3] = [
     "mesos.scheduler.Call.Subscribe",
 ];
 
+/// Large parts that most of the messages around them lack. Apart from those, they would take their
+/// room in each, of which there are millions in a large cluster.
+const BOXED: [&str; 8] = [
+    "Resource.disk",
+    "Task.container",
+    "Task.health_check",
+    "Offer.Operation.launch_group",
+    "Offer.Operation.grow_volume",
+    "Offer.Operation.shrink_volume",
+    "Offer.Operation.create_disk",
+    "Offer.Operation.destroy_disk",
+];
+
 fn main() {
     let root = Path::new("protos");
     println!("cargo::rerun-if-changed=protos");
@@ -52,6 +65,9 @@ fn main() {
     config.btree_map(["."]).include_file("packages.rs");
     for (name, twin) in &index.twins {
         config.extern_path(format!(".{name}"), rust_path(&index, twin));
+    }
+    for field in BOXED {
+        config.boxed(format!(".mesos.v1.{field}"));
     }
     for id in [
         "FrameworkID",
@@ -256,19 +272,25 @@ fn schemas(index: &Index) -> String {
             .collect();
         order.sort_unstable();
         let order: Vec<String> = order.iter().map(|(n, i)| format!("({n}, {i})")).collect();
+        let is_map_entry = m
+            .options
+            .as_ref()
+            .is_some_and(prost_types::MessageOptions::map_entry);
+        let has_type = !is_map_entry && !name.starts_with("google.");
+        let size = if has_type {
+            format!("size_of::<{}>()", rust_path(index, name))
+        } else {
+            "0".to_owned()
+        };
         writeln!(
             out,
-            "static {}: Schema = Schema {{ name: {name:?}, fields: &[{}], by_number: &[{}] }};",
+            "static {}: Schema = Schema {{ name: {name:?}, size: {size}, fields: &[{}], by_number: &[{}] }};",
             static_name(name),
             fields.join(", "),
             order.join(", "),
         )
         .unwrap();
-        let is_map_entry = m
-            .options
-            .as_ref()
-            .is_some_and(prost_types::MessageOptions::map_entry);
-        if !is_map_entry && !name.starts_with("google.") {
+        if has_type {
             writeln!(
                 out,
                 "impl Wire for {} {{ const SCHEMA: &'static Schema = &{}; }}",

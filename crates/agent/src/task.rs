@@ -65,8 +65,8 @@ pub(crate) fn staging(info: &TaskInfo, framework: &FrameworkId) -> Task {
         status_update_uuid: None,
         labels: info.labels.clone(),
         discovery: info.discovery.clone(),
-        container: info.container.clone(),
-        health_check: info.health_check.clone(),
+        container: info.container.clone().map(Box::new),
+        health_check: info.health_check.clone().map(Box::new),
         kill_policy: info.kill_policy,
         user: user(info.command.as_ref())
             .or_else(|| user(info.executor.as_ref().and_then(|e| e.command.as_ref()))),

@@ -163,7 +163,7 @@ impl Master {
             }
             (Type::LaunchGroup, Ok(())) => {
                 let group = operation.launch_group.unwrap_or_default();
-                self.launch_group(step, accepted, group);
+                self.launch_group(step, accepted, *group);
             }
             (Type::Launch | Type::LaunchGroup, Err(sentence)) => {
                 let reason = match kind {

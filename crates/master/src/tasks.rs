@@ -63,8 +63,8 @@ pub(crate) fn staging(task: &TaskInfo, framework: &FrameworkId) -> Task {
         limits: task.limits.clone(),
         labels: task.labels.clone(),
         discovery: task.discovery.clone(),
-        container: task.container.clone(),
-        health_check: task.health_check.clone(),
+        container: task.container.clone().map(Box::new),
+        health_check: task.health_check.clone().map(Box::new),
         kill_policy: task.kill_policy,
         user: command_user.or(executor_user),
         ..Default::default()

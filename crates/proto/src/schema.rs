@@ -9,6 +9,8 @@ pub struct Schema {
     pub name: &'static str,
     /// In the order of the `.proto` file, which is the order in which Mesos prints them as JSON.
     pub fields: &'static [Field],
+    /// What the message takes in memory, without what it points to.
+    pub(crate) size: usize,
     by_number: &'static [(u32, usize)],
 }
 

@@ -8,8 +8,8 @@ use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_varint, skip_field,
 };
 
-use crate::limits::MAX_DEPTH;
-use crate::schema::{Kind, Label, Schema};
+use crate::limits::{DECODED_BYTES, DECODED_BYTES_PER_BYTE, MAX_DEPTH, MAX_MISSING};
+use crate::schema::{Field, Kind, Label, Schema};
 
 /// A message whose shape is known at run time too.
 pub trait Wire: Message + Default {
@@ -20,7 +20,8 @@ pub trait Wire: Message + Default {
 /// Why bytes are not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Truncated, a wrong wire type, text that is not UTF-8, or nested too deeply.
+    /// Truncated, a wrong wire type, text that is not UTF-8, nested too deeply, or made of so many
+    /// empty parts that decoding it would take many times its size.
     #[error("not a valid {message}: {reason}")]
     Malformed {
         /// Short name of the expected message.
@@ -38,14 +39,16 @@ pub enum DecodeError {
 /// As in C++, the value of an enum that this version does not know counts as absent.
 ///
 /// # Errors
-/// When the bytes are malformed, incomplete or nested deeper than [`MAX_DEPTH`].
+/// When the bytes are malformed, incomplete, nested deeper than [`MAX_DEPTH`], or would take more
+/// memory than [`DECODED_BYTES_PER_BYTE`] and [`DECODED_BYTES`] allow.
 pub fn decode<M: Wire>(bytes: &[u8]) -> Result<M, DecodeError> {
     let malformed = |reason: String| DecodeError::Malformed {
         message: M::SCHEMA.short_name(),
         reason,
     };
     let mut report = Report::default();
-    inspect(M::SCHEMA, bytes, MAX_DEPTH, &mut report).map_err(malformed)?;
+    let mut room = Room::of(bytes);
+    inspect(M::SCHEMA, bytes, MAX_DEPTH, &mut room, &mut report).map_err(malformed)?;
     if !report.missing.is_empty() {
         return Err(DecodeError::MissingFields(report.missing.join(", ")));
     }
@@ -59,6 +62,35 @@ pub fn decode<M: Wire>(bytes: &[u8]) -> Result<M, DecodeError> {
     M::decode(&*bytes).map_err(|e| malformed(e.to_string()))
 }
 
+/// What a message may still take in memory. An empty part is two bytes on the wire and a thousand
+/// in memory, so that the size of a body alone bounds little.
+struct Room(usize);
+
+impl Room {
+    fn of(bytes: &[u8]) -> Self {
+        let in_proportion = bytes.len().saturating_mul(DECODED_BYTES_PER_BYTE);
+        Self(DECODED_BYTES.saturating_add(in_proportion))
+    }
+
+    /// Takes what an occurrence of a field needs. Singular values lie within their message, but
+    /// counting them again keeps the count simple, and above the truth.
+    fn take(&mut self, field: &Field, value: &RawValue<'_>) -> Result<(), String> {
+        let needed = match (field.kind, value) {
+            (Kind::Message(inner) | Kind::Map(inner), RawValue::Bytes(_)) => inner.size,
+            _ if field.label != Label::Repeated => return Ok(()),
+            (Kind::String | Kind::Bytes, RawValue::Bytes(text)) => size_of::<String>() + text.len(),
+            // Packed numbers: a byte on the wire may be eight in memory.
+            (_, RawValue::Bytes(packed)) => packed.len().saturating_mul(size_of::<u64>()),
+            _ => size_of::<u64>(),
+        };
+        match self.0.checked_sub(needed) {
+            Some(left) => self.0 = left,
+            None => return Err("it has too many parts".to_owned()),
+        }
+        Ok(())
+    }
+}
+
 #[derive(Default)]
 struct Report {
     missing: Vec<String>,
@@ -69,6 +101,7 @@ fn inspect(
     schema: &'static Schema,
     bytes: &[u8],
     depth: usize,
+    room: &mut Room,
     report: &mut Report,
 ) -> Result<(), String> {
     if depth == 0 {
@@ -85,6 +118,7 @@ fn inspect(
         let Some(field) = schema.fields.get(position) else {
             continue;
         };
+        room.take(field, &value)?;
         match (field.kind, value) {
             (Kind::Enum(e), RawValue::Varint(n)) if e.name(enum_number(n)).is_none() => {
                 report.unknown_enum = true;
@@ -92,7 +126,7 @@ fn inspect(
             }
             (Kind::Message(inner) | Kind::Map(inner), RawValue::Bytes(inner_bytes)) => {
                 let before = nested.missing.len();
-                inspect(inner, inner_bytes, depth - 1, &mut nested)?;
+                inspect(inner, inner_bytes, depth - 1, room, &mut nested)?;
                 let seen = occurrences.iter_mut().find(|(p, _)| *p == position);
                 let index = if let Some((_, count)) = seen {
                     *count += 1;
@@ -119,6 +153,7 @@ fn inspect(
     }
     // As protobuf lists them: a message's own fields before those of its parts.
     report.missing.append(&mut nested.missing);
+    report.missing.truncate(MAX_MISSING);
     report.unknown_enum |= nested.unknown_enum;
     Ok(())
 }
@@ -251,8 +286,9 @@ impl<'a> Iterator for RawFields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v1::offer::{Operation, operation};
     use crate::v1::scheduler::{Call, call};
-    use crate::v1::{FrameworkId, TaskId};
+    use crate::v1::{FrameworkId, TaskId, TaskInfo};
 
     #[test]
     fn missing_required_fields_are_named_by_path() {
@@ -286,6 +322,46 @@ mod tests {
                 ..call
             }
         );
+    }
+
+    #[test]
+    fn what_would_take_many_times_its_size_is_refused() {
+        let mut accept = Vec::new();
+        for _ in 0..200_000 {
+            put_bytes(2, &[], &mut accept);
+        }
+        let refused = decode::<call::Accept>(&accept).unwrap_err();
+        assert!(refused.to_string().contains("too many parts"), "{refused}");
+
+        let launch = Operation {
+            launch: Some(operation::Launch {
+                task_infos: vec![TaskInfo {
+                    name: "t".into(),
+                    task_id: "t1".into(),
+                    agent_id: "6dbb1c3a-6c0e-4c4c-9e0b-3b9f0f3a5ad1-S0".into(),
+                    ..Default::default()
+                }],
+            }),
+            ..Default::default()
+        };
+        let accept = call::Accept {
+            operations: vec![launch; 100_000],
+            ..Default::default()
+        };
+        assert_eq!(decode(&accept.encode_to_vec()), Ok(accept));
+    }
+
+    #[test]
+    fn a_refusal_names_a_bounded_number_of_missing_fields() {
+        let mut reconcile = Vec::new();
+        for _ in 0..10_000 {
+            put_bytes(1, &[], &mut reconcile);
+        }
+        let Err(DecodeError::MissingFields(paths)) = decode::<call::Reconcile>(&reconcile) else {
+            panic!("a task needs an id");
+        };
+        assert!(paths.starts_with("tasks[0].task_id, tasks[1].task_id, "));
+        assert_eq!(paths.split(", ").count(), MAX_MISSING);
     }
 
     #[test]

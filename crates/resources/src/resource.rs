@@ -29,7 +29,7 @@ pub struct Resource {
 #[derive(Debug, Clone, Default)]
 struct Detail {
     reservations: Vec<ReservationInfo>,
-    disk: Option<DiskInfo>,
+    disk: Option<Box<DiskInfo>>,
     revocable: bool,
     shared: bool,
     provider_id: Option<v1::ResourceProviderId>,
@@ -217,7 +217,7 @@ impl Resource {
 
     /// The disk that it is a part of, or the volume on it.
     pub fn disk(&self) -> Option<&DiskInfo> {
-        self.detail.as_ref()?.disk.as_ref()
+        self.detail.as_ref()?.disk.as_deref()
     }
 
     /// The resource provider that it comes from.
@@ -368,7 +368,7 @@ impl fmt::Display for Printed<'_> {
                 name: &message.name,
                 allocation_role: message.allocation_info.as_ref().map(AllocationInfo::role),
                 reservations: &message.reservations,
-                disk: message.disk.as_ref(),
+                disk: message.disk.as_deref(),
                 revocable: message.revocable.is_some(),
                 shared: message.shared.is_some(),
             },

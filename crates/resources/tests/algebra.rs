@@ -96,13 +96,13 @@ fn resource(side: Side) -> impl Strategy<Value = v1::Resource> {
 /// A persistent volume, shared or not.
 fn volume(side: Side) -> impl Strategy<Value = v1::Resource> {
     (0..3_u32, any::<bool>()).prop_map(move |(id, shared)| v1::Resource {
-        disk: Some(DiskInfo {
+        disk: Some(Box::new(DiskInfo {
             persistence: Some(Persistence {
                 id: format!("{side:?}{id}{shared}"),
                 ..Persistence::default()
             }),
             ..DiskInfo::default()
-        }),
+        })),
         shared: shared.then(SharedInfo::default),
         ..scalar("disk", f64::from(id + 1))
     })

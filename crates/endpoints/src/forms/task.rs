@@ -38,10 +38,10 @@ impl Entries for Task<'_> {
             map.serialize_entry("discovery", &AsJson(discovery))?;
         }
         if let Some(container) = &task.container {
-            map.serialize_entry("container", &AsJson(container))?;
+            map.serialize_entry("container", &AsJson(&**container))?;
         }
         if let Some(check) = &task.health_check {
-            map.serialize_entry("health_check", &AsJson(check))?;
+            map.serialize_entry("health_check", &AsJson(&**check))?;
         }
         Ok(())
     }

@@ -321,7 +321,7 @@ fn a_task_group_is_launched_as_one() {
             .map(|name| command_task(name, offer, "cpus:0.5;mem:64"));
         Operation {
             r#type: Some(operation::Type::LaunchGroup.into()),
-            launch_group: Some(operation::LaunchGroup {
+            launch_group: Some(Box::new(operation::LaunchGroup {
                 executor: ExecutorInfo {
                     r#type: Some(executor_info::Type::Default.into()),
                     executor_id: "e".into(),
@@ -334,7 +334,7 @@ fn a_task_group_is_launched_as_one() {
                 task_group: TaskGroupInfo {
                     tasks: tasks.collect(),
                 },
-            }),
+            })),
             ..Default::default()
         }
     };

@@ -195,7 +195,7 @@ fn cgroups(
         .tasks
         .iter()
         .map(|task| shares(task.container.as_ref()))
-        .chain(earlier.map(|task| shares(task.container.as_ref())));
+        .chain(earlier.map(|task| shares(task.container.as_deref())));
     let first = all.next();
     if all.any(|next| Some(next) != first) {
         return Err(Invalid::new(
