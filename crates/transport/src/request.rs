@@ -117,7 +117,28 @@ pub(crate) struct Bodies(Arc<Semaphore>);
 
 /// A body's share of that room, given back when it is dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Room(Option<OwnedSemaphorePermit>);
+struct Room(Option<OwnedSemaphorePermit>);
+
+/// A body that keeps its room for as long as anyone keeps the body.
+struct Housed {
+    body: Bytes,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Housed {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Room {
+    fn house(self, body: Bytes) -> Bytes {
+        match self {
+            Self(None) => body,
+            room @ Self(Some(_)) => Bytes::from_owner(Housed { body, _room: room }),
+        }
+    }
+}
 
 impl Default for Bodies {
     fn default() -> Self {
@@ -128,21 +149,17 @@ impl Default for Bodies {
 
 impl Bodies {
     /// Reads a body whole, within the limits of size, of time and of what all bodies may hold, and
-    /// unpacks it if the headers say that it is packed.
-    pub(crate) async fn read(
-        &self,
-        body: Incoming,
-        headers: &HeaderMap,
-    ) -> Result<(Bytes, Room), Refusal> {
+    /// unpacks it if the headers say that it is packed. It counts until its last copy is dropped.
+    pub(crate) async fn read(&self, body: Incoming, headers: &HeaderMap) -> Result<Bytes, Refusal> {
         let (bytes, room) = self.gather(body).await?;
+        let body = room.house(bytes);
         // The only coding that Mesos knows; it takes bodies in any other as they are.
-        if headers
-            .get(CONTENT_ENCODING)
-            .is_none_or(|coding| coding != "gzip")
-        {
-            return Ok((bytes, room));
+        let coding = headers.get(CONTENT_ENCODING);
+        if coding.is_some_and(|coding| coding == "gzip") {
+            self.unpack(body).await
+        } else {
+            Ok(body)
         }
-        self.unpack(bytes).await
     }
 
     async fn gather(&self, mut body: Incoming) -> Result<(Bytes, Room), Refusal> {
@@ -174,7 +191,7 @@ impl Bodies {
         }
     }
 
-    async fn unpack(&self, packed: Bytes) -> Result<(Bytes, Room), Refusal> {
+    async fn unpack(&self, packed: Bytes) -> Result<Bytes, Refusal> {
         // Until it is unpacked, a body may turn out to be as large as is allowed.
         let mut largest = Room::default();
         self.widen(&mut largest, limits::BODY_BYTES)?;
@@ -186,7 +203,7 @@ impl Bodies {
         drop(largest);
         let mut room = Room::default();
         self.widen(&mut room, unpacked.len())?;
-        Ok((unpacked, room))
+        Ok(room.house(unpacked))
     }
 
     fn widen(&self, room: &mut Room, bytes: usize) -> Result<(), Refusal> {
@@ -369,6 +386,21 @@ mod tests {
         assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE);
         rooms.clear();
         bodies.widen(&mut room, limits::BODY_STEP_BYTES).unwrap();
+    }
+
+    #[test]
+    fn a_body_keeps_its_room_while_anyone_keeps_it() {
+        let bodies = Bodies::default();
+        let free = bodies.0.available_permits();
+        let mut room = Room::default();
+        bodies.widen(&mut room, limits::BODY_BYTES).unwrap();
+        let body = room.house(Bytes::from_static(b"body"));
+        let part = body.slice(1..2);
+        drop(body);
+        assert!(bodies.0.available_permits() < free);
+        assert_eq!(part, "o");
+        drop(part);
+        assert_eq!(bodies.0.available_permits(), free);
     }
 
     fn packed(bytes: &[u8]) -> Vec<u8> {

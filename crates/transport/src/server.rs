@@ -23,7 +23,7 @@ use crate::connection::{Connection, InRequest, Watched};
 use crate::limits;
 use crate::listener::{Listener, configure};
 use crate::message::{self, Envelope, Message};
-use crate::request::{Bodies, Refusal, Request, Room};
+use crate::request::{Bodies, Refusal, Request};
 use crate::response::{Outgoing, Response};
 
 /// What answers on a listener.
@@ -89,16 +89,10 @@ impl Accept for UnixListener {
 /// What the connections of one listener share.
 struct Server<S> {
     service: S,
-    messages: mpsc::Sender<Delivery>,
+    messages: mpsc::Sender<Message>,
     bodies: Bodies,
     /// Rings when connections run out.
     crowded: Notify,
-}
-
-/// A message on its way to the service, with the room that its body takes.
-struct Delivery {
-    message: Message,
-    _room: Room,
 }
 
 const NO_PLACE: &[u8] =
@@ -165,11 +159,11 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 
 /// Starts the thread that hands messages to the service, which may block it. It ends when the last
 /// connection has.
-fn deliver_to(service: impl Service) -> io::Result<mpsc::Sender<Delivery>> {
-    let (sender, mut receiver) = mpsc::channel::<Delivery>(limits::MESSAGES_WAITING);
+fn deliver_to(service: impl Service) -> io::Result<mpsc::Sender<Message>> {
+    let (sender, mut receiver) = mpsc::channel(limits::MESSAGES_WAITING);
     let deliver = move || {
-        while let Some(delivery) = receiver.blocking_recv() {
-            service.message(delivery.message);
+        while let Some(message) = receiver.blocking_recv() {
+            service.message(message);
         }
     };
     thread::Builder::new()
@@ -273,21 +267,14 @@ impl<S: Service> Server<S> {
         headers: &HeaderMap,
         connection: &Arc<Connection>,
     ) -> Result<Response, Refusal> {
-        let (body, room) = self.bodies.read(body, headers).await?;
+        let body = self.bodies.read(body, headers).await?;
         let message = Message {
             from: message::locate(&envelope.sender).await?,
             to: envelope.to,
             name: envelope.name,
             body,
         };
-        self.deliver(
-            Delivery {
-                message,
-                _room: room,
-            },
-            connection,
-        )
-        .await?;
+        self.deliver(message, connection).await?;
         // Whoever the message is for: senders in Go take any other answer for a failure.
         Ok(Reply::accepted().into())
     }
@@ -295,20 +282,16 @@ impl<S: Service> Server<S> {
     /// Queues a message. Waiting for a place must outlive the connection, because a sender
     /// may leave as soon as it has sent. It keeps the connection's place, so that no more of them
     /// wait than there may be connections.
-    async fn deliver(
-        &self,
-        delivery: Delivery,
-        connection: &Arc<Connection>,
-    ) -> Result<(), Refusal> {
-        let delivery = match self.messages.try_send(delivery) {
+    async fn deliver(&self, message: Message, connection: &Arc<Connection>) -> Result<(), Refusal> {
+        let message = match self.messages.try_send(message) {
             Ok(()) => return Ok(()),
-            Err(mpsc::error::TrySendError::Full(delivery)) => delivery,
+            Err(mpsc::error::TrySendError::Full(message)) => message,
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(not_serving()),
         };
         let messages = self.messages.clone();
         let connection = Arc::clone(connection);
         let waiting = tokio::spawn(async move {
-            let sent = messages.send(delivery).await;
+            let sent = messages.send(message).await;
             drop(connection);
             sent.is_ok()
         });
@@ -323,8 +306,7 @@ impl<S: Service> Server<S> {
         mut request: Request,
         body: Incoming,
     ) -> Result<Response, Refusal> {
-        let (body, _room) = self.bodies.read(body, &request.headers).await?;
-        request.body = body;
+        request.body = self.bodies.read(body, &request.headers).await?;
         Ok(self.service.request(request).await)
     }
 }
