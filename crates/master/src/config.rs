@@ -38,7 +38,7 @@ pub struct Policy {
     pub max_agent_ping_timeouts: u32,
     /// How long a disconnected or recovered agent has to register again.
     pub agent_reregister_timeout: Duration,
-    /// The longest time between two allocations while something waits for one.
+    /// How long resources stay away at least from a framework that declined them.
     pub allocation_interval: Duration,
     /// How long changes are collected before an allocation.
     pub allocation_delay: Duration,

@@ -18,7 +18,7 @@ use meseta_resources::Resources;
 use crate::agents::{downgrade, downgrade_task, pid_text};
 use crate::events::Notice;
 use crate::master::Master;
-use crate::offers::Rescinding;
+use crate::offers::{Rescinding, Unused};
 use crate::records::{AgentRecord, Endpoint};
 use crate::step::Step;
 use crate::tasks::{resources_of, staging};
@@ -66,12 +66,18 @@ impl Master {
         let Some(mut accepted) = self.take_offers(framework, &accept) else {
             return;
         };
+        let offered = accepted.left.clone();
         for operation in accept.operations {
             self.operate(step, &mut accepted, operation);
         }
         let filters = accept.filters.as_ref();
         let Accepted { agent, left, .. } = accepted;
-        self.refuse_resources(step, framework, &agent, &left, filters);
+        let unused = if left == offered {
+            Unused::Declined
+        } else {
+            Unused::LeftOver
+        };
+        self.refuse(step, framework, &agent, &left, unused, filters);
     }
 
     fn count_launches(&mut self, accept: &call::Accept) {

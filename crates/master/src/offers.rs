@@ -1,6 +1,7 @@
 //! Offers: made of what the allocator proposes, held by schedulers, answered or taken back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use meseta_allocator::{Proposal, refusal_time};
 use meseta_proto::v1;
@@ -15,6 +16,15 @@ use crate::master::Master;
 use crate::records::{AgentRecord, FrameworkRecord};
 use crate::step::Step;
 use crate::timers::Timer;
+
+/// What kept a scheduler from using all that it was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unused {
+    /// It used none of it, and would use none of it a moment later.
+    Declined,
+    /// It used a part, and may have use for the rest at once.
+    LeftOver,
+}
 
 /// Whether the scheduler is told that its offer is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,18 +191,29 @@ impl Master {
             }
             if let Some((offer, resources)) = self.take_offer(id) {
                 let filters = decline.filters.as_ref();
-                self.refuse_resources(step, framework, &offer.agent_id, &resources, filters);
+                let agent = &offer.agent_id;
+                self.refuse(
+                    step,
+                    framework,
+                    agent,
+                    &resources,
+                    Unused::Declined,
+                    filters,
+                );
             }
         }
     }
 
-    /// Gives resources back that the framework does not want for some time.
-    pub(crate) fn refuse_resources(
+    /// Gives resources back that the framework does not want for some time. What it declines stays
+    /// away for an allocation interval at least, as in Mesos, where nothing is offered again before
+    /// the next allocation: a scheduler that refuses for no time would be asked without end.
+    pub(crate) fn refuse(
         &mut self,
         step: &Step<'_>,
         framework: &FrameworkId,
         agent: &AgentId,
         resources: &Resources,
+        unused: Unused,
         filters: Option<&Filters>,
     ) {
         if resources.is_empty() {
@@ -202,8 +223,12 @@ impl Master {
             Some(filters) => refusal_time(filters),
             None => refusal_time(&Filters::default()),
         };
+        let least = match unused {
+            Unused::Declined => self.state.config.policy.allocation_interval,
+            Unused::LeftOver => Duration::ZERO,
+        };
         self.allocator
-            .decline(framework, agent, resources, time, step.now);
+            .decline(framework, agent, resources, time.max(least), step.now);
     }
 }
 

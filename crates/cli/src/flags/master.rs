@@ -18,7 +18,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     served("agent_ping_timeout", Text, Some("15secs"), "How long a ping may go unanswered"),
     served("max_agent_ping_timeouts", Text, Some("5"), "Unanswered pings that make an agent unreachable"),
     served("agent_reregister_timeout", Text, Some("10mins"), "How long agents have to come back"),
-    served("allocation_interval", Text, Some("1secs"), "Longest time between allocations"),
+    served("allocation_interval", Text, Some("1secs"), "How long declined resources stay away at least from who declined them"),
     served("min_allocatable_resources", Text, Some("cpus:0.01|mem:32"), "Less than this is not offered"),
     served("offer_timeout", Text, None, "How long a framework may hold an offer [default: for ever]"),
     served("max_completed_frameworks", Text, Some("50"), "Completed frameworks that are remembered"),

@@ -9,7 +9,8 @@ use meseta_proto::v1::offer::{Operation, operation};
 use meseta_proto::v1::scheduler::{Call, call};
 use meseta_proto::v1::task_status::{Reason, Source};
 use meseta_proto::v1::{
-    ExecutorInfo, Filters, OperationState, TaskGroupInfo, TaskId, TaskState, executor_info,
+    ExecutorInfo, Filters, Offer, OperationState, TaskGroupInfo, TaskId, TaskInfo, TaskState,
+    executor_info,
 };
 use meseta_resources::Resources;
 
@@ -274,6 +275,62 @@ fn declined_resources_are_offered_again_when_the_filter_ran_out() {
     world.pass(Duration::from_secs(59));
     assert!(world.offers(&scheduler).is_empty());
     world.pass(Duration::from_secs(2));
+    assert_eq!(world.offers(&scheduler).len(), 1);
+}
+
+/// A call that refuses what it does not use for no time.
+fn accept_for_no_time(offer: &Offer, tasks: Vec<TaskInfo>) -> Call {
+    Call {
+        accept: Some(call::Accept {
+            offer_ids: vec![offer.id.clone()],
+            operations: vec![launch(tasks)],
+            filters: Some(Filters {
+                refuse_seconds: Some(0.0),
+            }),
+        }),
+        ..call(call::Type::Accept)
+    }
+}
+
+#[test]
+fn who_declines_for_no_time_waits_an_allocation_interval_while_others_are_asked_at_once() {
+    let mut world = World::new();
+    world.agent(&upid("slave(1)", 5051));
+    let scheduler = world.subscribe(framework_info());
+    let offer = world.offers(&scheduler).remove(0);
+    let decline = Call {
+        decline: Some(call::Decline {
+            offer_ids: vec![offer.id],
+            filters: Some(Filters {
+                refuse_seconds: Some(0.0),
+            }),
+        }),
+        ..call(call::Type::Decline)
+    };
+    world.call(&scheduler, decline);
+    assert!(world.offers(&scheduler).is_empty());
+    world.pass(Duration::from_secs(1));
+    let offer = world.offers(&scheduler).remove(0);
+
+    // It cannot be launched, so that nothing of the offer is used either.
+    let misplaced = TaskInfo {
+        agent_id: "nowhere".into(),
+        ..command_task("t", &offer, "cpus:1;mem:64")
+    };
+    world.call(&scheduler, accept_for_no_time(&offer, vec![misplaced]));
+    assert!(world.offers(&scheduler).is_empty());
+    let other = world.subscribe(framework_info());
+    assert_eq!(world.offers(&other).len(), 1);
+}
+
+#[test]
+fn who_uses_a_part_of_an_offer_is_asked_about_the_rest_at_once() {
+    let mut world = World::new();
+    world.agent(&upid("slave(1)", 5051));
+    let scheduler = world.subscribe(framework_info());
+    let offer = world.offers(&scheduler).remove(0);
+    let task = command_task("t", &offer, "cpus:1;mem:64");
+    world.call(&scheduler, accept_for_no_time(&offer, vec![task]));
     assert_eq!(world.offers(&scheduler).len(), 1);
 }
 
