@@ -11,6 +11,9 @@ pub const DECODED_BYTES_PER_BYTE: usize = 64;
 /// How much memory decoding may take in any case, so that small messages of any shape pass.
 pub const DECODED_BYTES: usize = 1024 * 1024;
 
+/// How much memory decoding may take at most: the largest agent that registers again comes to half.
+pub const MAX_DECODED_BYTES: usize = 1024 * 1024 * 1024;
+
 /// How many missing fields a refusal names: enough for any mistake made by hand.
 pub const MAX_MISSING: usize = 64;
 

@@ -8,7 +8,7 @@ use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_varint, skip_field,
 };
 
-use crate::limits::{DECODED_BYTES, DECODED_BYTES_PER_BYTE, MAX_DEPTH, MAX_MISSING};
+use crate::limits::{DECODED_BYTES, DECODED_BYTES_PER_BYTE, MAX_DECODED_BYTES, MAX_DEPTH, MAX_MISSING};
 use crate::schema::{Field, Kind, Label, Schema};
 
 /// A message whose shape is known at run time too.
@@ -69,7 +69,7 @@ struct Room(usize);
 impl Room {
     fn of(bytes: &[u8]) -> Self {
         let in_proportion = bytes.len().saturating_mul(DECODED_BYTES_PER_BYTE);
-        Self(DECODED_BYTES.saturating_add(in_proportion))
+        Self(DECODED_BYTES + in_proportion.min(MAX_DECODED_BYTES))
     }
 
     /// Takes what an occurrence of a field needs. Singular values lie within their message, but

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 
 use super::containers::Containers;
 use super::driver::{self, Clock, Effects, Inputs, Latest};
-use super::exchange::{Exchange, Found, respond};
+use super::exchange::{Exchange, Found};
 use super::process::{self, Asked, End, Ends, Signals};
 use super::{config, edge, seed, system};
 use crate::address::{self, Addresses};
@@ -110,7 +110,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         inputs: inputs.clone(),
         master,
         runtime: Handle::current(),
-        ends,
+        ends: ends.clone(),
     };
     let exchange = Arc::clone(&effects.exchange);
     let machine = Agent::new(config, Entropy::new(seed()), clock.now());
@@ -121,7 +121,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         exchange,
         latest,
     };
-    tokio::spawn(meseta_transport::serve(listener, service));
+    process::serve(listener, service, ends);
     tracing::info!(%address, "the agent listens");
     Ok(Running {
         address,
@@ -260,7 +260,8 @@ impl Service for Net {
 
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
         let this = self.clone();
-        respond(move || this.look_up(&request))
+        let exchange = Arc::clone(&self.exchange);
+        exchange.respond(request.body.len(), move || this.look_up(&request))
     }
 }
 

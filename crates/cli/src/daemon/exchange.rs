@@ -9,14 +9,18 @@ use meseta_machine::{ContentType, Reply, RequestId, StreamId};
 use meseta_proto::json;
 use meseta_proto::{Wire, recordio};
 use meseta_transport::{Body, Response, StreamSender, event_stream};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
-use super::limits::MAX_STREAM_BYTES;
+use super::limits::{CALL_STEP_BYTES, CALLS_BYTES, MAX_READS, MAX_STREAM_BYTES};
 
 /// Between the requests of the network and the actions of a machine.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Exchange {
+    /// Places for requests that are looked up and bring nothing.
+    reads: Semaphore,
+    /// Places for those that bring a body, in steps of its size.
+    calls: Arc<Semaphore>,
     next: AtomicU64,
     requests: Mutex<HashMap<RequestId, Waiting>>,
     streams: Mutex<HashMap<StreamId, Open>>,
@@ -34,7 +38,46 @@ struct Open {
     stream_type: ContentType,
 }
 
+impl Default for Exchange {
+    fn default() -> Self {
+        Self {
+            reads: Semaphore::new(MAX_READS),
+            calls: Arc::new(Semaphore::new(CALLS_BYTES / CALL_STEP_BYTES)),
+            next: AtomicU64::new(0),
+            requests: Mutex::default(),
+            streams: Mutex::default(),
+        }
+    }
+}
+
 impl Exchange {
+    /// Looks a request up that brings so many bytes, away from the workers of the network because
+    /// what is read may be large, and waits for the machine where it must. What a body becomes in
+    /// memory is bounded by letting few be in work at once, whether or not their senders wait.
+    pub(crate) async fn respond(
+        self: Arc<Self>,
+        brings: usize,
+        look_up: impl FnOnce() -> Found + Send + 'static,
+    ) -> Response {
+        if brings == 0 {
+            let _place = self.reads.acquire().await;
+            return answered(look_up).await;
+        }
+        let steps = (1 + brings / CALL_STEP_BYTES).min(CALLS_BYTES / CALL_STEP_BYTES);
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        let Ok(place) = Arc::clone(&self.calls).acquire_many_owned(steps).await else {
+            return failed("is about to end");
+        };
+        let in_work = tokio::spawn(async move {
+            let response = answered(look_up).await;
+            drop(place);
+            response
+        });
+        in_work
+            .await
+            .unwrap_or_else(|_| failed("has failed to answer this request"))
+    }
+
     /// A number for a request, and its answer once the machine gives one. Should the request open
     /// a stream, its events will be of `stream_type`.
     pub(crate) fn ask(&self, stream_type: ContentType) -> (RequestId, oneshot::Receiver<Response>) {
@@ -120,15 +163,16 @@ pub(crate) enum Found {
     Asked(oneshot::Receiver<Response>),
 }
 
-/// Looks a request up away from the workers of the network, because what is read may be large, and
-/// waits for the machine where it must.
-pub(crate) async fn respond(look_up: impl FnOnce() -> Found + Send + 'static) -> Response {
-    let answer = match spawn_blocking(look_up).await {
-        Ok(Found::Response(response)) => Ok(response),
-        Ok(Found::Asked(answer)) => answer.await.map_err(|_| "is about to end"),
-        Err(_) => Err("has failed to answer this request"),
-    };
-    answer.unwrap_or_else(|why| Reply::refused(503, format!("This daemon {why}")).into())
+async fn answered(look_up: impl FnOnce() -> Found + Send + 'static) -> Response {
+    match spawn_blocking(look_up).await {
+        Ok(Found::Response(response)) => response,
+        Ok(Found::Asked(answer)) => answer.await.unwrap_or_else(|_| failed("is about to end")),
+        Err(_) => failed("has failed to answer this request"),
+    }
+}
+
+fn failed(why: &str) -> Response {
+    Reply::refused(503, format!("This daemon {why}")).into()
 }
 
 /// These maps are whole between any two statements, so a panic elsewhere does not spoil them.

@@ -11,6 +11,17 @@ pub(crate) const MAX_BATCH: usize = 1_024;
 /// Batches of actions that may wait for the disk before their machine waits as well.
 pub(crate) const MAX_WAITING_BATCHES: usize = 64;
 
+/// Requests without a body that are looked up at once. Each may render the state of a whole cluster,
+/// and more of them at once than there are cores are no sooner done.
+pub(crate) const MAX_READS: usize = 64;
+
+/// What the bodies of all calls in work may come to. Decoded they may take many times that, so
+/// this is little; a larger call is in work alone.
+pub(crate) const CALLS_BYTES: usize = 16 * 1024 * 1024;
+
+/// The unit in which they are counted. Every call takes one at least, so that it bounds their number too.
+pub(crate) const CALL_STEP_BYTES: usize = 32 * 1024;
+
 /// Bytes that may wait for one subscriber before it is cut off.
 pub(crate) const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
 

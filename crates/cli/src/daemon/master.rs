@@ -17,7 +17,7 @@ use meseta_transport::{Message, Peers, Request, Response, Service};
 use tokio::runtime::Handle;
 
 use super::driver::{self, Clock, Effects, Inputs, Latest};
-use super::exchange::{Exchange, Found, respond};
+use super::exchange::{Exchange, Found};
 use super::process::{self, End, Ends, Signals};
 use super::{config, edge, seed, system};
 use crate::address::Addresses;
@@ -79,7 +79,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         exchange: Arc::default(),
         inputs: inputs.clone(),
         runtime: Handle::current(),
-        ends,
+        ends: ends.clone(),
     };
     let exchange = Arc::clone(&effects.exchange);
     let machine = Master::new(config, Entropy::new(seed()), clock.now());
@@ -90,7 +90,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         exchange,
         latest: latest.clone(),
     };
-    tokio::spawn(meseta_transport::serve(listener, service));
+    process::serve(listener, service, ends);
     tracing::info!(%address, "the master listens");
     Ok(Running { address, latest })
 }
@@ -209,7 +209,8 @@ impl Service for Net {
 
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
         let this = self.clone();
-        respond(move || this.look_up(&request))
+        let exchange = Arc::clone(&self.exchange);
+        exchange.respond(request.body.len(), move || this.look_up(&request))
     }
 }
 

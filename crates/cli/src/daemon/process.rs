@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-use meseta_transport::{BindError, Listener};
+use meseta_transport::{BindError, Listener, Service};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -69,6 +69,14 @@ pub(crate) fn listen(address: SocketAddrV4) -> Result<Listener, Failure> {
         )),
         other @ BindError::Other { .. } => Failure::Start(other.to_string()),
     })
+}
+
+/// Serves a daemon's listener. When that is not possible, the daemon is of no use.
+pub(crate) fn serve(listener: Listener, service: impl Service, ends: Ends) {
+    tokio::spawn(async move {
+        let Err(error) = meseta_transport::serve(listener, service).await;
+        ends.tell(End::Failed(format!("can't serve the network: {error}")));
+    });
 }
 
 /// The signals that ask a daemon to end.
