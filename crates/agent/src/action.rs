@@ -65,6 +65,14 @@ pub enum Action {
         /// Which container.
         container_id: ContainerId,
     },
+    /// Remove a folder below the work directory with all that is in it, in order with launches: one
+    /// that follows may make the folder anew. [`crate::Input::Removed`] follows.
+    Remove {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Find out how full the disk of the work directory is. [`crate::Input::DiskMeasured`] follows.
+    MeasureDisk,
     /// Ask the detector again who leads: the master has been silent for too long.
     Redetect,
     /// End the agent's process.

@@ -11,6 +11,7 @@ use meseta_proto::{Upid, Wire};
 use meseta_resources::Resources;
 
 use crate::executors::{Run, RunKey};
+use crate::garbage::Garbage;
 use crate::operations::Operations;
 use crate::records::{Executor, Framework};
 use crate::recovery::facts::Change;
@@ -56,6 +57,8 @@ pub struct Agent {
     pub(crate) resource_version: [u8; 16],
     pub(crate) operations: Operations,
     pub(crate) drain: Option<Arc<DrainConfig>>,
+    /// When each folder is removed that nothing needs any more.
+    pub(crate) garbage: Timers<Garbage>,
     pub(crate) counters: Counters,
 }
 
@@ -91,6 +94,10 @@ pub(crate) enum Timer {
     UpdateRetry(StreamKey),
     /// An operation's outcome has not been acknowledged.
     OperationRetry(Vec<u8>),
+    /// A folder is to be removed.
+    Removal,
+    /// Time to see how full the disk is.
+    DiskWatch,
 }
 
 /// The time of a step, and where its actions go.
@@ -155,6 +162,7 @@ impl Agent {
             resource_version,
             operations: Operations::default(),
             drain: None,
+            garbage: Timers::default(),
             counters: Counters::default(),
         }
     }
@@ -187,6 +195,9 @@ impl Agent {
                 container_id,
                 status,
             } => self.on_container_exited(turn, &container_id, status),
+            Input::SandboxesFound { found } => self.on_sandboxes_found(turn, found),
+            Input::Removed { has_succeeded } => self.on_removed(has_succeeded),
+            Input::DiskMeasured { used } => self.on_disk_measured(turn, used),
             Input::Shutdown => self.on_shutdown_signal(turn),
             Input::Exited { address } => self.on_exited(turn, address),
             Input::Wake => {}
@@ -212,6 +223,8 @@ impl Agent {
             Timer::ExecutorHeartbeat(container) => self.send_heartbeat(turn, &container),
             Timer::UpdateRetry(key) => self.retry_update(turn, &key),
             Timer::OperationRetry(uuid) => self.retry_operation(turn, &uuid),
+            Timer::Removal => self.remove_what_is_due(turn),
+            Timer::DiskWatch => self.measure_disk(turn),
         }
     }
 
@@ -234,6 +247,7 @@ impl Agent {
             total_resources: Arc::clone(&self.total_resources),
             operations: self.operations.records(),
             drain: self.drain.clone(),
+            pending_removals: self.garbage.len(),
             counters: self.counters,
         }
     }

@@ -46,6 +46,15 @@ pub struct Config {
     pub sandbox_directory: String,
     /// What to do with executors of the agent's former life.
     pub recover: Recover,
+    /// How long sandboxes are kept after their executor has ended, on an empty disk.
+    pub gc_delay: Duration,
+    /// The share of the disk that is to stay free: sandboxes go the sooner the less of it is.
+    pub gc_disk_headroom: f64,
+    /// How often the disk's use is looked at.
+    pub disk_watch_interval: Duration,
+    /// What the machine's kernel calls the time since it was started: numbers of processes mean
+    /// nothing beyond it.
+    pub boot_id: String,
     /// A unix socket of the executor API, if there is one.
     pub domain_socket: Option<PathBuf>,
 }
@@ -83,6 +92,10 @@ impl Config {
             command_executor: ("meseta".into(), vec!["command-executor".into()]),
             sandbox_directory: "/mnt/mesos/sandbox".into(),
             recover: Recover::default(),
+            gc_delay: Duration::from_hours(7 * 24),
+            gc_disk_headroom: 0.1,
+            disk_watch_interval: Duration::from_mins(1),
+            boot_id: String::new(),
             domain_socket: None,
         }
     }

@@ -5,6 +5,8 @@ use meseta_machine::{RequestId, StreamId};
 use meseta_proto::Upid;
 use meseta_proto::v1::{ContainerId, MasterInfo, executor};
 use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// What can happen to an agent.
 #[derive(Debug, Clone)]
@@ -74,11 +76,36 @@ pub enum Input {
         /// The raw wait status, unless an earlier life of the agent was the process's parent.
         status: Option<i32>,
     },
+    /// Folders of sandboxes that were on the disk at the start: any at the places where sandboxes,
+    /// and those above them, lie. May come at any time after [`Input::Recovered`].
+    SandboxesFound {
+        /// The folders.
+        found: Vec<FoundSandbox>,
+    },
+    /// A folder was removed, as far as that was possible.
+    Removed {
+        /// Whether nothing of it is left.
+        has_succeeded: bool,
+    },
+    /// How full the disk of the work directory is.
+    DiskMeasured {
+        /// From 0 to 1.
+        used: f64,
+    },
     /// Stop for good, as a shutdown signal asks: every executor is shut down, the master is told,
     /// and when nothing runs any more, [`crate::Action::Exit`] follows.
     Shutdown,
     /// The time of [`crate::Agent::next_wake`] has come.
     Wake,
+}
+
+/// A folder that an earlier life of the agent has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundSandbox {
+    /// The folder's place below the work directory, such as `slaves/<agent>`.
+    pub path: PathBuf,
+    /// When it was last needed, since the Unix epoch.
+    pub last_used: Duration,
 }
 
 /// Why a container could not be started, by how far it came, with a sentence that the scheduler

@@ -16,6 +16,7 @@
 //! | `updates` | what becomes of a status update between its executor and its framework |
 //! | `kill`, `frameworks`, `drain` | how tasks end: one, a framework's, all |
 //! | `resources`, `operations` | what the agent has, and what becomes of operations on it |
+//! | `garbage` | when a sandbox is removed |
 //! | [`recovery`] | what survives the agent, and what its next life makes of it |
 //! | [`http`] | what a request to the agent means, and what readers see |
 //!
@@ -40,6 +41,7 @@ mod drain;
 mod duration;
 mod executors;
 mod frameworks;
+mod garbage;
 pub mod http;
 mod input;
 mod kill;
@@ -62,7 +64,7 @@ mod updates;
 pub use action::{Action, ExitReason, Launch};
 pub use agent::Agent;
 pub use config::{Config, Recover};
-pub use input::{Input, LaunchFailure};
+pub use input::{FoundSandbox, Input, LaunchFailure};
 pub use metrics::Counters;
 pub use records::{Executor, ExecutorState, Framework, Process};
 pub use snapshot::Snapshot;

@@ -7,13 +7,18 @@ use crate::snapshot::Snapshot;
 
 /// What only grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is the metric of that name under slave/")]
+#[allow(
+    missing_docs,
+    reason = "each is the metric of that name under slave/ or gc/"
+)]
 pub struct Counters {
     pub container_launch_errors: u64,
     pub executors_terminated: u64,
     pub executors_preempted: u64,
     pub invalid_framework_messages: u64,
     pub invalid_status_updates: u64,
+    pub path_removals_failed: u64,
+    pub path_removals_succeeded: u64,
     pub recovery_errors: u64,
     pub tasks_failed: u64,
     pub tasks_finished: u64,
@@ -25,7 +30,7 @@ pub struct Counters {
 }
 
 impl Snapshot {
-    /// Every `slave/` metric that the machine knows of. The resources' and the uptime are their
+    /// Every `slave/` and `gc/` metric that the machine knows of. The resources' and the uptime are their
     /// readers' to compute, from [`Snapshot::total_resources`] and [`Snapshot::start_time`].
     pub fn metrics(&self) -> Vec<(&'static str, f64)> {
         #[allow(
@@ -42,6 +47,15 @@ impl Snapshot {
         let queued: u64 = executors().map(|e| e.queued_tasks.len() as u64).sum();
         let c = &self.counters;
         vec![
+            ("gc/path_removals_failed", float(c.path_removals_failed)),
+            (
+                "gc/path_removals_pending",
+                float(self.pending_removals as u64),
+            ),
+            (
+                "gc/path_removals_succeeded",
+                float(c.path_removals_succeeded),
+            ),
             (
                 "slave/container_launch_errors",
                 float(c.container_launch_errors),

@@ -7,26 +7,28 @@ use meseta_proto::v1::{AgentId, ContainerId, ExecutorId, FrameworkId};
 
 use crate::limits::MAX_ID_LENGTH;
 
+/// The folder of an agent's sandboxes.
+pub(crate) fn of_agent(work_dir: &Path, agent: &AgentId) -> PathBuf {
+    work_dir.join("slaves").join(agent.as_str())
+}
+
+/// The folder of a framework's sandboxes.
+pub(crate) fn of_framework(work_dir: &Path, agent: &AgentId, framework: &FrameworkId) -> PathBuf {
+    of_agent(work_dir, agent)
+        .join("frameworks")
+        .join(framework.as_str())
+}
+
 /// The folder of every run of an executor.
-fn runs(
+pub(crate) fn of_executor(
     work_dir: &Path,
     agent: &AgentId,
     framework: &FrameworkId,
     executor: &ExecutorId,
 ) -> PathBuf {
-    let mut path = work_dir.to_owned();
-    for part in [
-        "slaves",
-        agent.as_str(),
-        "frameworks",
-        framework.as_str(),
-        "executors",
-        executor.as_str(),
-        "runs",
-    ] {
-        path.push(part);
-    }
-    path
+    of_framework(work_dir, agent, framework)
+        .join("executors")
+        .join(executor.as_str())
 }
 
 /// The sandbox of one run, and the link to the latest one.
@@ -37,7 +39,7 @@ pub(crate) fn sandbox(
     executor: &ExecutorId,
     container: &ContainerId,
 ) -> (PathBuf, PathBuf) {
-    let runs = runs(work_dir, agent, framework, executor);
+    let runs = of_executor(work_dir, agent, framework, executor).join("runs");
     (runs.join(&container.value), runs.join("latest"))
 }
 

@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub operations: OrdMap<Vec<u8>, Arc<Operation>>,
     /// Set while the agent is drained.
     pub drain: Option<Arc<DrainConfig>>,
+    /// Folders that are to be removed.
+    pub pending_removals: usize,
     /// What has been counted.
     pub counters: Counters,
 }

@@ -15,8 +15,8 @@ use meseta_framework::v1::{AgentId, Offer, TaskState, TaskStatus};
 use meseta_framework::{Events, Incoming, Scheduler, is_terminal, subscribe};
 use tokio::time::{Instant, sleep_until};
 
-use crate::Failure;
 use crate::flags::{Flags, execute};
+use crate::{Failure, complain};
 use job::Job;
 
 /// The whole program: status 0 if the task has finished, 1 if it has ended otherwise or could not
@@ -90,7 +90,9 @@ impl Run {
                     return Err(format!("failed to subscribe: {reason}"));
                 }
                 Incoming::Disconnected { reason } => {
-                    eprintln!("Disconnected from the master: {reason}; trying again");
+                    complain(&format!(
+                        "Disconnected from the master: {reason}; trying again"
+                    ));
                 }
                 Incoming::Event(event) => {
                     if let Some(state) = self.on_event(event, out).await? {
@@ -143,7 +145,7 @@ impl Run {
         };
         let Some(task) = chosen else {
             if self.launched.is_none() && !std::mem::replace(&mut self.told_too_little, true) {
-                eprintln!("{}", self.job.why_not(&offer));
+                complain(&self.job.why_not(&offer));
             }
             // An offer that is lost meanwhile needs no refusal.
             let _ = self.scheduler.decline([offer.id], None).await;

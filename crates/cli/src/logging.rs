@@ -29,6 +29,8 @@ pub(crate) fn start(flags: &Flags) -> Result<(), FlagError> {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Nobody need be there to read them; telling of that would end the thread that logs.
+        .log_internal_errors(false)
         .with_target(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .try_init();

@@ -116,7 +116,7 @@ fn finish(result: Result<(), Failure>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Flags(error)) => error.report().into(),
         Err(Failure::Start(sentence)) => {
-            eprintln!("error: {sentence}");
+            complain(&format!("error: {sentence}"));
             ExitCode::FAILURE
         }
     }
@@ -126,6 +126,11 @@ fn finish(result: Result<(), Failure>) -> ExitCode {
 pub(crate) fn say(lines: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{lines}").and_then(|()| stdout.flush());
+}
+
+/// Prints a line to standard error, if anybody is there to read it.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Parses a daemon's flags; `None` when only the version was asked for, which is then printed.

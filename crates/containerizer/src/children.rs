@@ -130,12 +130,20 @@ fn orphans() -> Vec<i32> {
     found
 }
 
-/// All children of this process.
+/// The children that may be orphans.
+///
+/// The kernel gives orphans to the first thread of their new parent that has not ended. That is the
+/// main thread, which lives as long as its process, so the children of other threads (the first
+/// processes of containers, mostly) need not be looked at.
 fn list() -> Vec<i32> {
-    // The kernel may leave out children while others end. Two lists that agree are complete.
+    // The kernel may leave out children while others end. Two lists that agree are complete, and so
+    // is an empty one.
     let mut before = read_list();
     for _ in 0..CHILDREN_READINGS {
         let Some(last) = before else { break };
+        if last.is_empty() {
+            return last;
+        }
         before = read_list();
         if before.as_ref() == Some(&last) {
             return last;
@@ -144,17 +152,11 @@ fn list() -> Vec<i32> {
     Table::read().map_or_else(|_| Vec::new(), |table| table.children(own_pid()))
 }
 
+/// The children of the main thread; `None` from a kernel that keeps no such list.
 fn read_list() -> Option<Vec<i32>> {
-    let mut pids = Vec::new();
-    for thread in std::fs::read_dir("/proc/self/task").ok()? {
-        // A thread that ends hands its children to another one: the list does not agree then.
-        let Ok(text) = std::fs::read_to_string(thread.ok()?.path().join("children")) else {
-            return None;
-        };
-        pids.extend(text.split_ascii_whitespace().flat_map(str::parse::<i32>));
-    }
-    pids.sort_unstable();
-    Some(pids)
+    let text = std::fs::read_to_string(format!("/proc/self/task/{}/children", own_pid())).ok()?;
+    let pids = text.split_ascii_whitespace().map(str::parse::<i32>);
+    pids.collect::<Result<_, _>>().ok()
 }
 
 pub(crate) fn own_pid() -> i32 {

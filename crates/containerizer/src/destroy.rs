@@ -15,8 +15,8 @@ use crate::table::{Entry, Table};
 /// A container, as it is found again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    /// Its first process, running or not.
-    pub process: Process,
+    /// Its first process, running or not; `None` if nobody knows it any more.
+    pub process: Option<Process>,
     /// Its sandbox, as the environment of its processes names it.
     pub directory: PathBuf,
 }
@@ -25,18 +25,18 @@ pub struct Container {
 #[derive(Debug, thiserror::Error)]
 pub enum DestroyError {
     /// The processes of this machine cannot be looked at, or not be signalled.
-    #[error("failed to destroy the container of process {pid}: {source}")]
+    #[error("failed to destroy the container in '{directory}': {source}", directory = .directory.display())]
     Kernel {
-        /// The first process.
-        pid: i32,
+        /// The sandbox.
+        directory: PathBuf,
         /// The reason.
         source: std::io::Error,
     },
     /// Killed processes did not end.
-    #[error("processes of the container of process {pid} hang in the kernel: {left:?}")]
+    #[error("processes of the container in '{directory}' hang in the kernel: {left:?}", directory = .directory.display())]
     Hanging {
-        /// The first process.
-        pid: i32,
+        /// The sandbox.
+        directory: PathBuf,
         /// Those that are left.
         left: Vec<i32>,
     },
@@ -48,13 +48,12 @@ pub enum DestroyError {
 /// [`crate::wait`]). To be called as well after that has ended by itself: it may have left others
 /// behind. When it has not, the call costs next to nothing.
 pub fn destroy(container: &Container) -> Result<(), DestroyError> {
-    let root = container.process;
     let kernel = |source| DestroyError::Kernel {
-        pid: root.pid,
+        directory: container.directory.clone(),
         source,
     };
     let deadline = Instant::now() + DESTROY_TIMEOUT;
-    while !nothing_can_be_left(root) {
+    while !container.process.is_some_and(nothing_can_be_left) {
         let killed = kill_all(container).map_err(kernel)?;
         if killed.is_empty() {
             break;
@@ -67,7 +66,7 @@ pub fn destroy(container: &Container) -> Result<(), DestroyError> {
         }
         if !left.is_empty() {
             return Err(DestroyError::Hanging {
-                pid: root.pid,
+                directory: container.directory.clone(),
                 left,
             });
         }
@@ -83,7 +82,7 @@ pub fn kill_tree(pid: i32, signal: Signal) -> std::io::Result<Vec<i32>> {
         pid,
         start_time: start_time(pid).unwrap_or_default(),
     };
-    let stopped = stop_all(|table| table.tree(root, None))?;
+    let stopped = stop_all(|table| table.tree(Some(root), None))?;
     send(&stopped, signal)?;
     if signal != Signal::STOP {
         send(&stopped, Signal::CONT)?;

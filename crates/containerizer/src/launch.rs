@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::children::Launching;
+use crate::files::limit_at_start;
 use crate::process::{Process, start_time};
 use crate::spawn::{Child, SpawnError, Step, spawn};
 use crate::user::{Identity, UserError};
@@ -67,7 +68,7 @@ pub enum LaunchError {
     /// The kernel gives no new process.
     #[error("Failed to fork: {0}")]
     Fork(std::io::Error),
-    /// The new process could not be set apart: its session or its descriptors.
+    /// The new process could not be set apart: its session, its descriptors or its limits.
     #[error("Failed to set up the process of '{program}': {source}")]
     Setup {
         /// The program.
@@ -102,7 +103,8 @@ pub enum LaunchError {
 }
 
 /// Starts a program in a session of its own: with default signals, no descriptors but an empty
-/// input and its output files, and nothing of this process's environment.
+/// input and its output files, the limits that this process was started with, and nothing of its
+/// environment.
 ///
 /// Its end is kept by the kernel until [`crate::Watcher`] or [`crate::wait`] takes it.
 pub fn launch(spec: &Spec) -> Result<Process, LaunchError> {
@@ -154,6 +156,7 @@ fn prepare(spec: &Spec) -> Result<Child, LaunchError> {
         environment,
         directory,
         identity: identity.filter(|identity| !identity.is_ours()),
+        file_limit: limit_at_start(),
         stdin: open(Path::new("/dev/null"), OpenOptions::new().read(true))?,
         stdout: open_output(&spec.stdout)?,
         stderr: open_output(&spec.stderr)?,
@@ -210,7 +213,7 @@ fn explain(spec: &Spec, error: SpawnError) -> LaunchError {
         SpawnError::Step(step, source) => (step, source),
     };
     match step {
-        Step::Session | Step::Descriptors => LaunchError::Setup {
+        Step::Session | Step::Descriptors | Step::Limits => LaunchError::Setup {
             program: spec.program.clone(),
             source,
         },

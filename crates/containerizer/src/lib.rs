@@ -42,6 +42,7 @@
 
 mod children;
 mod destroy;
+mod files;
 mod launch;
 mod limits;
 pub mod machine;
@@ -55,6 +56,7 @@ mod watch;
 
 pub use children::become_subreaper;
 pub use destroy::{Container, DestroyError, destroy, kill_tree};
+pub use files::raise_file_limit;
 pub use launch::{LaunchError, Spec, launch};
 pub use process::{Process, is_alive, start_time};
 pub use rustix::process::Signal;

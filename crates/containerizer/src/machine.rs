@@ -1,4 +1,5 @@
-//! What this machine has to offer when nobody has said so: the numbers that Mesos detects.
+//! What this machine has to offer when nobody has said so (the numbers that Mesos detects), and
+//! what else is to be known of it.
 
 use std::num::NonZero;
 use std::path::Path;
@@ -34,6 +35,25 @@ pub fn detect(work_dir: &Path) -> Detected {
         disk_mb: total_disk_mb(work_dir).map_or(DEFAULT_DISK_MB, offered_disk_mb),
         ports: DEFAULT_PORTS,
     }
+}
+
+/// How full the file system of a path is, from 0 to 1.
+pub fn disk_used(path: &Path) -> std::io::Result<f64> {
+    let there = rustix::fs::statvfs(path)?;
+    let used = there.f_blocks.saturating_sub(there.f_bfree);
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a share does not need more digits"
+    )]
+    let share = used as f64 / there.f_blocks.max(1) as f64;
+    Ok(share)
+}
+
+/// What the kernel calls the time since the machine was started. Numbers of processes mean nothing
+/// beyond it.
+pub fn boot_id() -> std::io::Result<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(id.trim_end().to_owned())
 }
 
 fn total_mem_mb() -> u64 {
@@ -89,6 +109,15 @@ mod tests {
         assert_eq!(offered_disk_mb(100 * 1024), 95 * 1024);
         assert_eq!(offered_disk_mb(10 * 1024), 5 * 1024);
         assert_eq!(offered_disk_mb(9 * 1024), 4608);
+    }
+
+    #[test]
+    fn the_machine_says_how_full_a_disk_is_and_which_boot_this_is() {
+        let used = disk_used(Path::new("/")).unwrap();
+        assert!((0.0..=1.0).contains(&used), "{used}");
+        assert!(disk_used(Path::new("/not/there")).is_err());
+        let boot = boot_id().unwrap();
+        assert!(!boot.is_empty() && boot == boot_id().unwrap());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use nix::libc;
 use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
 
 use crate::limits::SPAWN_STACK;
 use crate::user::Identity;
@@ -28,6 +29,8 @@ pub(crate) struct Child {
     pub(crate) environment: Vec<CString>,
     pub(crate) directory: CString,
     pub(crate) identity: Option<Identity>,
+    /// How many files it may have open, if not as many as this process.
+    pub(crate) file_limit: Option<Rlimit>,
     pub(crate) stdin: OwnedFd,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
@@ -39,15 +42,17 @@ pub(crate) struct Child {
 pub(crate) enum Step {
     Session,
     Descriptors,
+    Limits,
     User,
     Directory,
     Execute,
 }
 
 impl Step {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Session,
         Self::Descriptors,
+        Self::Limits,
         Self::User,
         Self::Directory,
         Self::Execute,
@@ -140,6 +145,9 @@ fn prepare(child: &Child, announced: &AtomicI32) -> Result<(), (Step, i32)> {
     rustix::stdio::dup2_stdout(child.stdout.as_fd()).map_err(at(Step::Descriptors))?;
     rustix::stdio::dup2_stderr(child.stderr.as_fd()).map_err(at(Step::Descriptors))?;
     close_the_rest();
+    if let Some(limit) = &child.file_limit {
+        rustix::process::setrlimit(Resource::Nofile, *limit).map_err(at(Step::Limits))?;
+    }
     if let Some(identity) = &child.identity {
         // These set the ids of the calling thread, and the child has no other. The functions of the
         // C library would look for the threads of this process.

@@ -85,17 +85,10 @@ impl Table {
     /// The root, everything below it, everything in sessions and groups that these opened, and
     /// everything whose environment names the sandbox; never this process or what it shares a
     /// session with.
-    pub(crate) fn tree(&self, root: Process, sandbox: Option<&Path>) -> Vec<Entry> {
+    pub(crate) fn tree(&self, root: Option<Process>, sandbox: Option<&Path>) -> Vec<Entry> {
         let mut found = self.nothing_found(root);
-        match self.entries.get(&root.pid) {
-            Some(entry) if entry.process != root => {
-                // Another process has the number by now. The kernel gives a number away only when
-                // no session or group of it is left.
-            }
-            _ => {
-                found.queue.push(root.pid);
-                self.follow(&mut found, root.pid, root.pid);
-            }
+        if let Some(root) = root {
+            self.begin_at(&mut found, root);
         }
         self.close(&mut found);
         if let Some(sandbox) = sandbox {
@@ -116,17 +109,28 @@ impl Table {
             .collect()
     }
 
+    fn begin_at(&self, found: &mut Found, root: Process) {
+        match self.entries.get(&root.pid) {
+            Some(entry) if entry.process != root => {
+                // Another process has the number by now. The kernel gives a number away only when
+                // no session or group of it is left.
+            }
+            _ => {
+                found.queue.push(root.pid);
+                self.follow(found, root.pid, root.pid);
+            }
+        }
+    }
+
     /// The sessions and groups around the tree are where it must not spread to.
-    fn nothing_found(&self, root: Process) -> Found {
+    fn nothing_found(&self, root: Option<Process>) -> Found {
         let mut found = Found::default();
         found.groups.insert(getpgrp().as_raw_pid());
         if let Ok(session) = getsid(None) {
             found.sessions.insert(session.as_raw_pid());
         }
-        let parent = self
-            .entries
-            .get(&root.pid)
-            .filter(|entry| entry.process == root)
+        let parent = root
+            .and_then(|root| self.entries.get(&root.pid).filter(|e| e.process == root))
             .and_then(|entry| self.entries.get(&entry.parent));
         if let Some(parent) = parent {
             found.sessions.insert(parent.session);

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use meseta_containerizer::{
     Container, LaunchError, Process, Sandbox, Signal, Spec, Watcher, become_subreaper, destroy,
-    is_alive, kill_tree, launch, prepare_sandbox, start_time, usage, wait,
+    is_alive, kill_tree, launch, prepare_sandbox, raise_file_limit, start_time, usage, wait,
 };
 
 /// The tests share this process's children and descriptors, which some of them count.
@@ -76,7 +76,7 @@ impl Place {
 
     fn container(&self, name: &str, process: Process) -> Container {
         Container {
-            process,
+            process: Some(process),
             directory: self.directory(name),
         }
     }
@@ -242,6 +242,47 @@ fn no_descriptor_gets_into_a_container_or_is_left_here() {
     }
     drop(watcher);
     assert_eq!(descriptors(), before);
+}
+
+#[test]
+fn a_container_may_have_as_many_files_open_as_this_process_at_its_start() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let place = Place::new();
+    let mut few = getrlimit(Resource::Nofile);
+    few.current = Some(512);
+    setrlimit(Resource::Nofile, few).unwrap();
+    raise_file_limit().unwrap();
+    let raised = getrlimit(Resource::Nofile);
+    assert_eq!(raised.current, raised.maximum);
+
+    let process = launch(&place.script("1", "ulimit -n")).unwrap();
+    assert_eq!(wait(process).unwrap(), Some(0));
+    assert_eq!(place.output("1"), "512\n");
+}
+
+#[test]
+fn a_container_whose_first_process_nobody_knows_is_destroyed() {
+    let place = Place::new();
+    let before = children();
+    let ready = place.pipe("ready");
+    let script = format!(
+        "setsid sleep 1000 & echo > {ready}; exec sleep 1000",
+        ready = ready.display()
+    );
+    let process = launch(&place.script("1", &script)).unwrap();
+    std::fs::read_to_string(&ready).unwrap();
+    let bystander = launch(&place.script("2", "exec sleep 1000")).unwrap();
+
+    let lost = Container {
+        process: None,
+        directory: place.directory("1"),
+    };
+    destroy(&lost).unwrap();
+    assert_eq!(wait(process).unwrap(), Some(9));
+    assert!(is_alive(bystander.pid, bystander.start_time));
+    destroy(&place.container("2", bystander)).unwrap();
+    wait(bystander).unwrap();
+    assert_eq!(children(), before, "zombies are left");
 }
 
 #[test]

@@ -47,6 +47,16 @@ impl<K: Ord + Clone> Timers<K> {
         self.by_key.contains_key(key)
     }
 
+    /// How many timers are set.
+    pub fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
     /// When the machine next wants to be woken, in monotonic time.
     pub fn next_due(&self) -> Option<Duration> {
         self.by_time.first().map(|(at, _)| *at)

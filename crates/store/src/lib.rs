@@ -14,6 +14,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -64,11 +66,23 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let open = || -> Result<Database, redb::Error> {
             if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent)?;
+                DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(parent)?;
             }
+            // Facts hold what users gave their tasks, secrets among it.
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(path)?;
+            file.set_permissions(Permissions::from_mode(0o600))?;
             let database = Database::builder()
                 .set_cache_size(CACHE_BYTES)
-                .create(path)?;
+                .create_file(file)?;
             let setup = database.begin_write()?;
             setup.open_table(FACTS)?;
             setup.commit()?;
@@ -151,6 +165,20 @@ mod tests {
         drop(store);
         let store = Store::open(&path).unwrap();
         assert_eq!(store.load().unwrap(), [("a".to_owned(), b"3".to_vec())]);
+    }
+
+    #[test]
+    fn facts_are_for_nobody_else_to_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("meta/facts");
+        for _ in 0..2 {
+            drop(Store::open(&path).unwrap());
+            let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+            assert_eq!(mode(&path), 0o600);
+            assert_eq!(mode(path.parent().unwrap()), 0o700);
+            // One that an earlier version has made readable is closed as well.
+            std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        }
     }
 
     #[test]

@@ -251,6 +251,7 @@ impl Agent {
         self.runs.remove(key);
         self.containers.remove(&executor.container_id);
         self.cancel_executor_timers(&executor.container_id);
+        self.discard_executor(turn, key, executor.container_id.clone());
         turn.persist(changes);
     }
 
@@ -270,6 +271,7 @@ impl Agent {
             while self.completed_frameworks.len() > MAX_COMPLETED_FRAMEWORKS {
                 self.completed_frameworks.pop_front();
             }
+            self.discard_framework(turn, id);
         }
         turn.persist(vec![Change::forget(framework_key(id))]);
         self.end_drain_when_empty(turn);

@@ -37,6 +37,8 @@ pub(crate) struct Run {
     pub(crate) kills: BTreeMap<TaskId, Option<KillPolicy>>,
     /// Why it ends, if the agent knows better than its exit status.
     pub(crate) end: Option<Verdict>,
+    /// It has reported of a task that is over and acknowledged.
+    pub(crate) has_served: bool,
     /// The master waits to hear of its end even if it never started.
     pub(crate) exit_is_awaited: bool,
 }
@@ -201,7 +203,7 @@ impl Agent {
             !e.queued_tasks.is_empty()
                 || !e.launched_tasks.is_empty()
                 || e.terminated_tasks.values().any(|t| task::was_reported(t))
-                || e.completed_tasks.iter().any(|t| task::was_reported(t))
+                || self.runs.get(key).is_some_and(|run| run.has_served)
         })
     }
 
@@ -213,12 +215,12 @@ impl Agent {
             is_command_executor: executor.is_command_executor,
             container_id: executor.container_id.clone(),
             user: executor.user.clone(),
-            process: executor.process.map(|p| ProcessFact {
-                pid: p.pid,
-                start_time: p.start_time,
-            }),
+            process: executor
+                .process
+                .map(|process| ProcessFact::new(process, &self.config.boot_id)),
             pid: pid_text(self.runs.get(key)?.pid.as_ref()),
             terminated: executor.state == ExecutorState::Terminated,
+            has_served: self.runs.get(key)?.has_served,
         };
         Some(Change::put(executor_key(&key.0, &key.1), &fact))
     }

@@ -193,6 +193,7 @@ impl Agent {
 
     fn add_executor(&mut self, order: &Order) {
         let key = order.key();
+        self.keep_folders_of(&key);
         let container_id = self.entropy.uuid().as_str().into();
         let (directory, _) = sandbox::sandbox(
             &self.config.work_dir,

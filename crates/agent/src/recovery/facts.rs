@@ -21,7 +21,7 @@ use meseta_proto::v1::{
 };
 use prost::Message;
 
-use crate::records::Framework;
+use crate::records::{Framework, Process};
 use crate::updates::StreamKey;
 
 pub(crate) const AGENT: &str = "agent";
@@ -93,15 +93,39 @@ pub(crate) struct ExecutorFact {
     /// Nothing of it runs any more; its tasks' updates wait for acknowledgements.
     #[prost(bool, tag = "7")]
     pub(crate) terminated: bool,
+    /// It has reported of a task that is over and acknowledged.
+    #[prost(bool, tag = "8")]
+    pub(crate) has_served: bool,
 }
 
 /// A process of the operating system.
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
+#[derive(Clone, PartialEq, Eq, Message)]
 pub(crate) struct ProcessFact {
     #[prost(uint32, tag = "1")]
     pub(crate) pid: u32,
     #[prost(uint64, tag = "2")]
     pub(crate) start_time: u64,
+    /// The machine's boot that it belongs to.
+    #[prost(string, tag = "3")]
+    pub(crate) boot_id: String,
+}
+
+impl ProcessFact {
+    pub(crate) fn new(process: Process, boot_id: &str) -> Self {
+        Self {
+            pid: process.pid,
+            start_time: process.start_time,
+            boot_id: boot_id.to_owned(),
+        }
+    }
+
+    /// The process, unless the machine was started anew since.
+    pub(crate) fn process(&self, boot_id: &str) -> Option<Process> {
+        (self.boot_id == boot_id).then_some(Process {
+            pid: self.pid,
+            start_time: self.start_time,
+        })
+    }
 }
 
 /// A task: still queued, or in the executor's hands.

@@ -12,20 +12,22 @@ use crate::records::Process;
 use crate::sandbox;
 use facts::{AGENT, EXECUTOR, ExecutorFact};
 
-/// A container that was running when the agent's former life ended.
+/// A container that was running, or about to, when the agent's former life ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survivor {
     /// Its id.
     pub container_id: ContainerId,
-    /// Its first process, to be looked for.
-    pub process: Process,
+    /// Its first process, to be looked for. `None` if the machine was started anew since, or if the
+    /// agent's life ended in the moment of the launch: nothing of the container is of use then,
+    /// but something of it may run.
+    pub process: Option<Process>,
     /// Its sandbox.
     pub directory: PathBuf,
 }
 
 /// The containers among the facts: [`crate::Input::Recovered`] wants to know which of them still
-/// live.
-pub fn survivors(work_dir: &Path, facts: &[(String, Vec<u8>)]) -> Vec<Survivor> {
+/// live. `boot_id` is [`crate::Config::boot_id`].
+pub fn survivors(work_dir: &Path, boot_id: &str, facts: &[(String, Vec<u8>)]) -> Vec<Survivor> {
     let agent = facts
         .iter()
         .find(|(key, _)| key == AGENT)
@@ -40,16 +42,12 @@ pub fn survivors(work_dir: &Path, facts: &[(String, Vec<u8>)]) -> Vec<Survivor> 
         .filter_map(|(_, bytes)| ExecutorFact::decode(bytes.as_slice()).ok())
         .filter(|fact| !fact.terminated)
         .filter_map(|fact| {
-            let process = fact.process?;
             let framework = fact.info.framework_id.as_ref()?;
             let executor = &fact.info.executor_id;
             let (directory, _) =
                 sandbox::sandbox(work_dir, &agent, framework, executor, &fact.container_id);
             Some(Survivor {
-                process: Process {
-                    pid: process.pid,
-                    start_time: process.start_time,
-                },
+                process: fact.process.and_then(|process| process.process(boot_id)),
                 directory,
                 container_id: fact.container_id,
             })

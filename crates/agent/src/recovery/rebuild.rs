@@ -17,7 +17,7 @@ use super::facts::{
 use crate::agent::{Agent, Phase, Timer, Turn};
 use crate::config::Recover;
 use crate::executors::{Queued, Run, RunKey};
-use crate::records::{Executor, ExecutorState, Framework, Process};
+use crate::records::{Executor, ExecutorState, Framework};
 use crate::task::{self, Verdict, is_terminal};
 use crate::{Action, ExitReason, duration, sandbox};
 
@@ -39,6 +39,10 @@ impl Agent {
             });
             return;
         }
+        self.timers.set(
+            Timer::DiskWatch,
+            turn.after(self.config.disk_watch_interval),
+        );
         self.end_lost_frameworks(turn);
         self.bury_the_dead(turn, alive);
         match self.config.recover {
@@ -145,10 +149,9 @@ impl Agent {
             } else {
                 ExecutorState::Registering
             },
-            process: fact.process.map(|p| Process {
-                pid: p.pid,
-                start_time: p.start_time,
-            }),
+            process: fact
+                .process
+                .and_then(|process| process.process(&self.config.boot_id)),
             stream: None,
             queued_tasks: OrdMap::new(),
             launched_tasks: OrdMap::new(),
@@ -161,6 +164,7 @@ impl Agent {
             .insert(key.1.clone(), Arc::new(executor));
         let run = Run {
             pid: Upid::from_field(fact.pid.as_deref()),
+            has_served: fact.has_served,
             ..Run::default()
         };
         self.containers.insert(fact.container_id, key.clone());

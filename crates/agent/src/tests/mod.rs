@@ -3,6 +3,7 @@
 mod chaos;
 mod delivery;
 mod executors;
+mod garbage;
 mod launch;
 mod recovery;
 mod registration;
@@ -134,6 +135,8 @@ impl World {
             .unwrap()
             .to_v1();
         config.command_executor = ("/opt/meseta".into(), vec!["command-executor".into()]);
+        // Only tests of it are woken for it.
+        config.disk_watch_interval = Duration::from_hours(24 * 365);
         change(&mut config);
         let mut world = Self {
             agent: Agent::new(config.clone(), Entropy::new(1), now(Duration::ZERO)),

@@ -24,10 +24,10 @@ fn an_executor_goes_on_over_the_agents_death() {
     world.acknowledge(&running);
 
     let facts: Vec<_> = world.store.clone().into_iter().collect();
-    let survivors = recovery::survivors(&world.config.work_dir, &facts);
+    let survivors = recovery::survivors(&world.config.work_dir, "", &facts);
     assert_eq!(survivors.len(), 1);
     assert_eq!(survivors[0].container_id, container);
-    assert_eq!(survivors[0].process.pid, 77);
+    assert_eq!(survivors[0].process.map(|process| process.pid), Some(77));
     assert_eq!(survivors[0].directory, world.executor("t").directory);
 
     let did = world.restart(&[&container]);
@@ -218,4 +218,48 @@ fn frameworks_that_do_not_checkpoint_do_not_outlive_the_agent() {
     assert_eq!(did.destroyed(), [container]);
     assert_eq!(world.kept(), Vec::<&str>::new());
     assert_eq!(back(&mut world).updates().len(), 0);
+}
+
+#[test]
+fn an_executor_between_two_tasks_outlives_the_agent() {
+    let mut world = World::registered();
+    let container = world.run(custom("1", "e")).launch().container_id;
+    world.launched(&container);
+    world.subscribe("e");
+    let finished = status("1", TaskState::TaskFinished, 1);
+    world.update("e", finished.clone());
+    world.acknowledge(&finished);
+    world.restart(&[&container]);
+    let (did, _) = world.subscribe("e");
+    assert_eq!(did.event_types(), ["SUBSCRIBED"]);
+
+    // A plain command's executor has no second task to wait for.
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    let finished = status("t", TaskState::TaskFinished, 1);
+    world.update("t", finished.clone());
+    world.acknowledge(&finished);
+    world.restart(&[&container]);
+    let (did, _) = world.subscribe("t");
+    assert_eq!(did.event_types(), ["SHUTDOWN"]);
+}
+
+#[test]
+fn processes_of_an_earlier_boot_are_not_looked_for() {
+    let mut world = World::registered();
+    world.running("t");
+    let facts: Vec<_> = world.store.clone().into_iter().collect();
+    let survivors = recovery::survivors(&world.config.work_dir, "another boot", &facts);
+    assert_eq!(survivors.len(), 1, "its sandbox is known");
+    assert_eq!(survivors[0].process, None);
+}
+
+#[test]
+fn a_container_whose_launch_the_crash_cut_short_is_looked_for_by_its_sandbox() {
+    let mut world = World::registered();
+    let container = world.run(command("t", "true")).launch().container_id;
+    let facts: Vec<_> = world.store.clone().into_iter().collect();
+    let survivors = recovery::survivors(&world.config.work_dir, "", &facts);
+    assert_eq!(survivors[0].container_id, container);
+    assert_eq!(survivors[0].process, None);
 }

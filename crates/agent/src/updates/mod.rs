@@ -347,9 +347,12 @@ impl Agent {
             return;
         };
         let mut has_ended = false;
+        let (mut has_served, mut is_kept_for_more) = (false, false);
         if let Some(executor) = self.executor_mut(&owner)
             && let Some(task) = executor.terminated_tasks.remove(&key.1)
         {
+            has_served = task::was_reported(&task);
+            is_kept_for_more = has_served && !executor.is_command_executor;
             executor.completed_tasks.push_back(task);
             if executor.completed_tasks.len() > MAX_COMPLETED_TASKS {
                 executor.completed_tasks.pop_front();
@@ -357,6 +360,13 @@ impl Agent {
             has_ended = executor.state == ExecutorState::Terminated && Self::is_complete(executor);
             self.tasks.remove(key);
             changes.push(Change::forget(task_key(&owner.0, &owner.1, &key.1)));
+        }
+        if let Some(run) = self.runs.get_mut(&owner)
+            && has_served
+            && !std::mem::replace(&mut run.has_served, true)
+            && is_kept_for_more
+        {
+            changes.extend(self.executor_change(&owner));
         }
         turn.persist(changes);
         if has_ended {

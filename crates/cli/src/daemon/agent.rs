@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use super::containers::Containers;
 use super::driver::{self, Clock, Effects, Inputs, Latest};
 use super::exchange::{Exchange, Found};
+use super::garbage::Garbage;
 use super::process::{self, Asked, End, Ends, Signals};
 use super::{config, edge, seed, system};
 use crate::address::{self, Addresses};
@@ -91,11 +92,14 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
 
     let clock = Clock::start();
     let (inputs, receiver) = driver::queue();
-    let containers = Containers::start(inputs.clone())
-        .map_err(|e| Failure::Start(format!("failed to make ready for containers: {e}")))?;
-    let alive = containers.adopt(recovery::survivors(&work_dir, &facts));
+    let unready = |e| Failure::Start(format!("failed to make ready for containers: {e}"));
+    let garbage = Arc::new(Garbage::start(&work_dir, inputs.clone()).map_err(unready)?);
+    let containers = Containers::start(inputs.clone(), Arc::clone(&garbage)).map_err(unready)?;
+    let survivors = recovery::survivors(&work_dir, &config.boot_id, &facts);
+    let alive = containers.adopt(survivors);
     let master = config::standalone_master(master);
     inputs.send(Input::Recovered { facts, alive });
+    garbage.find_former();
     inputs.send(Input::MasterDetected {
         master: Some(master.clone()),
     });
@@ -107,6 +111,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         }),
         exchange: Arc::default(),
         containers: containers.clone(),
+        garbage,
         inputs: inputs.clone(),
         master,
         runtime: Handle::current(),
@@ -178,6 +183,7 @@ struct Shell {
     peers: Peers,
     exchange: Arc<Exchange>,
     containers: Containers,
+    garbage: Arc<Garbage>,
     inputs: Inputs<Input>,
     master: v1::MasterInfo,
     runtime: Handle,
@@ -206,6 +212,8 @@ impl Effects<Action> for Shell {
             Action::CloseStream { stream } => self.exchange.close(&stream),
             Action::Launch(launch) => self.containers.launch(launch),
             Action::Destroy { container_id } => self.containers.destroy(container_id),
+            Action::Remove { path } => self.containers.discard(path),
+            Action::MeasureDisk => self.garbage.measure(),
             // There is one master to be found: the one that the flags name.
             Action::Redetect => {
                 let (inputs, master) = (self.inputs.clone(), Some(self.master.clone()));

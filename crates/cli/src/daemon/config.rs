@@ -118,6 +118,14 @@ pub(crate) fn agent(
     config.executor_environment_variables = flags
         .get::<Variables>("executor_environment_variables")?
         .map(|v| v.0);
+    config.gc_delay = duration(flags, "gc_delay", config.gc_delay)?;
+    config.gc_disk_headroom = flags
+        .get::<Share>("gc_disk_headroom")?
+        .map_or(config.gc_disk_headroom, |share| share.0);
+    config.disk_watch_interval =
+        duration(flags, "disk_watch_interval", config.disk_watch_interval)?;
+    // Without it, what former lives knew of processes is believed.
+    config.boot_id = meseta_containerizer::machine::boot_id().unwrap_or_default();
     config.command_executor = (program, vec![super::COMMAND_EXECUTOR.into()]);
     config.sandbox_directory = flags
         .get("sandbox_directory")?
@@ -166,6 +174,18 @@ impl crate::flags::FlagValue for Quantities {
                 .collect()
         });
         sets.collect::<Result<_, String>>().map(Self)
+    }
+}
+
+/// A part of a whole.
+struct Share(f64);
+
+impl crate::flags::FlagValue for Share {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Self(share)),
+            _ => Err("expected a number from 0.0 to 1.0".into()),
+        }
     }
 }
 

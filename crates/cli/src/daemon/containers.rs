@@ -5,6 +5,7 @@
 //! each destruction has a thread of its own.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +14,7 @@ use meseta_containerizer::{self as containerizer, Container, Process, Sandbox, S
 use meseta_proto::v1::ContainerId;
 
 use super::driver::Inputs;
+use super::garbage::{self, Garbage};
 
 /// The containers of one agent.
 #[derive(Debug, Clone)]
@@ -32,6 +34,7 @@ struct Shared {
 enum Order {
     Launch(Box<Launch>),
     Destroy(ContainerId),
+    Discard(PathBuf),
 }
 
 impl Containers {
@@ -39,7 +42,7 @@ impl Containers {
     ///
     /// # Errors
     /// When the operating system refuses a thread or the means to wait for processes.
-    pub(crate) fn start(inputs: Inputs<Input>) -> std::io::Result<Self> {
+    pub(crate) fn start(inputs: Inputs<Input>, garbage: Arc<Garbage>) -> std::io::Result<Self> {
         containerizer::become_subreaper()?;
         let shared = Arc::new(Shared {
             alive: Mutex::default(),
@@ -50,7 +53,7 @@ impl Containers {
         let launching = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("launches".into())
-            .spawn(move || carry_out(&launching, &receiver))?;
+            .spawn(move || carry_out(&launching, &garbage, &receiver))?;
         let watching = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("exits".into())
@@ -62,23 +65,27 @@ impl Containers {
     pub(crate) fn adopt(&self, known: Vec<recovery::Survivor>) -> BTreeSet<ContainerId> {
         let mut alive = BTreeSet::new();
         for survivor in known {
-            let Ok(pid) = i32::try_from(survivor.process.pid) else {
-                continue;
-            };
-            let process = Process {
-                pid,
-                start_time: survivor.process.start_time,
-            };
+            let process = survivor.process.and_then(|process| {
+                Some(Process {
+                    pid: i32::try_from(process.pid).ok()?,
+                    start_time: process.start_time,
+                })
+            });
+            let id = survivor.container_id;
             let container = Container {
                 process,
                 directory: survivor.directory,
             };
-            let runs = containerizer::is_alive(process.pid, process.start_time);
-            if runs && self.shared.watch(&survivor.container_id, container.clone()) {
-                alive.insert(survivor.container_id);
+            if let Some(process) = process
+                && containerizer::is_alive(process.pid, process.start_time)
+                && self.shared.watch(&id, process, &container.directory)
+            {
+                alive.insert(id);
             } else {
-                // Its first process has ended while no agent watched; the rest of it goes too.
+                // Its first process has ended while no agent watched, or is not known: what there
+                // is of the container goes.
                 destroy(&container);
+                garbage::mark_end(&container.directory);
             }
         }
         alive
@@ -95,6 +102,11 @@ impl Containers {
         let _ = self.orders.send(Order::Destroy(container_id));
     }
 
+    /// Removes a folder that no launch before this one needs any more.
+    pub(crate) fn discard(&self, folder: PathBuf) {
+        let _ = self.orders.send(Order::Discard(folder));
+    }
+
     /// Ends every process of every container, now, and returns when none is left.
     pub(crate) fn destroy_all(&self) {
         let all: Vec<Container> = lock(&self.shared.alive).values().cloned().collect();
@@ -106,8 +118,11 @@ impl Containers {
 
 impl Shared {
     /// Watches a process; false if it is over already.
-    fn watch(&self, container_id: &ContainerId, container: Container) -> bool {
-        let process = container.process;
+    fn watch(&self, container_id: &ContainerId, process: Process, directory: &Path) -> bool {
+        let container = Container {
+            process: Some(process),
+            directory: directory.to_owned(),
+        };
         lock(&self.alive).insert(container_id.clone(), container);
         let watched = self.watcher.watch(process, container_id.clone());
         if watched.is_err() {
@@ -117,7 +132,7 @@ impl Shared {
     }
 }
 
-fn carry_out(shared: &Arc<Shared>, orders: &Receiver<Order>) {
+fn carry_out(shared: &Arc<Shared>, garbage: &Garbage, orders: &Receiver<Order>) {
     while let Ok(order) = orders.recv() {
         match order {
             Order::Launch(launch) => launch_one(shared, &launch),
@@ -125,9 +140,11 @@ fn carry_out(shared: &Arc<Shared>, orders: &Receiver<Order>) {
                 let container = lock(&shared.alive).get(&container_id).cloned();
                 // One that is gone has been reported, or is about to be.
                 if let Some(container) = container {
-                    destroy_aside(container);
+                    destroy_aside(&container);
                 }
             }
+            // In order with launches: the next may make the folder anew.
+            Order::Discard(folder) => garbage.discard(folder),
         }
     }
 }
@@ -167,12 +184,11 @@ fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
                 pid: process.pid.unsigned_abs(),
                 start_time: process.start_time,
             });
-            let container = Container {
-                process,
-                directory: launch.directory.clone(),
-            };
-            if !shared.watch(&container_id, container.clone()) {
-                destroy(&container);
+            if !shared.watch(&container_id, process, &launch.directory) {
+                destroy(&Container {
+                    process: Some(process),
+                    directory: launch.directory.clone(),
+                });
                 shared.inputs.send(Input::ContainerExited {
                     container_id,
                     status: None,
@@ -185,13 +201,14 @@ fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
     }
 }
 
-fn destroy_aside(container: Container) {
+fn destroy_aside(container: &Container) {
+    let aside = container.clone();
     let spawned = std::thread::Builder::new()
         .name("destroy".into())
-        .spawn(move || destroy(&container));
-    if let Err(error) = spawned {
-        // The container goes on, and so does its grace: whoever wanted it gone asks again.
-        tracing::error!(%error, "no thread to destroy a container with");
+        .spawn(move || destroy(&aside));
+    if spawned.is_err() {
+        // Nobody asks again: better late launches than a container that stays.
+        destroy(container);
     }
 }
 
@@ -209,6 +226,7 @@ fn report_exits(shared: &Shared) {
                 if let Some(container) = container {
                     // What it has left behind goes with it.
                     destroy(&container);
+                    garbage::mark_end(&container.directory);
                 }
                 shared.inputs.send(Input::ContainerExited {
                     container_id,

@@ -11,6 +11,9 @@ pub(crate) const MAX_BATCH: usize = 1_024;
 /// Batches of actions that may wait for the disk before their machine waits as well.
 pub(crate) const MAX_WAITING_BATCHES: usize = 64;
 
+/// Folders of former lives that are told of at once.
+pub(crate) const MAX_FOUND_AT_ONCE: usize = 1_000;
+
 /// Requests without a body that are looked up at once. Each may render the state of a whole cluster,
 /// and more of them at once than there are cores are no sooner done.
 pub(crate) const MAX_READS: usize = 64;

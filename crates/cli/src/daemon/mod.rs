@@ -8,6 +8,7 @@ mod detected;
 mod driver;
 mod edge;
 mod exchange;
+mod garbage;
 pub(crate) mod limits;
 pub(crate) mod master;
 pub(crate) mod process;

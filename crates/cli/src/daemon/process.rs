@@ -3,7 +3,6 @@
 use std::net::SocketAddrV4;
 
 use meseta_transport::{BindError, Listener, Service};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -39,7 +38,9 @@ impl Ends {
 /// Starts the runtime that the sockets live on. Machines have threads of their own; a few workers
 /// are enough for the rest.
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
-    raise_file_limit();
+    if let Err(error) = meseta_containerizer::raise_file_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     Builder::new_multi_thread()
         .worker_threads(cores.clamp(2, 4))
@@ -47,16 +48,6 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::Start(format!("failed to start the network's threads: {e}")))
-}
-
-/// Raises the number of files that may be open to what the system allows: every connection and
-/// every container takes one.
-fn raise_file_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
 }
 
 /// Listens, or says in one line why that can't be.
@@ -85,12 +76,14 @@ pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     shutdown: Signal,
+    /// Unless whoever started the process wants it to outlive its terminal.
+    hangup: Option<Signal>,
 }
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// INT or TERM: end the process.
+    /// INT or TERM, or the end of the terminal: end the process.
     End,
     /// USR1: end it for good, with everything that it runs (as with Mesos's agent).
     Shutdown,
@@ -105,6 +98,11 @@ impl Signals {
             interrupt: install(SignalKind::interrupt())?,
             terminate: install(SignalKind::terminate())?,
             shutdown: install(SignalKind::user_defined1())?,
+            hangup: if ignores_hangups() {
+                None
+            } else {
+                Some(install(SignalKind::hangup())?)
+            },
         })
     }
 
@@ -113,6 +111,25 @@ impl Signals {
             _ = self.interrupt.recv() => Asked::End,
             _ = self.terminate.recv() => Asked::End,
             _ = self.shutdown.recv() => Asked::Shutdown,
+            () = hung_up(self.hangup.as_mut()) => Asked::End,
         }
     }
+}
+
+async fn hung_up(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether this process was started as with `nohup`.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        // The lowest bit is the first signal's: that of hangups.
+        .is_some_and(|mask| mask & 1 == 1)
 }

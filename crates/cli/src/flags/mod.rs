@@ -20,6 +20,8 @@ use clap::{Arg, ArgAction, Command};
 
 pub(crate) use values::FlagValue;
 
+use crate::complain;
+
 /// One flag of a program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flag {
@@ -123,11 +125,11 @@ impl FlagError {
                 0
             }
             Self::Usage(e) => {
-                eprintln!("{}", one_line(e));
+                complain(&one_line(e));
                 2
             }
             other => {
-                eprintln!("error: {other}");
+                complain(&format!("error: {other}"));
                 2
             }
         }

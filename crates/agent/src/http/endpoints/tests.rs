@@ -41,6 +41,7 @@ fn idle() -> Snapshot {
         total_resources: resources_of("cpus:4;mem:1024;disk:100;ports:[31000-32000];cpus(r):1"),
         operations: OrdMap::new(),
         drain: None,
+        pending_removals: 0,
         counters: Counters::default(),
     }
 }
