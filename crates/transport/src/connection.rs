@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{Instant, Sleep, sleep};
@@ -21,6 +22,7 @@ pub(crate) struct Connection {
     begun: AtomicU64,
     in_request: AtomicBool,
     carries_messages: AtomicBool,
+    streams: AtomicBool,
     silent_since: Mutex<Instant>,
     _place: OwnedSemaphorePermit,
 }
@@ -36,6 +38,7 @@ impl Connection {
             begun: AtomicU64::new(0),
             in_request: AtomicBool::new(false),
             carries_messages: AtomicBool::new(false),
+            streams: AtomicBool::new(false),
             silent_since: Mutex::new(Instant::now()),
             _place: place,
         })
@@ -50,6 +53,11 @@ impl Connection {
     /// Marks the connection as a link of libprocess.
     pub(crate) fn carry_messages(&self) {
         self.carries_messages.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that the answer goes on for as long as the client listens.
+    pub(crate) fn begin_stream(&self) {
+        self.streams.store(true, Ordering::Relaxed);
     }
 
     /// Whether the connection could end without harm to its client.
@@ -73,6 +81,7 @@ impl Drop for InRequest {
             .unwrap_or_else(PoisonError::into_inner);
         *since = Instant::now();
         self.0.in_request.store(false, Ordering::Relaxed);
+        self.0.streams.store(false, Ordering::Relaxed);
     }
 }
 
@@ -86,6 +95,8 @@ pub(crate) struct Watched<S> {
     head: Option<(u64, Pin<Box<Sleep>>)>,
     /// Until when a write may wait that waits.
     stuck: Option<Pin<Box<Sleep>>>,
+    /// What the peer sent while it was being sent a stream.
+    early: BytesMut,
     /// Whether answers are thrown away because the peer takes none any more.
     deaf: bool,
     /// Once the last answer is written: until when the rest of a refused request is read.
@@ -106,6 +117,7 @@ impl<S> Watched<S> {
             connection,
             head: None,
             stuck: None,
+            early: BytesMut::new(),
             deaf: false,
             farewell: None,
         }
@@ -169,6 +181,25 @@ impl<S> Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Fails once the client of a stream has left. Hyper does not look: it takes the end of what a
+    /// client sends for no more than that, as is right while an answer is on its way.
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let mut bytes = [0; 1024];
+        while self.connection.streams.load(Ordering::Relaxed)
+            && self.early.len() < limits::EARLY_BYTES
+        {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.socket).poll_read(context, &mut buffer)? {
+                Poll::Ready(()) if buffer.filled().is_empty() => {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+                Poll::Ready(()) => self.early.extend_from_slice(buffer.filled()),
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Throws away what the peer still sends. A socket that is closed over unread bytes resets the
     /// connection, which would destroy the refusal on its way to a peer that is still writing.
     fn poll_farewell(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -198,6 +229,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if !this.early.is_empty() {
+            let early = this
+                .early
+                .split_to(this.early.len().min(buffer.remaining()));
+            buffer.put_slice(&early);
+            this.on_read(&early);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut this.socket).poll_read(context, buffer) {
             Poll::Ready(outcome) => {
@@ -237,7 +276,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_flush(context)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.socket).poll_flush(context))?;
+        Poll::Ready(this.poll_gone(context))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -44,6 +44,10 @@ pub const FAREWELL_TIME: Duration = Duration::from_secs(2);
 /// How much of it is read.
 pub const FAREWELL_BYTES: usize = 8 * 1024 * 1024;
 
+/// What is kept of requests that a client sends while it is being sent a stream. They come to be
+/// answered only after the stream's end, so that hardly any client sends some.
+pub const EARLY_BYTES: usize = 4 * 1024;
+
 /// Connections of one listener: the 40,000 agents of the largest known cluster with their
 /// frameworks. Beyond it, idle HTTP clients are sent away first, and then newcomers.
 pub const CONNECTIONS: usize = 65_536;

@@ -24,7 +24,7 @@ use crate::limits;
 use crate::listener::{Listener, configure};
 use crate::message::{self, Envelope, Message};
 use crate::request::{Bodies, Refusal, Request};
-use crate::response::{Outgoing, Response};
+use crate::response::{Body, Outgoing, Response};
 
 /// What answers on a listener.
 pub trait Service: Clone + Send + Sync + 'static {
@@ -32,7 +32,7 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// may block to hold the senders back: it runs on a thread of its own, one message at a time.
     fn message(&self, message: Message);
 
-    /// Answers a request. The future is dropped when the client goes away before the answer.
+    /// Answers a request, whether or not the client still waits: that shows when it is answered.
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send;
 }
 
@@ -195,6 +195,8 @@ async fn converse<S: Service>(
         .max_buf_size(limits::CONNECTION_BUFFER_BYTES)
         // Hyper's own timeout would also end connections that are silent between requests.
         .header_read_timeout(None)
+        // Clients that end their side of the connection after a request still wait for the answer.
+        .half_close(true)
         .serve_connection(socket, answer);
     tokio::select! {
         ended = exchange => if let Err(error) = ended {
@@ -220,6 +222,9 @@ fn outgoing(
     connection: &Arc<Connection>,
     in_request: InRequest,
 ) -> http::Response<Outgoing<InRequest>> {
+    if matches!(response.body, Body::Stream(_)) {
+        connection.begin_stream();
+    }
     let body = Outgoing::new(response.body, &connection.cut, in_request);
     let mut outgoing = http::Response::new(body);
     *outgoing.status_mut() = response.status;

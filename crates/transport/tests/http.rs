@@ -45,6 +45,20 @@ async fn answers_have_headers_in_the_case_of_mesos() {
 }
 
 #[tokio::test]
+async fn a_client_that_has_nothing_more_to_say_still_gets_its_answers() {
+    let daemon = Daemon::start(|_| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Reply::ok().into()
+    });
+    let mut client = daemon.client().await;
+    let request = "GET / HTTP/1.1\r\n\r\n";
+    client.send(&format!("{request}{request}")).await;
+    client.socket.shutdown().await.unwrap();
+    let answers = client.rest().await;
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
+}
+
+#[tokio::test]
 async fn hosts_may_be_empty_or_missing() {
     let daemon = Daemon::echo();
     let mut client = daemon.client().await;

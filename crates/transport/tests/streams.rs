@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use meseta_transport::{Body, Response, SendError, StreamSender, event_stream};
 use support::{Client, Daemon};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 const LIMIT: usize = 1 << 20;
@@ -102,6 +103,16 @@ async fn the_departure_of_the_client_is_told() {
     drop(client);
     sender.closed().await;
     assert_eq!(sender.send(Bytes::from_static(b"x")), Err(SendError::Ended));
+}
+
+#[tokio::test]
+async fn a_client_that_says_no_more_is_taken_for_gone() {
+    let (_daemon, mut client, sender) = subscribed(SUBSCRIBE).await;
+    client.head().await;
+    sender.send(Bytes::from_static(b"event")).unwrap();
+    client.until("event").await;
+    client.socket.shutdown().await.unwrap();
+    sender.closed().await;
 }
 
 #[tokio::test]
