@@ -24,13 +24,15 @@ pub(crate) struct Agent {
     pub(crate) remote: bool,
     /// What clients declined.
     pub(crate) filters: HashMap<ClientKey, Filters>,
+    /// What counts as available for guarantees.
+    pub(crate) available: Quantities,
     total: Resources,
     /// What each client holds, not marked as allocated.
     held: BTreeMap<ClientKey, Resources>,
-    /// The sum of what is held, without what is shared.
-    taken: Resources,
-    /// What can be proposed: what is not taken, and all that is shared.
+    /// What can be proposed: what is not held, and all that is shared.
     free: Resources,
+    /// Whether more is held than there is. Then giving back does not always make free.
+    overcommitted: bool,
 }
 
 impl Agent {
@@ -48,15 +50,25 @@ impl Agent {
             active: true,
             remote,
             filters: HashMap::new(),
+            available: Quantities::new(),
             free: total.clone(),
             total,
             held: BTreeMap::new(),
-            taken: Resources::new(),
+            overcommitted: false,
         }
     }
 
     pub(crate) fn free(&self) -> &Resources {
         &self.free
+    }
+
+    /// What is free for guarantees.
+    pub(crate) fn count_available(&self) -> Quantities {
+        if self.active {
+            self.free.under_quota()
+        } else {
+            Quantities::new()
+        }
     }
 
     pub(crate) fn total(&self) -> &Resources {
@@ -86,12 +98,45 @@ impl Agent {
 
     pub(crate) fn take(&mut self, client: ClientKey, resources: &Resources) {
         *self.held.entry(client).or_default() += resources;
-        self.taken += &resources.non_shared();
-        self.count_free();
+        let taken = resources.non_shared();
+        if !self.overcommitted && self.free.contains(&taken) {
+            self.free -= &taken;
+        } else {
+            self.count_free();
+        }
     }
 
     /// Takes back at most what the client holds, and says what that was.
     pub(crate) fn give_back(&mut self, client: ClientKey, resources: &Resources) -> Resources {
+        let given = self.drop_held(client, resources);
+        if self.overcommitted {
+            self.count_free();
+        } else {
+            self.free += &given.non_shared();
+        }
+        given
+    }
+
+    /// Exchanges what a client holds for something else that the agent then has instead.
+    pub(crate) fn convert(
+        &mut self,
+        client: ClientKey,
+        consumed: &Resources,
+        converted: &Resources,
+    ) {
+        self.drop_held(client, consumed);
+        if !converted.is_empty() {
+            *self.held.entry(client).or_default() += converted;
+        }
+        self.total -= consumed;
+        self.total += converted;
+        let shared_before = self.free.shared();
+        if self.overcommitted || shared_before != self.total.shared() {
+            self.count_free();
+        }
+    }
+
+    fn drop_held(&mut self, client: ClientKey, resources: &Resources) -> Resources {
         let Some(held) = self.held.get_mut(&client) else {
             return Resources::new();
         };
@@ -104,36 +149,37 @@ impl Agent {
         if held.is_empty() {
             self.held.remove(&client);
         }
-        self.taken -= &given.non_shared();
-        self.count_free();
         given
     }
 
+    /// Counts from the beginning what is free.
     fn count_free(&mut self) {
-        let shared = self.total.shared();
-        self.free = if shared.is_empty() {
-            &self.total - &self.taken
-        } else {
-            // Shared resources can be offered while they are in use.
-            &(&self.total.non_shared() - &self.taken) + &shared
-        };
+        let mut free = self.total.non_shared();
+        self.overcommitted = false;
+        for held in self.held.values() {
+            let held = held.non_shared();
+            self.overcommitted |= !free.contains(&held);
+            free -= &held;
+        }
+        // Shared resources can be offered while they are in use.
+        free += &self.total.shared();
+        self.free = free;
     }
 
     /// Whether the books agree with each other.
     pub(crate) fn check_invariants(&self) -> Result<(), String> {
         let held: Resources = self.held.values().sum();
-        if held.non_shared() != self.taken {
+        let held = held.non_shared();
+        let mut free = &self.total.non_shared() - &held;
+        free += &self.total.shared();
+        if free != self.free {
             return Err(format!(
-                "agent {}: clients hold {held}, but {} is taken",
-                self.id, self.taken
+                "agent {}: {} is free, but clients hold {held} of {}",
+                self.id, self.free, self.total
             ));
         }
-        let together = &self.free.non_shared() + &self.taken;
-        if !together.contains(&self.total.non_shared()) {
-            return Err(format!(
-                "agent {}: {} free and {} taken are not all of {}",
-                self.id, self.free, self.taken, self.total
-            ));
+        if self.overcommitted == self.total.contains(&held) {
+            return Err(format!("agent {}: wrongly overcommitted or not", self.id));
         }
         Ok(())
     }

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use meseta_machine::{Now, Timers};
 use meseta_proto::v1::{AgentId, FrameworkId};
-use meseta_resources::Resources;
+use meseta_resources::{Quantities, Resources};
 
 use crate::agent::{Agent, AgentKey, countable};
 use crate::books::by_role;
 use crate::client::{Client, Framework};
 use crate::limits::MAX_REFUSAL;
+use crate::maintenance::Maintenances;
+use crate::quota::Quotas;
+use crate::recovery::Recovery;
 use crate::round::Changes;
 use crate::tree::{ClientKey, Tree};
-use crate::{AgentView, FrameworkView, Options};
+use crate::{AgentView, FrameworkView, Options, Quota};
 
 /// Who gets what. See the [crate](crate) for an example.
 #[derive(Debug)]
@@ -32,6 +35,12 @@ pub struct Allocator {
     pub(crate) changes: Changes,
     /// When the first filter of a client for an agent runs out.
     pub(crate) expiries: Timers<(AgentKey, ClientKey)>,
+    pub(crate) quotas: Quotas,
+    /// Agents of which quota held something back, and when they were last looked at for that.
+    pub(crate) held_back: BTreeSet<AgentKey>,
+    pub(crate) last_easing: Option<Duration>,
+    pub(crate) maintenances: Maintenances,
+    pub(crate) recovery: Option<Recovery>,
     pub(crate) next_key: u64,
 }
 
@@ -52,12 +61,11 @@ pub struct Proposal {
 impl Allocator {
     /// An allocator without agents and frameworks.
     pub fn new(options: Options) -> Self {
-        let mut tree = Tree::new();
+        let mut tree = Tree::new(&options);
         for (role, weight) in &options.weights {
             tree.set_weight(role, checked_weight(*weight));
         }
         Self {
-            options,
             agents: HashMap::new(),
             agent_keys: HashMap::new(),
             frameworks: HashMap::new(),
@@ -67,6 +75,12 @@ impl Allocator {
             own_minimum: BTreeSet::new(),
             changes: Changes::default(),
             expiries: Timers::default(),
+            quotas: Quotas::new(&options.min_allocatable_resources),
+            held_back: BTreeSet::new(),
+            last_easing: None,
+            maintenances: Maintenances::default(),
+            recovery: None,
+            options,
             next_key: 0,
         }
     }
@@ -77,6 +91,7 @@ impl Allocator {
         let key = AgentKey(self.new_key());
         let remote = self.is_remote(&agent.info);
         self.tree.grow(&countable(&agent.total));
+        self.reservations_changed(&Resources::new(), &agent.total);
         self.agent_keys.insert(id.clone(), key);
         self.agents.insert(
             key,
@@ -86,6 +101,7 @@ impl Allocator {
             self.take_of(&framework, key, &used);
         }
         self.freed(key);
+        self.agent_came();
     }
 
     /// Says what the agent has now. What is taken stays taken, even if there is less than that.
@@ -105,7 +121,12 @@ impl Allocator {
             return;
         };
         self.offerable.remove(&key);
+        self.held_back.remove(&key);
         self.changes.forget_agent(key);
+        self.maintenances.forget_agent(key);
+        self.quotas
+            .change_available(&agent.available, &Quantities::new());
+        self.reservations_changed(agent.total(), &Resources::new());
         self.tree.shrink(&countable(agent.total()));
         for filtering in agent.filters.keys() {
             self.expiries.cancel(&(key, *filtering));
@@ -117,6 +138,7 @@ impl Allocator {
             if let Some(client) = self.clients.get_mut(&holder) {
                 client.holds.remove(&key);
                 self.tree.discharge(client.node, &countable(held));
+                self.quotas.release(&client.role, &held.under_quota());
             }
             self.remove_if_unused(holder);
         }
@@ -138,6 +160,7 @@ impl Allocator {
         let id = entry.key().clone();
         entry.or_default().active = true;
         self.set_view(&id, framework);
+        self.maintenances.frameworks_changed();
     }
 
     /// Says anew what the framework is like. Filters in roles that it keeps stay, except in those
@@ -156,6 +179,7 @@ impl Allocator {
         framework.active = false;
         framework.view = None;
         framework.suppressed.clear();
+        self.maintenances.forget_framework(id);
         let clients: Vec<ClientKey> = framework.clients.values().copied().collect();
         if clients.is_empty() {
             self.frameworks.remove(id);
@@ -177,6 +201,7 @@ impl Allocator {
             for client in clients {
                 self.start(client);
             }
+            self.maintenances.frameworks_changed();
         }
     }
 
@@ -226,6 +251,28 @@ impl Allocator {
         self.tree.set_weight(role, checked_weight(weight));
     }
 
+    /// Sets quotas of roles; default ones take them away. What is offered or in use stays so, even
+    /// above limits (see [`to_rescind`](Self::to_rescind)).
+    pub fn set_quotas(&mut self, quotas: impl IntoIterator<Item = (String, Quota)>) {
+        self.quotas.set(quotas);
+        self.recount_quotas();
+        // What was held back before may be offered now.
+        for key in &self.offerable {
+            self.changes.agent_freed(*key);
+        }
+    }
+
+    /// The quota of a role, if it has one.
+    pub fn quota(&self, role: &str) -> Option<&Quota> {
+        self.quotas.get(role)
+    }
+
+    /// What counts against the quota of a role that has one: reservations, and what is offered or
+    /// in use beside them.
+    pub fn quota_consumed(&self, role: &str) -> Option<&Quantities> {
+        self.quotas.consumed(role)
+    }
+
     /// Counts resources (allocated to roles) as taken that did not come from a proposal, such as
     /// those of a task that an agent tells of. Those from a proposal are taken already, whether
     /// they lie in an offer or in a task.
@@ -251,12 +298,7 @@ impl Allocator {
         if !self.taken(framework, agent).contains(consumed) {
             return;
         }
-        if let Some(agent) = self.agents.get(&key) {
-            let total = &(agent.total() - &consumed.unallocate()) + &converted.unallocate();
-            self.give_back(framework, key, consumed);
-            self.take_of(framework, key, converted);
-            self.set_total(key, total);
-        }
+        self.convert_of(framework, key, consumed, converted);
     }
 
     /// Takes resources (allocated to roles) back, free for anyone at once. What is not held by
@@ -288,15 +330,27 @@ impl Allocator {
         }
     }
 
-    /// Whether something changed since the last allocation that may lead to a proposal.
+    /// Whether something changed since the last allocation that may lead to a proposal, or to an
+    /// inverse one.
     pub fn is_pending(&self) -> bool {
-        !self.changes.is_empty()
+        (!self.changes.is_empty() && self.recovery.is_none()) || self.maintenances.is_pending()
     }
 
-    /// When the next filter runs out, in monotonic time. [`allocate`](Self::allocate) is worth a
-    /// call then.
+    /// When [`allocate`](Self::allocate) and [`inverse_offers`](Self::inverse_offers) are next
+    /// worth a call though nothing changes, in monotonic time: a filter runs out, the wait after a
+    /// failover ends, or it is time to see whether quotas have come to allow more.
     pub fn next_expiry(&self) -> Option<Duration> {
-        self.expiries.next_due()
+        let allocation = match &self.recovery {
+            Some(_) => self.recovering_until(),
+            None => self
+                .expiries
+                .next_due()
+                .into_iter()
+                .chain(self.next_easing())
+                .min(),
+        };
+        let inverse = self.maintenances.next_expiry();
+        allocation.into_iter().chain(inverse).min()
     }
 
     /// What is free on an agent.
@@ -339,7 +393,7 @@ impl Allocator {
             if self.tree.is_active(client.node) != wanted {
                 return Err(format!("{framework} in {role}: wrongly active or not"));
             }
-            let mut held = meseta_resources::Quantities::new();
+            let mut held = Quantities::new();
             for agent in client.holds.iter().filter_map(|key| self.agents.get(key)) {
                 held += &agent.held_by(*key).map(countable).unwrap_or_default();
             }
@@ -347,7 +401,7 @@ impl Allocator {
                 return Err(format!("{framework} in {role}: holds {held}, counted else"));
             }
         }
-        Ok(())
+        self.check_quotas()
     }
 }
 

@@ -1,14 +1,15 @@
 //! What the calls have in common: clients that come, go and take part, and what they hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use meseta_proto::v1::{AgentId, AgentInfo, FrameworkId};
-use meseta_resources::{Resources, roles};
+use meseta_resources::{Quantities, Resources, roles};
 
 use crate::agent::{Agent, AgentKey, countable};
 use crate::client::Client;
+use crate::quota::reserved;
 use crate::tree::ClientKey;
 use crate::{Allocator, FrameworkView};
 
@@ -39,6 +40,10 @@ impl Allocator {
         agent.take(key, resources);
         client.holds.insert(agent_key);
         let amount = countable(resources);
+        if !self.quotas.is_empty() {
+            self.quotas.consume(&client.role, &resources.under_quota());
+        }
+        self.maintenances.holders_changed(agent_key);
         match why {
             Why::Chosen => self.tree.charge_chosen(client.node, &amount),
             Why::Told => self.tree.charge(client.node, &amount),
@@ -94,19 +99,27 @@ impl Allocator {
 
     pub(crate) fn set_total(&mut self, key: AgentKey, total: Resources) {
         if let Some(agent) = self.agents.get_mut(&key) {
-            self.tree.shrink(&countable(agent.total()));
+            let before = agent.total().clone();
+            self.tree.shrink(&countable(&before));
             self.tree.grow(&countable(&total));
-            agent.set_total(total);
+            agent.set_total(total.clone());
+            self.reservations_changed(&before, &total);
             self.index(key);
         }
     }
 
-    /// Keeps the index of agents with something free.
+    /// Keeps the index of agents with something free, and the count of what is available for
+    /// guarantees.
     pub(crate) fn index(&mut self, key: AgentKey) {
-        let offerable = self
-            .agents
-            .get(&key)
-            .is_some_and(|agent| agent.active && !agent.free().is_empty());
+        let Some(agent) = self.agents.get_mut(&key) else {
+            return;
+        };
+        let offerable = agent.active && !agent.free().is_empty();
+        if !self.quotas.is_empty() {
+            let available = agent.count_available();
+            self.quotas.change_available(&agent.available, &available);
+            agent.available = available;
+        }
         if offerable {
             self.offerable.insert(key);
         } else {
@@ -250,12 +263,124 @@ impl Allocator {
             };
             let given = agent.give_back(key, &part);
             self.tree.discharge(client.node, &countable(&given));
+            if !self.quotas.is_empty() {
+                self.quotas.release(&client.role, &given.under_quota());
+            }
             if agent.held_by(key).is_none() {
                 client.holds.remove(&agent_key);
                 self.remove_if_unused(key);
             }
         }
         self.index(agent_key);
+    }
+
+    /// Exchanges what a framework holds, role by role.
+    pub(crate) fn convert_of(
+        &mut self,
+        framework: &FrameworkId,
+        agent_key: AgentKey,
+        consumed: &Resources,
+        converted: &Resources,
+    ) {
+        let mut converted = by_role(converted);
+        let exchanges: Vec<(String, Resources, Resources)> = by_role(consumed)
+            .into_iter()
+            .map(|(role, consumed)| {
+                let converted = converted.remove(&role).unwrap_or_default();
+                (role, consumed, converted)
+            })
+            .collect();
+        let made = converted
+            .into_iter()
+            .map(|(role, converted)| (role, Resources::new(), converted));
+        for (role, consumed, converted) in exchanges.into_iter().chain(made) {
+            let key = self.client(framework, &role);
+            let (Some(client), Some(agent)) =
+                (self.clients.get_mut(&key), self.agents.get_mut(&agent_key))
+            else {
+                continue;
+            };
+            agent.convert(key, &consumed, &converted);
+            let (before, after) = (countable(&consumed), countable(&converted));
+            if before != after {
+                self.tree.discharge(client.node, &before);
+                self.tree.charge(client.node, &after);
+                self.tree.shrink(&before);
+                self.tree.grow(&after);
+            }
+            if agent.held_by(key).is_some() {
+                client.holds.insert(agent_key);
+            } else {
+                client.holds.remove(&agent_key);
+            }
+            if !self.quotas.is_empty() {
+                self.quotas.consume(&role, &converted.under_quota());
+                self.quotas.release(&role, &consumed.under_quota());
+            }
+            self.reservations_changed(&consumed, &converted);
+            self.remove_if_unused(key);
+        }
+        self.index(agent_key);
+    }
+
+    /// An agent has other reservations than before.
+    pub(crate) fn reservations_changed(&mut self, before: &Resources, after: &Resources) {
+        if self.quotas.is_empty() {
+            return;
+        }
+        for (role, amount) in reserved(after) {
+            self.quotas.consume(role, &amount);
+        }
+        for (role, amount) in reserved(before) {
+            self.quotas.release(role, &amount);
+        }
+    }
+
+    /// Counts from the beginning what counts against quotas.
+    pub(crate) fn recount_quotas(&mut self) {
+        if self.quotas.is_empty() {
+            return;
+        }
+        let mut available = Quantities::new();
+        for agent in self.agents.values_mut() {
+            agent.available = agent.count_available();
+            available += &agent.available;
+        }
+        let consumed = self.consumption();
+        self.quotas.recount(&consumed, available);
+    }
+
+    /// What each role has reserved or holds beside, without what those below it have.
+    fn consumption(&self) -> HashMap<String, Quantities> {
+        let mut consumed: HashMap<String, Quantities> = HashMap::new();
+        for agent in self.agents.values() {
+            for (role, amount) in reserved(agent.total()) {
+                *consumed.entry(role.to_owned()).or_default() += &amount;
+            }
+            for (key, held) in agent.holders() {
+                if let Some(client) = self.clients.get(&key) {
+                    let amount = held.under_quota();
+                    *consumed.entry(client.role.clone()).or_default() += &amount;
+                }
+            }
+        }
+        consumed
+    }
+
+    /// Whether the books of quotas agree with those of agents.
+    pub(crate) fn check_quotas(&self) -> Result<(), String> {
+        if self.quotas.is_empty() {
+            return Ok(());
+        }
+        let active = self.agents.values().filter(|agent| agent.active);
+        let mut available = Quantities::new();
+        for agent in active {
+            available += &agent.free().under_quota();
+        }
+        if available != *self.quotas.available() {
+            return Err(format!("{available} is available, counted else"));
+        }
+        self.quotas.check(&self.consumption())
     }
 
     pub(crate) fn client_key(&self, framework: &FrameworkId, role: &str) -> Option<ClientKey> {

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use meseta_proto::v1::{FrameworkId, agent_info, framework_info::capability::Type as Capability};
-use meseta_resources::{Quantities, Resource, Resources, roles};
+use meseta_resources::{Limits, Quantities, Resource, Resources, roles};
 
 use crate::agent::{Agent, AgentKey};
+use crate::quota::{Room, less};
 use crate::tree::{ClientKey, NodeKey};
 use crate::{FrameworkView, Options, Refusal};
 
@@ -64,6 +65,7 @@ impl Client {
         key: ClientKey,
         agent: &Agent,
         free: &Resources,
+        room: &Room,
         options: &Options,
     ) -> Result<Resources, Refusal> {
         self.accepts(agent, options)?;
@@ -78,9 +80,25 @@ impl Client {
         if offer.is_empty() {
             return Err(Refusal::Incapable);
         }
-        if !holds_any(&offer, self.minimum(options)) {
-            return Err(Refusal::NotAllocatable { free: offer });
+        if offer.iter().all(Resource::is_shared)
+            && agent.held_by(key).is_some_and(|held| held.contains(&offer))
+        {
+            return Err(Refusal::AlreadyShared);
         }
+        let minimum = self.minimum(options);
+        if !holds_any(&offer, minimum) {
+            return Err(Refusal::NotAllocatable {
+                missing: missing(&offer, minimum),
+                free: offer,
+            });
+        }
+        let offer = cut(&offer, &room.limits, minimum).ok_or_else(|| Refusal::QuotaExhausted {
+            free: offer.clone(),
+        })?;
+        let offer =
+            cut(&offer, &room.surplus, minimum).ok_or_else(|| Refusal::HeldForGuarantees {
+                free: offer.clone(),
+            })?;
         let filters = agent.filters.get(&key);
         match filters.and_then(|filters| filters.refuses(&offer)) {
             Some(until) => Err(Refusal::Filtered { until }),
@@ -124,6 +142,29 @@ impl Client {
             .get(&self.role)
             .unwrap_or(&options.min_allocatable_resources)
     }
+}
+
+/// What of an offer is within limits, if that is still enough.
+fn cut(offer: &Resources, limits: &Limits, minimum: &[Quantities]) -> Option<Resources> {
+    if limits.is_empty() {
+        return Some(offer.clone());
+    }
+    let cut = offer.cut_to(limits);
+    let enough = cut.is_same_as(offer) || (!cut.is_empty() && holds_any(&cut, minimum));
+    enough.then_some(cut)
+}
+
+/// What the resources lack for that of the sets to which they come nearest.
+fn missing(resources: &Resources, sets: &[Quantities]) -> Quantities {
+    let quantities = resources.quantities();
+    sets.iter()
+        .map(|set| (set, less(set, &quantities)))
+        .min_by(|(set, lacking), (other, lacking_other)| {
+            let (one, other) = (lacking.share_of(set), lacking_other.share_of(other));
+            one.total_cmp(&other)
+        })
+        .map(|(_, lacking)| lacking)
+        .unwrap_or_default()
 }
 
 /// Whether there is enough for one of the sets; for anything when there is none.

@@ -9,6 +9,10 @@
 //! weight. At every level of the tree of roles the smallest share comes first; in each role, the
 //! framework with the smallest share. One framework gets all that is free on an agent for its role.
 //!
+//! Quotas bind roles with all below them: limits are never exceeded, and what roles lack of their
+//! guarantees is offered to them first and kept free for them. [`Allocator::why`] gives the reason
+//! for every offer that is not made.
+//!
 //! Work follows change. An agent is looked at again when something on it became free, and a
 //! framework when it came, revived or a filter of its ran out; an allocation with nothing changed
 //! costs nothing, however large the cluster.
@@ -50,12 +54,22 @@ mod books;
 mod client;
 mod constraints;
 pub mod limits;
+mod maintenance;
+mod quota;
+mod recovery;
 mod refusal;
+mod rescind;
 mod round;
+mod share;
 mod tree;
 mod views;
+mod why;
 
 pub use allocator::{Allocator, Proposal};
 pub use constraints::{ConstraintError, Constraints};
+pub use maintenance::{InverseAnswer, InverseProposal, InverseStatus};
+pub use quota::Quota;
 pub use refusal::{Reason, Refusal};
-pub use views::{AgentView, FrameworkView, Options, refusal_time};
+pub use rescind::Outstanding;
+pub use views::{AgentView, FrameworkView, Options, Sorter, refusal_time};
+pub use why::Verdicts;

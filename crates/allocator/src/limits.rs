@@ -12,3 +12,10 @@ pub const MAX_FILTERS: usize = 16;
 
 /// Size of one compiled pattern of an offer constraint, in bytes.
 pub const MAX_PATTERN_SIZE: usize = 64 * 1024;
+
+/// Near misses in one answer to why there are no offers, so that it can be read.
+pub const MAX_NEAREST: usize = 100;
+
+/// New clients up to which each agent is looked at for them alone. With more, a walk through all
+/// clients in order costs less than putting them in order for each agent.
+pub(crate) const FEW_CLIENTS: usize = 8;

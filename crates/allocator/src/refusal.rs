@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use meseta_proto::v1::AgentId;
-use meseta_resources::Resources;
+use meseta_resources::{Quantities, Resources};
 
 /// Why a framework gets no offer of an agent in one of its roles.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,11 @@ pub enum Refusal {
     FrameworkDeactivated,
     /// The framework has suppressed offers for the role.
     Suppressed,
+    /// After a failover, allocations wait for agents to come back.
+    Recovering {
+        /// Until when at most, in monotonic time.
+        until: Duration,
+    },
     /// The agent is deactivated: away, draining, or by an operator.
     AgentDeactivated,
     /// The framework can take several roles, and the agent's program is too old for that.
@@ -40,9 +45,23 @@ pub enum Refusal {
     /// All that is free for the role is of a sort that the framework has not said it can take:
     /// shared, revocable, or with a refined reservation.
     Incapable,
+    /// All that is free is shared, and the framework holds it already.
+    AlreadyShared,
     /// Less is free than what makes an offer.
     NotAllocatable {
         /// What is free for the framework.
+        free: Resources,
+        /// What that lacks of what comes nearest to making an offer.
+        missing: Quantities,
+    },
+    /// The limits of the role, or of one above it, leave less room than what makes an offer.
+    QuotaExhausted {
+        /// What is free for the framework, were it not for the limits.
+        free: Resources,
+    },
+    /// What is free is kept for the guarantees of other roles.
+    HeldForGuarantees {
+        /// What is free for the framework, were it not for the guarantees.
         free: Resources,
     },
     /// The framework has declined what is free.
@@ -50,4 +69,61 @@ pub enum Refusal {
         /// When the filter runs out, in monotonic time.
         until: Duration,
     },
+}
+
+impl Refusal {
+    /// What it is called where reasons are counted.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::FrameworkDeactivated => "FRAMEWORK_DEACTIVATED",
+            Self::Suppressed => "SUPPRESSED",
+            Self::Recovering { .. } => "RECOVERING",
+            Self::AgentDeactivated => "AGENT_DEACTIVATED",
+            Self::AgentNotMultiRole => "AGENT_NOT_MULTI_ROLE",
+            Self::AgentNotHierarchicalRole => "AGENT_NOT_HIERARCHICAL_ROLE",
+            Self::Gpu => "GPU_RESOURCES_MISSING",
+            Self::RemoteRegion => "REGION_AWARE_MISSING",
+            Self::Constraint => "CONSTRAINT_UNMET",
+            Self::NothingFree => "NOTHING_FREE",
+            Self::ReservedToOthers => "RESERVED_TO_OTHERS",
+            Self::Incapable => "CAPABILITY_MISSING",
+            Self::AlreadyShared => "ALREADY_SHARED",
+            Self::NotAllocatable { .. } => "BELOW_MINIMUM",
+            Self::QuotaExhausted { .. } => "QUOTA_EXHAUSTED",
+            Self::HeldForGuarantees { .. } => "HELD_FOR_GUARANTEES",
+            Self::Filtered { .. } => "FILTERED",
+        }
+    }
+
+    /// How far the offer is away, smaller being nearer: what time alone mends comes first, what
+    /// depends on others next, then what the framework itself must change.
+    pub(crate) fn distance(&self) -> (u8, u128) {
+        match self {
+            Self::Filtered { until } => (0, until.as_nanos()),
+            Self::Recovering { until } => (1, until.as_nanos()),
+            Self::QuotaExhausted { .. } => (2, 0),
+            Self::HeldForGuarantees { .. } => (3, 0),
+            Self::NotAllocatable { missing, .. } => {
+                let missing = missing.iter().map(|(_, amount)| amount.thousandths());
+                (
+                    4,
+                    missing
+                        .map(|amount| u128::from(amount.unsigned_abs()))
+                        .sum(),
+                )
+            }
+            Self::AlreadyShared => (5, 0),
+            Self::NothingFree => (6, 0),
+            Self::ReservedToOthers => (7, 0),
+            Self::AgentDeactivated => (8, 0),
+            Self::Incapable => (9, 0),
+            Self::Gpu => (10, 0),
+            Self::RemoteRegion => (11, 0),
+            Self::Constraint => (12, 0),
+            Self::AgentNotMultiRole => (13, 0),
+            Self::AgentNotHierarchicalRole => (14, 0),
+            Self::Suppressed => (15, 0),
+            Self::FrameworkDeactivated => (16, 0),
+        }
+    }
 }

@@ -1,16 +1,17 @@
 //! One allocation: what is free on the agents that changed goes to clients in the order of shares.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use meseta_machine::Now;
-use meseta_proto::v1::FrameworkId;
-use meseta_resources::{Resources, roles};
+use meseta_resources::Resources;
 
-use crate::agent::{Agent, AgentKey};
+use crate::agent::AgentKey;
 use crate::books::Why;
-use crate::client::holds_any;
-use crate::tree::{ClientKey, Place};
-use crate::{Allocator, Proposal, Reason, Refusal};
+use crate::limits::FEW_CLIENTS;
+use crate::share::{Look, Stage};
+use crate::tree::ClientKey;
+use crate::{Allocator, Proposal};
 
 /// What happened since the last allocation that may lead to a proposal.
 #[derive(Debug, Default)]
@@ -24,7 +25,7 @@ pub(crate) struct Changes {
 
 /// Who may want what is free on an agent.
 #[derive(Debug)]
-enum Candidates {
+pub(crate) enum Candidates {
     /// More is free than before: anyone.
     All,
     /// Filters of these have run out.
@@ -67,7 +68,9 @@ impl Changes {
         let mut agents = std::mem::take(&mut self.agents);
         agents.retain(|agent, _| offerable.contains(agent));
         let clients = std::mem::take(&mut self.clients);
-        if !clients.is_empty() {
+        if clients.len() > FEW_CLIENTS {
+            agents = offerable.iter().map(|it| (*it, Candidates::All)).collect();
+        } else if !clients.is_empty() {
             for agent in offerable {
                 let candidates = agents
                     .entry(*agent)
@@ -87,50 +90,60 @@ impl Changes {
     }
 }
 
+/// What comes out of one allocation.
+#[derive(Debug, Default)]
+struct Proposals {
+    /// With the number of the framework.
+    all: Vec<(u64, Proposal)>,
+    /// Where those of the first stage are, so that the second can add to them.
+    guaranteed: BTreeMap<(AgentKey, ClientKey), usize>,
+}
+
 impl Allocator {
     /// Shares what is free. Proposals to one framework stand together.
     pub fn allocate(&mut self, now: Now) -> Vec<Proposal> {
-        self.end_filters(now);
-        self.tree.refresh();
-        let mut numbered = Vec::new();
-        for (key, candidates) in self.changes.take(&self.offerable) {
-            for (client, resources) in self.share(key, &candidates) {
-                numbered.extend(self.propose(client, key, &resources));
-            }
+        if self.is_recovering(now) {
+            return Vec::new();
         }
+        self.end_filters(now);
+        self.look_where_quota_eased(now);
+        self.tree.refresh();
+        let agents = self.changes.take(&self.offerable);
+        let mut proposals = Proposals::default();
+        for (key, candidates) in &agents {
+            if !self.quotas.has_unmet() {
+                break;
+            }
+            self.serve(*key, candidates, Stage::Guarantees, &mut proposals);
+        }
+        for (key, candidates) in &agents {
+            self.serve(*key, candidates, Stage::FairShares, &mut proposals);
+        }
+        let mut numbered = proposals.all;
         numbered.sort_by_key(|(framework, _)| *framework);
         numbered.into_iter().map(|(_, proposal)| proposal).collect()
     }
 
-    /// Why the framework gets no offers: the first thing that speaks against each agent in each of
-    /// its roles. An agent of which nothing is said would be proposed.
-    pub fn why(&self, id: &FrameworkId) -> Vec<Reason> {
-        let mut reasons = Vec::new();
-        let Some(framework) = self.frameworks.get(id) else {
-            return reasons;
-        };
-        let mut agents: Vec<(&AgentKey, &Agent)> = self.agents.iter().collect();
-        agents.sort_by_key(|(key, _)| **key);
-        for (role, key) in &framework.clients {
-            let Some(client) = self.clients.get(key).filter(|_| framework.subscribes(role)) else {
-                continue;
-            };
-            for (_, agent) in &agents {
-                let refusal = match framework.refusal(role) {
-                    Some(refusal) => Err(refusal),
-                    None if !agent.active => Err(Refusal::AgentDeactivated),
-                    None => client.offer(*key, agent, agent.free(), &self.options),
-                };
-                if let Err(refusal) = refusal {
-                    reasons.push(Reason {
-                        role: role.clone(),
-                        agent: agent.id.clone(),
-                        refusal,
-                    });
-                }
+    /// When agents of which quota held something back are worth another look.
+    pub(crate) fn next_easing(&self) -> Option<Duration> {
+        let last = self.last_easing.unwrap_or_default();
+        let waiting = self.quotas.eased && !self.held_back.is_empty();
+        waiting.then(|| match self.last_easing {
+            Some(_) => last.saturating_add(self.options.allocation_interval),
+            None => last,
+        })
+    }
+
+    /// Any task that ends may leave room for what is held back anywhere, so these looks come in
+    /// intervals, not with each change.
+    fn look_where_quota_eased(&mut self, now: Now) {
+        if self.next_easing().is_some_and(|time| time <= now.monotonic) {
+            self.last_easing = Some(now.monotonic);
+            self.quotas.eased = false;
+            for key in std::mem::take(&mut self.held_back) {
+                self.changes.agent_freed(key);
             }
         }
-        reasons
     }
 
     fn end_filters(&mut self, now: Now) {
@@ -154,95 +167,61 @@ impl Allocator {
         }
     }
 
-    /// Who gets what of an agent.
-    fn share(&self, key: AgentKey, candidates: &Candidates) -> Vec<(ClientKey, Resources)> {
-        let Some(agent) = self.agents.get(&key) else {
-            return Vec::new();
-        };
-        let mut free = agent.free().clone();
-        // Mostly there is too little for anyone but those with a minimum of their own.
-        let minimum = &self.options.min_allocatable_resources;
-        let few = (!holds_any(&free, minimum)).then(|| match candidates {
-            Candidates::All => self.own_minimum.clone(),
-            Candidates::Only(clients) => clients & &self.own_minimum,
-        });
-        let mut shares = Vec::new();
-        let mut consider = |client: ClientKey, free: &mut Resources| {
-            let offer = self
-                .clients
-                .get(&client)
-                .and_then(|it| it.offer(client, agent, free, &self.options).ok());
-            if let Some(offer) = offer {
-                *free -= &offer;
-                shares.push((client, offer));
+    /// Gives what is free on an agent away. With quotas, what one gets changes what the next may.
+    fn serve(
+        &mut self,
+        key: AgentKey,
+        candidates: &Candidates,
+        stage: Stage,
+        proposals: &mut Proposals,
+    ) {
+        let mut served = Vec::new();
+        loop {
+            let shares = Look::new(self, key, stage, &served).map(|look| look.share(candidates));
+            let Some(shares) = shares else {
+                return;
+            };
+            if shares.held_back && stage == Stage::FairShares {
+                self.held_back.insert(key);
             }
-        };
-        match (few.as_ref(), candidates) {
-            (None, Candidates::All) => {
-                let mut walk = self.tree.walk();
-                while !free.is_empty()
-                    && let Some(client) = walk.next(|place| can_use(place, &free))
-                {
-                    consider(client, &mut free);
-                }
+            let found = !shares.grants.is_empty();
+            for (client, resources) in shares.grants {
+                served.push(client);
+                self.propose(client, key, &resources, stage, proposals);
             }
-            (Some(clients), _) | (None, Candidates::Only(clients)) => {
-                for client in self.in_order(clients) {
-                    consider(client, &mut free);
-                }
+            if !found || self.quotas.is_empty() {
+                return;
             }
         }
-        shares
-    }
-
-    /// Those of the clients that are active, in the order of shares.
-    fn in_order(&self, clients: &BTreeSet<ClientKey>) -> Vec<ClientKey> {
-        let mut ordered: Vec<ClientKey> = clients
-            .iter()
-            .filter(|key| self.is_active(**key))
-            .copied()
-            .collect();
-        if ordered.len() > 1 {
-            ordered.sort_by_cached_key(|key| {
-                let client = self.clients.get(key);
-                client.map(|client| self.tree.position(client.node))
-            });
-        }
-        ordered
-    }
-
-    fn is_active(&self, key: ClientKey) -> bool {
-        let client = self.clients.get(&key);
-        client.is_some_and(|client| self.tree.is_active(client.node))
     }
 
     fn propose(
         &mut self,
         key: ClientKey,
-        agent: AgentKey,
+        agent_key: AgentKey,
         resources: &Resources,
-    ) -> Option<(u64, Proposal)> {
-        let (client, agent) = self.hold(key, agent, resources, Why::Chosen)?;
+        stage: Stage,
+        proposals: &mut Proposals,
+    ) {
+        let Some((client, agent)) = self.hold(key, agent_key, resources, Why::Chosen) else {
+            return;
+        };
+        let resources = resources.allocate(&client.role);
+        let earlier = proposals.guaranteed.get(&(agent_key, key));
+        if let Some((_, proposal)) = earlier.and_then(|place| proposals.all.get_mut(*place)) {
+            proposal.resources += &resources;
+            return;
+        }
+        if stage == Stage::Guarantees {
+            let place = proposals.all.len();
+            proposals.guaranteed.insert((agent_key, key), place);
+        }
         let proposal = Proposal {
             framework: client.framework.clone(),
             role: client.role.clone(),
             agent: agent.id.clone(),
-            resources: resources.allocate(&client.role),
+            resources,
         };
-        Some((client.framework_number, proposal))
+        proposals.all.push((client.framework_number, proposal));
     }
-}
-
-/// Whether anyone at or below the place could be allocated a part of the resources.
-fn can_use(place: &Place, free: &Resources) -> bool {
-    free.iter().any(|resource| match place {
-        Place::Own(role) => resource.is_allocatable_to(role),
-        Place::Role(role) => {
-            resource.is_allocatable_to(role)
-                || resource
-                    .reservation_role()
-                    .is_some_and(|reserved| roles::is_strict_subrole_of(reserved, role))
-        }
-        Place::Client(_) => true,
-    })
 }

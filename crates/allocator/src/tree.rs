@@ -15,12 +15,22 @@
 //! What a role holds itself competes as one node with the roles below it, as in Mesos. Each node
 //! keeps those of its children that lead to an active client sorted; suppressed clients and roles
 //! without frameworks cost nothing.
+//!
+//! By chance, children are sorted by when they next come: each comes again and again, at random,
+//! on average as often as its weight says. Who comes next is then drawn by weight, every time anew,
+//! and one that was chosen, or passed over, needs another time and the others do not.
 
 use std::collections::{BTreeSet, HashMap, btree_set};
 use std::sync::Arc;
 
-use meseta_resources::{Quantities, Scalar};
+use meseta_machine::Entropy;
+use meseta_resources::Quantities;
 use slab::Slab;
+
+use crate::{Options, Sorter};
+
+/// When times come to be larger, they are drawn from the beginning, before they lose precision.
+const LATEST: f64 = 1e6;
 
 /// A framework in one of its roles; numbers are given in the order of coming, and never again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,11 +51,21 @@ pub(crate) enum Place {
     Client(ClientKey),
 }
 
+impl Place {
+    pub(crate) fn role(&self) -> Option<&str> {
+        match self {
+            Self::Role(role) | Self::Own(role) => Some(role),
+            Self::Client(_) => None,
+        }
+    }
+}
+
 /// What decides between children of one node: the share, then how often each was chosen, so that
 /// those with nothing take turns, then the name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    /// The bits of the share. Shares are not negative, so that their bits are ordered as they are.
+    /// The bits of the share, or of when it comes next. Neither is negative, so that their bits are
+    /// ordered as they are.
     share: u64,
     chosen: u64,
     name: Arc<str>,
@@ -63,6 +83,24 @@ struct Node {
     held: Quantities,
     weight: f64,
     rank: Rank,
+    /// How far the children have come, when they are sorted by chance.
+    time: f64,
+}
+
+impl Node {
+    /// What its children are sorted by.
+    fn sorter(&self, tree: &Sorters) -> Sorter {
+        match self.place {
+            Place::Role(_) | Place::Client(_) => tree.roles,
+            Place::Own(_) => tree.frameworks,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Sorters {
+    roles: Sorter,
+    frameworks: Sorter,
 }
 
 /// See the [module](self).
@@ -74,14 +112,18 @@ pub(crate) struct Tree {
     /// The nodes of roles' own clients.
     owns: HashMap<Arc<str>, NodeKey>,
     weights: HashMap<String, f64>,
-    /// What all agents have.
+    /// What all agents have, of what counts in shares.
     total: Quantities,
-    /// Whether shares were computed for another total or other weights.
+    /// Names that do not count.
+    excluded: BTreeSet<String>,
+    /// Whether shares were computed for another total.
     stale: bool,
+    sorters: Sorters,
+    entropy: Entropy,
 }
 
 impl Tree {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         let mut tree = Self {
             nodes: Slab::new(),
             root: NodeKey(0),
@@ -89,7 +131,13 @@ impl Tree {
             owns: HashMap::new(),
             weights: HashMap::new(),
             total: Quantities::new(),
+            excluded: options.fair_sharing_excluded_resource_names.clone(),
             stale: false,
+            sorters: Sorters {
+                roles: options.role_sorter,
+                frameworks: options.framework_sorter,
+            },
+            entropy: Entropy::new(options.seed),
         };
         tree.root = tree.insert(Place::Role("".into()), "".into(), None);
         tree
@@ -137,6 +185,10 @@ impl Tree {
         }
         let mut current = Some(client);
         while let Some(key) = current {
+            let parent = self.parent(key);
+            if active && !self.is_active(key) && self.is_by_chance(parent) {
+                self.draw_time(key);
+            }
             let Some(node) = self.nodes.get_mut(key.0) else {
                 return;
             };
@@ -169,6 +221,9 @@ impl Tree {
             node.held += amount;
             node.rank.chosen += 1;
         });
+        if self.sorters.roles == Sorter::Random || self.sorters.frameworks == Sorter::Random {
+            self.go_on(client);
+        }
     }
 
     /// The client and all above it hold less.
@@ -178,29 +233,38 @@ impl Tree {
 
     /// Agents have more.
     pub(crate) fn grow(&mut self, amount: &Quantities) {
-        self.total += amount;
+        self.total += &self.counted(amount);
         self.stale = true;
     }
 
     /// Agents have less.
     pub(crate) fn shrink(&mut self, amount: &Quantities) {
-        self.total -= amount;
+        self.total -= &self.counted(amount);
         self.stale = true;
+    }
+
+    fn counted(&self, amount: &Quantities) -> Quantities {
+        if self.excluded.is_empty() {
+            return amount.clone();
+        }
+        amount
+            .iter()
+            .filter(|(name, _)| !self.excluded.contains(*name))
+            .collect()
     }
 
     pub(crate) fn set_weight(&mut self, role: &str, weight: f64) {
         self.weights.insert(role.to_owned(), weight);
-        if let Some(node) = self
-            .roles
-            .get(role)
-            .and_then(|node| self.nodes.get_mut(node.0))
-        {
-            node.weight = weight;
-            self.stale = true;
+        let Some(key) = self.roles.get(role).copied() else {
+            return;
+        };
+        self.change(key, |node| node.weight = weight);
+        if self.is_active(key) && self.is_by_chance(self.parent(key)) {
+            self.draw_again(key);
         }
     }
 
-    /// Brings all shares up to date after the total or a weight has changed. To be called before
+    /// Brings all shares up to date after the total has changed. To be called before
     /// [`walk`](Self::walk) and [`position`](Self::position).
     pub(crate) fn refresh(&mut self) {
         if !self.stale {
@@ -286,6 +350,7 @@ impl Tree {
                 name,
                 node: key,
             },
+            time: 0.0,
         });
         if let Some(above) = parent.and_then(|parent| self.nodes.get_mut(parent.0)) {
             above.children += 1;
@@ -310,25 +375,100 @@ impl Tree {
         let Some(node) = self.nodes.get_mut(key.0) else {
             return;
         };
+        let Some(parent) = node.parent else {
+            // Nobody compares the root.
+            return change(node);
+        };
+        let by_chance = self.is_by_chance(Some(parent));
+        let Some(node) = self.nodes.get_mut(key.0) else {
+            return;
+        };
         let before = node.rank.clone();
         change(node);
-        node.rank.share = share(&node.held, &self.total, node.weight);
+        if !by_chance {
+            let share = node.held.share_of(&self.total) / node.weight;
+            node.rank.share = share.to_bits();
+        }
         if node.active == 0 || node.rank == before {
             return;
         }
-        let (after, parent) = (node.rank.clone(), node.parent);
-        if let Some(above) = parent.and_then(|parent| self.nodes.get_mut(parent.0)) {
+        let after = node.rank.clone();
+        if let Some(above) = self.nodes.get_mut(parent.0) {
             above.in_order.remove(&before);
             above.in_order.insert(after);
         }
     }
+
+    fn is_by_chance(&self, parent: Option<NodeKey>) -> bool {
+        let parent = parent.and_then(|parent| self.nodes.get(parent.0));
+        parent.is_some_and(|parent| parent.sorter(&self.sorters) == Sorter::Random)
+    }
+
+    /// Draws when a node comes next. It must not stand in order meanwhile.
+    fn draw_time(&mut self, key: NodeKey) {
+        let now = self
+            .parent(key)
+            .and_then(|parent| self.nodes.get(parent.0))
+            .map_or(0.0, |parent| parent.time);
+        let wait = exponential(&mut self.entropy);
+        if let Some(node) = self.nodes.get_mut(key.0) {
+            node.rank.share = (now + wait / node.weight).to_bits();
+        }
+    }
+
+    /// Draws when a node that stands in order comes next.
+    fn draw_again(&mut self, key: NodeKey) {
+        let Some((before, parent)) = self
+            .nodes
+            .get(key.0)
+            .and_then(|node| Some((node.rank.clone(), node.parent?)))
+        else {
+            return;
+        };
+        self.draw_time(key);
+        let after = self.nodes.get(key.0).map(|node| node.rank.clone());
+        if let (Some(above), Some(after)) = (self.nodes.get_mut(parent.0), after) {
+            above.in_order.remove(&before);
+            above.in_order.insert(after);
+        }
+    }
+
+    /// The client was chosen: wherever chance decides on the way to it, the time has come to its
+    /// turn, and those whose turn it was before have missed theirs.
+    fn go_on(&mut self, client: NodeKey) {
+        let mut current = Some(client);
+        while let Some(key) = current {
+            let parent = self.parent(key);
+            current = parent;
+            if !self.is_by_chance(parent) {
+                continue;
+            }
+            let Some(turn) = self.nodes.get(key.0).map(|node| node.rank.clone()) else {
+                return;
+            };
+            let Some(above) = parent.and_then(|parent| self.nodes.get_mut(parent.0)) else {
+                return;
+            };
+            above.time = f64::from_bits(turn.share);
+            let missed: Vec<NodeKey> = if above.time < LATEST {
+                let passed = above.in_order.range(..=turn);
+                passed.map(|rank| rank.node).collect()
+            } else {
+                above.time = 0.0;
+                above.in_order.iter().map(|rank| rank.node).collect()
+            };
+            for node in missed {
+                self.draw_again(node);
+            }
+        }
+    }
 }
 
-/// The dominant share, as [`Rank`] has it.
-fn share(held: &Quantities, total: &Quantities, weight: f64) -> u64 {
-    let fraction = |(name, amount): (&str, Scalar)| held.get(name).to_f64() / amount.to_f64();
-    let dominant = total.iter().map(fraction).fold(0.0, f64::max);
-    (dominant / weight).to_bits()
+/// How long it takes until something comes that comes once in a unit of time, on average.
+fn exponential(entropy: &mut Entropy) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "53 bits are exact")]
+    let uniform = ((entropy.next_u64() >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+    -uniform.ln()
 }
 
 /// A walk through the active clients.

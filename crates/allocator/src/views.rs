@@ -22,6 +22,31 @@ pub struct Options {
     pub region: Option<RegionInfo>,
     /// The weights of roles; 1 for those not named.
     pub weights: BTreeMap<String, f64>,
+    /// In which order roles that compete with each other are served.
+    pub role_sorter: Sorter,
+    /// In which order the frameworks of one role are served.
+    pub framework_sorter: Sorter,
+    /// What the random order comes from.
+    pub seed: u64,
+    /// Names of resources that do not count in shares.
+    pub fair_sharing_excluded_resource_names: BTreeSet<String>,
+    /// How long what quota held back, or a framework that was asked to leave an agent, waits at
+    /// most for another look.
+    pub allocation_interval: Duration,
+    /// How long allocations wait for agents after a failover.
+    pub allocator_recovery_timeout: Duration,
+    /// The fraction of agents that ends this waiting.
+    pub allocator_agent_recovery_factor: f64,
+}
+
+/// What decides who is served first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sorter {
+    /// The smallest dominant share, divided by weight.
+    #[default]
+    Drf,
+    /// Chance, in proportion to weights.
+    Random,
 }
 
 impl Default for Options {
@@ -34,6 +59,13 @@ impl Default for Options {
             filter_gpu_resources: true,
             region: None,
             weights: BTreeMap::new(),
+            role_sorter: Sorter::Drf,
+            framework_sorter: Sorter::Drf,
+            seed: 0,
+            fair_sharing_excluded_resource_names: BTreeSet::new(),
+            allocation_interval: Duration::from_secs(1),
+            allocator_recovery_timeout: Duration::from_mins(10),
+            allocator_agent_recovery_factor: 0.8,
         }
     }
 }

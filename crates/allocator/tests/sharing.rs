@@ -276,7 +276,10 @@ fn too_little_is_offered_only_to_those_who_say_so() {
     let free = allocator.free(&a).unwrap().clone();
     assert_eq!(
         allocator.why(&f)[0].refusal,
-        Refusal::NotAllocatable { free }
+        Refusal::NotAllocatable {
+            free,
+            missing: Quantities::from_iter([("mem", Scalar::from_thousandths(1000))]),
+        }
     );
     let disk = Quantities::from_iter([("disk", Scalar::from_thousandths(1000))]);
     let modest = FrameworkView {

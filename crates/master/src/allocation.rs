@@ -35,6 +35,7 @@ pub(crate) fn options(config: &Config) -> Options {
             .and_then(|domain| domain.fault_domain.as_ref())
             .map(|fault_domain| fault_domain.region.clone()),
         weights: policy.weights.clone(),
+        ..Options::default()
     }
 }
 

@@ -54,6 +54,10 @@ impl SubAssign<&Resources> for Resources {
         if other.is_empty() {
             return;
         }
+        if Arc::ptr_eq(&self.0, &other.0) {
+            *self = Self::new();
+            return;
+        }
         let mut left = self.0.to_vec();
         for resource in other {
             subtract_one(&mut left, resource);

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Beside the algebra: [`roles`] (names and their hierarchy), [`validate`] (what a client may send),
-//! [`Quantities`] (amounts by name, for sharing and quota), [`upgrade`] and [`downgrade`] (the forms
+//! [`Quantities`] and [`Limits`] (amounts by name, for sharing and quota), [`upgrade`] and [`downgrade`] (the forms
 //! on the wire), [`parse_attributes`], and [`Summary`] (resources as the v0 endpoints show them).
 
 mod algebra;
@@ -39,7 +39,7 @@ mod values;
 pub use attributes::{attribute_summary, parse_attributes};
 pub use error::Error;
 pub use format::{downgrade, to_endpoint, upgrade};
-pub use quantities::Quantities;
+pub use quantities::{Limits, Quantities};
 pub use resource::Resource;
 pub use resources::Resources;
 pub use summary::{Summary, SummaryValue};

@@ -38,6 +38,10 @@ impl Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
+        // Most names meet themselves.
+        if self == other {
+            return Ordering::Equal;
+        }
         self.as_str().cmp(other.as_str())
     }
 }

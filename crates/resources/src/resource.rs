@@ -8,6 +8,7 @@ use v1::resource::disk_info::source::Type as DiskType;
 use v1::resource::{AllocationInfo, DiskInfo, ReservationInfo, reservation_info};
 
 use crate::name::Name;
+use crate::quantities::Limits;
 use crate::roles;
 use crate::values::{Range, Ranges, Scalar, Set, Value};
 
@@ -263,6 +264,11 @@ impl Resource {
         self.detail.as_ref().is_some_and(|detail| detail.shared)
     }
 
+    /// Whether quota is counted in it: scalars that nobody has reserved and nobody can take back.
+    pub fn is_under_quota(&self) -> bool {
+        self.scalar().is_some() && self.is_unreserved() && !self.is_revocable()
+    }
+
     /// How often a shared resource is held here; one for the others.
     pub fn copies(&self) -> u32 {
         self.copies
@@ -293,6 +299,29 @@ impl Resource {
                         DiskType::Raw => source.id.is_some(),
                         DiskType::Path | DiskType::Unknown => false,
                     })
+        })
+    }
+
+    /// As much of it as is within the limits, which become smaller by it; all of what is not under
+    /// quota.
+    pub(crate) fn cut(&self, limits: &mut Limits) -> Option<Self> {
+        let Value::Scalar(wanted) = self.value else {
+            return Some(self.clone());
+        };
+        if !self.is_under_quota() {
+            return Some(self.clone());
+        }
+        if self.is_indivisible() {
+            let whole = limits.get(self.name()).is_none_or(|limit| limit >= wanted);
+            return whole.then(|| {
+                limits.draw(&self.name, wanted);
+                self.clone()
+            });
+        }
+        let drawn = limits.draw(&self.name, wanted);
+        (!drawn.is_zero()).then(|| Self {
+            value: Value::Scalar(drawn),
+            ..self.clone()
         })
     }
 

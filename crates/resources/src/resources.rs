@@ -8,7 +8,7 @@ use std::sync::Arc;
 use meseta_proto::v1;
 use v1::resource::ReservationInfo;
 
-use crate::quantities::Quantities;
+use crate::quantities::{Limits, Quantities};
 use crate::resource::ranges_of;
 use crate::values::{Range, Ranges, Scalar};
 use crate::{Error, Resource, format, validate};
@@ -133,6 +133,21 @@ impl Resources {
         self.filter(|resource| !resource.is_revocable())
     }
 
+    /// As much as is within the limits, of what quota is counted in
+    /// ([`Resource::is_under_quota`]); all of the rest.
+    #[must_use]
+    pub fn cut_to(&self, limits: &Limits) -> Self {
+        if limits.contain(&self.under_quota()) {
+            return self.clone();
+        }
+        let mut left = limits.clone();
+        Self(
+            self.iter()
+                .filter_map(|resource| resource.cut(&mut left))
+                .collect(),
+        )
+    }
+
     /// The same, all allocated to the role.
     #[must_use]
     pub fn allocate(&self, role: &str) -> Self {
@@ -228,6 +243,19 @@ impl Resources {
         self.iter()
             .filter_map(|resource| Some((resource.name(), resource.scalar()?)))
             .collect()
+    }
+
+    /// The scalars by name that quota is counted in.
+    pub fn under_quota(&self) -> Quantities {
+        self.iter()
+            .filter(|resource| resource.is_under_quota())
+            .filter_map(|resource| Some((resource.name(), resource.scalar()?)))
+            .collect()
+    }
+
+    /// Whether both are known to be equal without a look at what they hold.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// A change to each, after which those that have become alike are added up.

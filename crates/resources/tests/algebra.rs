@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use meseta_proto::v1;
-use meseta_resources::{Range, Ranges, Resources, Scalar, downgrade};
+use meseta_resources::{Limits, Range, Ranges, Resources, Scalar, downgrade};
 use proptest::prelude::*;
 use v1::resource::disk_info::Persistence;
 use v1::resource::{DiskInfo, ReservationInfo, SharedInfo, reservation_info};
@@ -250,4 +250,17 @@ proptest! {
             prop_assert!(read.iter().all(|attribute| !attribute.name.is_empty()));
         }
     }
+}
+
+#[test]
+fn what_is_under_quota_is_cut_to_limits_and_the_rest_stays() {
+    let resources = Resources::parse("cpus:4;mem:512;cpus(r):2;ports:[1-9]", "*").unwrap();
+    let limits =
+        [("cpus", 1500), ("mem", 0)].map(|(name, limit)| (name, Scalar::from_thousandths(limit)));
+    let cut = resources.cut_to(&limits.into_iter().collect());
+    assert_eq!(
+        cut,
+        Resources::parse("cpus:1.5;cpus(r):2;ports:[1-9]", "*").unwrap()
+    );
+    assert!(resources.cut_to(&Limits::new()).is_same_as(&resources));
 }

@@ -1,0 +1,51 @@
+//! Offers that are declined, round after round.
+
+use std::time::Duration;
+
+use meseta_allocator::{Allocator, Options};
+use meseta_resources::Resources;
+
+use super::clusters::{add_agents, add_frameworks};
+use super::{at, row, timed};
+use crate::error::Error;
+
+/// Longer than anything here takes.
+const FOR_EVER: Duration = Duration::from_hours(24);
+
+/// Every agent is offered and the offer declined for ever, round after round, to others each time;
+/// then rounds in which nothing, or one agent, has changed.
+pub(super) fn measure(agents: usize, frameworks: usize, rounds: u32) -> Result<(), Error> {
+    let size = format!("{agents} agents, {frameworks} frameworks");
+    let mut allocator = Allocator::new(Options::default());
+    add_frameworks(&mut allocator, frameworks);
+    add_agents(&mut allocator, agents, frameworks)?;
+    let (mut all, mut longest) = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..rounds {
+        let (proposals, took) = timed(|| allocator.allocate(at(0)));
+        all += took;
+        longest = longest.max(took);
+        for p in proposals {
+            allocator.decline(&p.framework, &p.agent, &p.resources, FOR_EVER, at(0));
+        }
+    }
+    let mean = all / rounds.max(1);
+    row(
+        &format!("{size}: all offered, mean of {rounds} rounds"),
+        mean,
+    );
+    row(&format!("{size}: the longest of them"), longest);
+
+    allocator.allocate(at(0));
+    let ((), nothing) = timed(|| drop(allocator.allocate(at(0))));
+    row(&format!("{size}: nothing has changed"), nothing);
+
+    let one = Resources::parse("cpus:1;mem:64", "*")?.allocate("role0");
+    allocator.recover(&"framework0".into(), &"agent0".into(), &one);
+    let ((), one) = timed(|| drop(allocator.allocate(at(0))));
+    row(&format!("{size}: one agent has more to give"), one);
+
+    let (reasons, why) = timed(|| allocator.why_in_short(&"framework1".into(), None, 10));
+    let looked_at: usize = reasons.values().map(|verdicts| verdicts.agents).sum();
+    row(&format!("{size}: why one gets nothing of {looked_at}"), why);
+    Ok(())
+}
