@@ -38,6 +38,12 @@ pub struct Policy {
     pub max_agent_ping_timeouts: u32,
     /// How long a disconnected or recovered agent has to register again.
     pub agent_reregister_timeout: Duration,
+    /// How often agents that stay away are forgotten.
+    pub registry_gc_interval: Duration,
+    /// How long an unreachable or gone agent is remembered.
+    pub registry_max_agent_age: Duration,
+    /// How many unreachable agents are remembered, and how many gone ones.
+    pub registry_max_agent_count: usize,
     /// How long resources stay away at least from a framework that declined them.
     pub allocation_interval: Duration,
     /// How long changes are collected before an allocation.
@@ -71,6 +77,9 @@ impl Default for Policy {
             agent_ping_timeout: Duration::from_secs(15),
             max_agent_ping_timeouts: 5,
             agent_reregister_timeout: Duration::from_mins(10),
+            registry_gc_interval: Duration::from_mins(15),
+            registry_max_agent_age: Duration::from_hours(14 * 24),
+            registry_max_agent_count: 100 * 1024,
             allocation_interval: Duration::from_secs(1),
             allocation_delay: Duration::from_millis(2),
             offer_timeout: None,

@@ -1,11 +1,14 @@
 //! What is bounded, and why.
 
+use std::time::Duration;
+
 /// Statuses that are kept for one task. Mesos keeps one for each change of state, which an executor
 /// that goes back and forth makes grow without end; a task's honest life has at most four.
 pub(crate) const MAX_STATUSES_PER_TASK: usize = 32;
 
-/// Agents that are remembered as unreachable: as many as `--registry_max_agent_count` keeps in Mesos.
-pub(crate) const MAX_UNREACHABLE_AGENTS: usize = 100 * 1024;
+/// The shortest time between two looks through the agents that stay away, which takes some
+/// milliseconds when there are many.
+pub(crate) const MIN_REGISTRY_GC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How many tasks `/tasks` shows unless it is asked for more, as in Mesos.
 pub(crate) const DEFAULT_TASKS_LIMIT: usize = 100;

@@ -50,6 +50,11 @@ fn write(prefix: &str, id: &AgentId, fact: &impl Wire) -> Change {
     (format!("{prefix}{id}"), Some(fact.encode_to_vec()))
 }
 
+/// The agent that an operator declared gone is forgotten.
+pub(crate) fn forget_gone(id: &AgentId) -> Change {
+    (format!("{GONE}{id}"), None)
+}
+
 /// A fact as it was found.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Fact {

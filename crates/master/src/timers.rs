@@ -14,6 +14,8 @@ pub(crate) enum Timer {
     AgentReregistration(AgentId),
     /// The time of the agents that this master has not seen yet is over.
     Recovery,
+    /// Agents that stay away are to be forgotten.
+    RegistryGc,
     /// A disconnected framework's time to come back is over.
     FrameworkFailover(FrameworkId),
     /// A subscriber is to hear that its stream is alive.
@@ -33,6 +35,7 @@ impl Master {
                     self.on_agent_reregistration_timeout(step, &agent);
                 }
                 Timer::Recovery => self.on_recovery_timeout(step),
+                Timer::RegistryGc => self.on_registry_gc_due(step),
                 Timer::FrameworkFailover(framework) => {
                     self.remove_framework(step, &framework);
                 }

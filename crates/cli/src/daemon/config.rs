@@ -40,6 +40,21 @@ pub(crate) fn master(
             "agent_reregister_timeout",
             defaults.agent_reregister_timeout,
         )?,
+        registry_gc_interval: duration(
+            flags,
+            "registry_gc_interval",
+            defaults.registry_gc_interval,
+        )?,
+        registry_max_agent_age: duration(
+            flags,
+            "registry_max_agent_age",
+            defaults.registry_max_agent_age,
+        )?,
+        registry_max_agent_count: count(
+            flags,
+            "registry_max_agent_count",
+            defaults.registry_max_agent_count,
+        )?,
         allocation_interval: duration(flags, "allocation_interval", defaults.allocation_interval)?,
         offer_timeout: flags.get("offer_timeout")?,
         max_completed_frameworks: count(

@@ -6,7 +6,6 @@ use meseta_proto::Upid;
 use meseta_proto::v1::framework_info::capability::Type::PartitionAware;
 use meseta_proto::v1::{AgentId, AgentInfo, TaskState, TimeInfo, task_status};
 
-use crate::limits::MAX_UNREACHABLE_AGENTS;
 use crate::master::Master;
 use crate::offers::Rescinding;
 use crate::records::{AgentRecord, RecoveredAgent, UnreachableAgent};
@@ -52,6 +51,7 @@ impl Master {
                 self.state.unreachable_agents.insert(id, agent);
             }
         }
+        self.schedule_registry_gc(step);
         if !self.state.recovered_agents.is_empty() {
             let due = step.now.monotonic + self.state.config.policy.agent_reregister_timeout;
             self.timers.set(Timer::Recovery, due);
@@ -151,20 +151,10 @@ impl Master {
         info: Arc<AgentInfo>,
         since: TimeInfo,
     ) {
-        let mut changes = vec![registry::mark_unreachable(id, since)];
+        step.persist(vec![registry::mark_unreachable(id, since)]);
         let agent = UnreachableAgent { info, since };
         self.state.unreachable_agents.insert(id.clone(), agent);
-        if self.state.unreachable_agents.len() > MAX_UNREACHABLE_AGENTS {
-            let oldest = self.state.unreachable_agents.iter();
-            let oldest = oldest.min_by_key(|(_, agent)| agent.since.nanoseconds);
-            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
-                self.state.unreachable_agents.remove(&oldest);
-                self.unreachable_frameworks.remove(&oldest);
-                changes.push(registry::mark_reachable(&oldest));
-                changes.push(registry::forget(&oldest));
-            }
-        }
-        step.persist(changes);
+        self.schedule_registry_gc(step);
         self.state.metrics.slave_removals += 1;
         self.state.metrics.slave_removals_reason_unhealthy += 1;
     }

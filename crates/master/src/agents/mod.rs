@@ -10,6 +10,7 @@
 //!      └───────────────────────────────────────────▲
 //! ```
 
+mod forget;
 mod liveness;
 mod loss;
 mod register;

@@ -453,6 +453,51 @@ fn recovered_agents_that_stay_away_are_given_up() {
 }
 
 #[test]
+fn agents_that_stay_away_are_forgotten_when_they_are_too_many_or_too_long_gone() {
+    let mut world = World::before_recovery(|config| {
+        config.policy.registry_max_agent_count = 2;
+    });
+    let age = world.master.snapshot().config.policy.registry_max_agent_age;
+    let ago = |ago: Duration| meseta_proto::v1::TimeInfo {
+        nanoseconds: i64::try_from((world.now.wall.checked_sub(ago).unwrap()).as_nanos()).unwrap(),
+    };
+    let minute = Duration::from_mins(1);
+    let mut facts = Vec::new();
+    for (name, since) in [
+        ("older-S0", ago(3 * minute)),
+        ("oldest-S0", ago(age.checked_sub(minute).unwrap())),
+        ("new-S0", ago(minute)),
+    ] {
+        let id = AgentId::from(name);
+        facts.push(crate::registry::admit(&id, &agent_info(Some(id.clone()))));
+        facts.push(crate::registry::mark_unreachable(&id, since));
+    }
+    let facts = facts.into_iter().map(|(key, value)| (key, value.unwrap()));
+    world.recover(facts.collect());
+    let unreachable = |world: &World| -> Vec<String> {
+        let snapshot = world.master.snapshot();
+        let ids = snapshot.unreachable_agents.keys();
+        ids.map(ToString::to_string).collect()
+    };
+    world.actions();
+    world.pass(Duration::from_secs(1));
+    assert_eq!(unreachable(&world), ["new-S0", "older-S0"]);
+    let forgotten = Action::Persist {
+        changes: vec![
+            ("unreachable/oldest-S0".to_owned(), None),
+            ("agents/oldest-S0".to_owned(), None),
+        ],
+    };
+    assert_eq!(world.actions(), [forgotten]);
+
+    world.pass(age);
+    assert_eq!(unreachable(&world), ["new-S0"; 0]);
+    world.actions();
+    world.pass(age);
+    assert_eq!(world.actions(), []);
+}
+
+#[test]
 fn completed_frameworks_are_shut_down_on_agents_that_come_back() {
     let mut run = running(framework_info());
     let (info, task) = run.told();
