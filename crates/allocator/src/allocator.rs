@@ -260,6 +260,7 @@ impl Allocator {
         for key in &self.offerable {
             self.changes.agent_freed(*key);
         }
+        self.quotas.eased = false;
     }
 
     /// The quota of a role, if it has one.
