@@ -46,4 +46,4 @@ pub use peers::Peers;
 pub use request::Request;
 pub use response::{Body, FileBody, Response};
 pub use server::{Service, serve, serve_unix};
-pub use stream::{EventBody, SendError, StreamSender, event_stream};
+pub use stream::{Backlog, EventBody, SendError, StreamSender, event_stream};

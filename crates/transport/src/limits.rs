@@ -37,6 +37,22 @@ pub const BODY_TIME: Duration = Duration::from_mins(10);
 /// never reach it, since the kernel's buffers hold hours of heartbeats.
 pub const WRITE_SILENCE: Duration = Duration::from_mins(1);
 
+/// What all answers that are at hand whole may come to while their clients take them: some states
+/// of the largest cluster. A request whose answer finds no room is refused with 503.
+pub const ANSWERS_BYTES: usize = 1024 * 1024 * 1024;
+
+/// Answers are counted against [`ANSWERS_BYTES`] in steps of this size; one that is smaller is not
+/// counted, because the number of connections bounds those.
+pub const ANSWER_STEP_BYTES: usize = 64 * 1024;
+
+/// What may wait for the clients of all event streams together. Beyond it, a stream is cut off
+/// that has more waiting than [`STREAM_SHARE_BYTES`].
+pub const STREAMS_BYTES: usize = 1024 * 1024 * 1024;
+
+/// What may wait for one event stream however much waits for others, so that clients that keep up
+/// do not suffer from those that do not.
+pub const STREAM_SHARE_BYTES: usize = 256 * 1024;
+
 /// How long the rest of a refused request is read and thrown away, so that its sender gets to see
 /// the refusal.
 pub const FAREWELL_TIME: Duration = Duration::from_secs(2);

@@ -91,6 +91,7 @@ struct Server<S> {
     service: S,
     messages: mpsc::Sender<Message>,
     bodies: Bodies,
+    answers: Arc<Semaphore>,
     /// Rings when connections run out.
     crowded: Notify,
 }
@@ -107,6 +108,9 @@ async fn run<A: Accept, S: Service>(
         messages: deliver_to(service.clone())?,
         service,
         bodies: Bodies::default(),
+        answers: Arc::new(Semaphore::new(
+            limits::ANSWERS_BYTES / limits::ANSWER_STEP_BYTES,
+        )),
         crowded: Notify::new(),
     });
     let places = Arc::new(Semaphore::new(connections));
@@ -185,7 +189,7 @@ async fn converse<S: Service>(
         async move {
             let in_request = connection.begin_request();
             let response = server.answer(request, &connection, peer).await;
-            Ok::<_, Infallible>(outgoing(response, &connection, in_request))
+            Ok::<_, Infallible>(server.outgoing(response, &connection, in_request))
         }
     });
     let socket = TokioIo::new(Watched::new(socket, Arc::clone(&connection)));
@@ -217,22 +221,47 @@ async fn makes_way(crowded: &Notify, connection: &Connection) {
     }
 }
 
-fn outgoing(
-    response: Response,
-    connection: &Arc<Connection>,
-    in_request: InRequest,
-) -> http::Response<Outgoing<InRequest>> {
-    if matches!(response.body, Body::Stream(_)) {
-        connection.begin_stream();
-    }
-    let body = Outgoing::new(response.body, &connection.cut, in_request);
-    let mut outgoing = http::Response::new(body);
-    *outgoing.status_mut() = response.status;
-    *outgoing.headers_mut() = response.headers;
-    outgoing
-}
+/// What goes with an answer to its end: the mark that its request is in progress, and the room that
+/// its body takes.
+type Escort = (InRequest, Option<OwnedSemaphorePermit>);
 
 impl<S: Service> Server<S> {
+    fn outgoing(
+        &self,
+        mut response: Response,
+        connection: &Arc<Connection>,
+        in_request: InRequest,
+    ) -> http::Response<Outgoing<Escort>> {
+        let room = self.house(&response.body).unwrap_or_else(|crowded| {
+            response = crowded.into();
+            None
+        });
+        if matches!(response.body, Body::Stream(_)) {
+            connection.begin_stream();
+        }
+        let body = Outgoing::new(response.body, &connection.cut, (in_request, room));
+        let mut outgoing = http::Response::new(body);
+        *outgoing.status_mut() = response.status;
+        *outgoing.headers_mut() = response.headers;
+        outgoing
+    }
+
+    /// Finds room for an answer while its client takes it, which may take it long.
+    fn house(&self, body: &Body) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+        let Body::Full(bytes) = body else {
+            return Ok(None);
+        };
+        let steps = bytes.len().min(limits::ANSWERS_BYTES) / limits::ANSWER_STEP_BYTES;
+        let Ok(steps @ 1..) = u32::try_from(steps) else {
+            return Ok(None);
+        };
+        let room = Arc::clone(&self.answers).try_acquire_many_owned(steps);
+        room.map(Some).map_err(|_| {
+            let sentence = "Too many large answers are on their way; try again later";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+        })
+    }
+
     async fn answer(
         &self,
         request: http::Request<Incoming>,

@@ -6,23 +6,32 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-/// A new event stream that holds at most `limit_bytes` of what its client has not taken yet.
-/// The body goes into the [`crate::Response`], the sender to whoever has events.
-pub fn event_stream(limit_bytes: usize) -> (StreamSender, EventBody) {
+use crate::limits;
+
+/// A new event stream that holds at most `limit_bytes` of what its client has not taken yet, and
+/// little when much is in the `backlog` of all. The body goes into the [`crate::Response`], the
+/// sender to whoever has events.
+pub fn event_stream(limit_bytes: usize, backlog: &Backlog) -> (StreamSender, EventBody) {
     let stream = Arc::new(Stream {
         limit_bytes,
+        backlog: backlog.clone(),
         state: Mutex::default(),
         gone: Notify::new(),
     });
     let sender = StreamSender(Arc::new(SenderHandle(Arc::clone(&stream))));
     (sender, EventBody(stream))
 }
+
+/// How many bytes wait for the clients of some event streams together.
+#[derive(Debug, Clone, Default)]
+pub struct Backlog(Arc<AtomicUsize>);
 
 /// The end of an event stream that events are put into. Clones write to the same stream; when the
 /// last one is dropped, the stream ends as with [`StreamSender::close`].
@@ -57,6 +66,7 @@ struct SenderHandle(Arc<Stream>);
 
 struct Stream {
     limit_bytes: usize,
+    backlog: Backlog,
     state: Mutex<State>,
     /// Rings when the body has been dropped.
     gone: Notify,
@@ -96,16 +106,19 @@ impl StreamSender {
         if event.is_empty() {
             return Ok(());
         }
-        if state.queued_bytes.saturating_add(event.len()) > stream.limit_bytes {
+        let limit = stream.limit(event.len());
+        if state.queued_bytes.saturating_add(event.len()) > limit {
             let overflow = SendError::Overflow {
                 queued: state.queued_bytes,
                 event: event.len(),
-                limit: stream.limit_bytes,
+                limit,
             };
+            stream.forget(&mut state);
             state.overflow();
             return Err(overflow);
         }
         state.queued_bytes += event.len();
+        stream.backlog.0.fetch_add(event.len(), Ordering::Relaxed);
         state.queue.push_back(event);
         state.wake_reader();
         Ok(())
@@ -160,6 +173,7 @@ impl EventBody {
         }
         if let Some(event) = state.queue.pop_front() {
             state.queued_bytes -= event.len();
+            self.0.backlog.0.fetch_sub(event.len(), Ordering::Relaxed);
             return Poll::Ready(Some(Ok(event)));
         }
         if state.phase != Phase::Open {
@@ -173,6 +187,7 @@ impl EventBody {
 impl Drop for EventBody {
     fn drop(&mut self) {
         let mut state = self.0.state();
+        self.0.forget(&mut state);
         *state = State {
             phase: Phase::Gone,
             ..State::default()
@@ -192,6 +207,23 @@ impl Stream {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What may wait for the client, with a further event for it.
+    fn limit(&self, event: usize) -> usize {
+        let of_all = self.backlog.0.load(Ordering::Relaxed);
+        if of_all.saturating_add(event) > limits::STREAMS_BYTES {
+            self.limit_bytes.min(limits::STREAM_SHARE_BYTES)
+        } else {
+            self.limit_bytes
+        }
+    }
+
+    /// Drops what waits.
+    fn forget(&self, state: &mut State) {
+        state.queue = VecDeque::new();
+        let bytes = std::mem::take(&mut state.queued_bytes);
+        self.backlog.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     fn close(&self) {
         let mut state = self.state();
         if state.phase == Phase::Open {
@@ -204,8 +236,6 @@ impl Stream {
 impl State {
     fn overflow(&mut self) {
         self.phase = Phase::Overflown;
-        self.queue = VecDeque::new();
-        self.queued_bytes = 0;
         if let Some(cut) = &self.cut {
             cut.notify_one();
         }
@@ -245,7 +275,7 @@ mod tests {
 
     #[test]
     fn events_come_out_in_order_and_one_by_one() {
-        let (sender, body) = event_stream(100);
+        let (sender, body) = event_stream(100, &Backlog::default());
         sender.send(Bytes::from_static(b"one")).unwrap();
         sender.clone().send(Bytes::from_static(b"two")).unwrap();
         assert_eq!(
@@ -261,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_the_client_has_taken_makes_room() {
-        let (sender, body) = event_stream(4);
+        let (sender, body) = event_stream(4, &Backlog::default());
         for _ in 0..10 {
             sender.send(Bytes::from_static(b"four")).unwrap();
             assert!(poll(&body).is_ready());
@@ -270,7 +300,7 @@ mod tests {
 
     #[test]
     fn an_overflow_frees_the_queue_and_cuts_the_connection() {
-        let (sender, body) = event_stream(4);
+        let (sender, body) = event_stream(4, &Backlog::default());
         let cut = Arc::new(Notify::new());
         body.cut_with(Arc::clone(&cut));
         sender.send(Bytes::from_static(b"four")).unwrap();
@@ -291,7 +321,7 @@ mod tests {
 
     #[test]
     fn an_overflow_before_the_connection_is_known_cuts_it_too() {
-        let (sender, body) = event_stream(1);
+        let (sender, body) = event_stream(1, &Backlog::default());
         sender.send(Bytes::from_static(b"too long")).unwrap_err();
         let cut = Arc::new(Notify::new());
         body.cut_with(Arc::clone(&cut));
@@ -303,8 +333,25 @@ mod tests {
     }
 
     #[test]
+    fn when_too_much_waits_for_all_those_are_cut_off_that_have_more_than_their_share() {
+        let backlog = Backlog::default();
+        let (slow, slow_body) = event_stream(usize::MAX, &backlog);
+        let (quick, body) = event_stream(usize::MAX, &backlog);
+        slow.send(Bytes::from(vec![0; limits::STREAMS_BYTES]))
+            .unwrap();
+        quick.send(Bytes::from_static(b"small")).unwrap();
+        assert!(poll(&body).is_ready());
+        let large = Bytes::from(vec![0; limits::STREAM_SHARE_BYTES + 1]);
+        assert!(quick.send(large).is_err());
+        assert!(slow.send(Bytes::from_static(b"small")).is_err());
+        assert_eq!(backlog.0.load(Ordering::Relaxed), 0);
+        drop(slow_body);
+        assert_eq!(backlog.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn a_closed_stream_ends_after_what_was_sent() {
-        let (sender, body) = event_stream(100);
+        let (sender, body) = event_stream(100, &Backlog::default());
         sender.send(Bytes::from_static(b"last")).unwrap();
         sender.close();
         assert_eq!(
@@ -320,7 +367,7 @@ mod tests {
 
     #[test]
     fn the_last_sender_closes_the_stream() {
-        let (sender, body) = event_stream(100);
+        let (sender, body) = event_stream(100, &Backlog::default());
         let other = sender.clone();
         drop(sender);
         assert_eq!(poll(&body), Poll::Pending);
@@ -330,7 +377,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_sender_learns_that_the_client_went_away() {
-        let (sender, body) = event_stream(100);
+        let (sender, body) = event_stream(100, &Backlog::default());
         let mut closed = Box::pin(sender.closed());
         assert!(
             closed

@@ -11,7 +11,7 @@ mod support;
 
 use bytes::Bytes;
 use http::StatusCode;
-use meseta_transport::{Body, Response, SendError, StreamSender, event_stream};
+use meseta_transport::{Backlog, Body, Response, SendError, StreamSender, event_stream};
 use support::{Client, Daemon};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ const LIMIT: usize = 1 << 20;
 fn subscriptions() -> (Daemon, mpsc::UnboundedReceiver<StreamSender>) {
     let (senders, streams) = mpsc::unbounded_channel();
     let daemon = Daemon::start(move |_| {
-        let (sender, body) = event_stream(LIMIT);
+        let (sender, body) = event_stream(LIMIT, &Backlog::default());
         // A test that has seen enough drops its end.
         drop(senders.send(sender));
         async move { Response::new(StatusCode::OK, Body::Stream(body)).header("Mesos-Stream-Id", "1-2") }

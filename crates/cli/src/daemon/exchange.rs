@@ -8,7 +8,7 @@ use http::StatusCode;
 use meseta_machine::{ContentType, Reply, RequestId, StreamId};
 use meseta_proto::json;
 use meseta_proto::{Wire, recordio};
-use meseta_transport::{Body, Response, StreamSender, event_stream};
+use meseta_transport::{Backlog, Body, Response, StreamSender, event_stream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
@@ -24,6 +24,8 @@ pub(crate) struct Exchange {
     next: AtomicU64,
     requests: Mutex<HashMap<RequestId, Waiting>>,
     streams: Mutex<HashMap<StreamId, Open>>,
+    /// What waits for the readers of all streams.
+    backlog: Backlog,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl Default for Exchange {
             next: AtomicU64::new(0),
             requests: Mutex::default(),
             streams: Mutex::default(),
+            backlog: Backlog::default(),
         }
     }
 }
@@ -110,7 +113,7 @@ impl Exchange {
         let Some(waiting) = lock(&self.requests).remove(&request) else {
             return;
         };
-        let (sender, body) = event_stream(MAX_STREAM_BYTES);
+        let (sender, body) = event_stream(MAX_STREAM_BYTES, &self.backlog);
         let open = Open {
             sender: sender.clone(),
             stream_type: waiting.stream_type,
