@@ -38,11 +38,8 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
     };
     logging::start(&flags)?;
     let plan = Plan::from_flags(&flags)?;
-    let runtime = process::runtime()?;
-    let result = runtime.block_on(serve(&flags, &plan));
-    // What still reads or writes the work directory ends before the directory does.
-    drop(runtime);
-    result
+    // What still reads or writes the work directory ends before the plan, and the directory with it.
+    process::run(serve(&flags, &plan))
 }
 
 /// The flags of `local`, then those of master and agent that it does not have itself.

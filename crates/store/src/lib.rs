@@ -14,11 +14,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 /// A change of one fact: its key and its new bytes, or `None` to forget it.
 pub type Change = (String, Option<Vec<u8>>);
@@ -31,10 +32,22 @@ const FACTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("facts");
 /// The store reads everything once, at start; after that a small cache serves the writes.
 const CACHE_BYTES: usize = 1024 * 1024;
 
+/// How long the lock of a process that is about to end is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two attempts to get it.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
+
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be opened: another process holds it, it is damaged, or access is denied.
+    /// Another process uses the store.
+    #[error("the store '{path}' is used by another process", path = path.display())]
+    InUse {
+        /// The store's file.
+        path: PathBuf,
+    },
+    /// The file cannot be opened: it is damaged, or access is denied.
     #[error("failed to open the store '{path}': {source}", path = path.display())]
     Open {
         /// The store's file.
@@ -66,10 +79,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let open = || -> Result<Database, redb::Error> {
             if let Some(parent) = path.parent() {
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(parent)?;
+                make_private(parent)?;
             }
             // Facts hold what users gave their tasks, secrets among it.
             let file = OpenOptions::new()
@@ -80,17 +90,19 @@ impl Store {
                 .mode(0o600)
                 .open(path)?;
             file.set_permissions(Permissions::from_mode(0o600))?;
-            let database = Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                .create_file(file)?;
+            let database = lock_and_open(&file)?;
             let setup = database.begin_write()?;
             setup.open_table(FACTS)?;
             setup.commit()?;
             Ok(database)
         };
-        let database = open().map_err(|e| Error::Open {
-            path: path.to_owned(),
-            source: Box::new(e),
+        let path_of = || path.to_owned();
+        let database = open().map_err(|error| match error {
+            redb::Error::DatabaseAlreadyOpen => Error::InUse { path: path_of() },
+            error => Error::Open {
+                path: path_of(),
+                source: Box::new(error),
+            },
         })?;
         Ok(Self {
             path: path.to_owned(),
@@ -145,6 +157,34 @@ impl Store {
     }
 }
 
+/// Makes a folder that is closed to others, below folders that are not: there may be more in them.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    if let Some(above) = folder.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Opens the store in a file when no other process has it open any more. The lock of a process that
+/// was killed while it started another is held by that one for a moment.
+fn lock_and_open(file: &File) -> Result<Database, redb::Error> {
+    let give_up = Instant::now() + LOCK_PATIENCE;
+    loop {
+        let opened = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create_file(file.try_clone()?);
+        match opened {
+            Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < give_up => {
+                std::thread::sleep(LOCK_RETRY);
+            }
+            opened => return Ok(opened?),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,12 +210,14 @@ mod tests {
     #[test]
     fn facts_are_for_nobody_else_to_read() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("meta/facts");
+        let path = dir.path().join("work/meta/facts");
         for _ in 0..2 {
             drop(Store::open(&path).unwrap());
             let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
             assert_eq!(mode(&path), 0o600);
             assert_eq!(mode(path.parent().unwrap()), 0o700);
+            let above = path.parent().and_then(Path::parent).unwrap();
+            assert_ne!(mode(above) & 0o055, 0, "sandboxes may lie there");
             // One that an earlier version has made readable is closed as well.
             std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         }
@@ -187,7 +229,19 @@ mod tests {
         let path = dir.path().join("facts");
         let _held = Store::open(&path).unwrap();
         let refusal = Store::open(&path).unwrap_err().to_string();
-        assert!(refusal.starts_with("failed to open the store"), "{refusal}");
+        assert!(refusal.ends_with("is used by another process"), "{refusal}");
+    }
+
+    #[test]
+    fn the_lock_of_a_process_that_ends_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts");
+        let held = Store::open(&path).unwrap();
+        std::thread::scope(|scope| {
+            let next = scope.spawn(|| Store::open(&path));
+            drop(held);
+            next.join().unwrap().unwrap();
+        });
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use meseta_proto::v1::{CommandInfo, executor_info};
+use meseta_proto::v1::{CommandInfo, ExecutorInfo, container_info, executor_info};
 use meseta_resources::Resources;
 
 use super::{Order, environment::environment};
@@ -20,6 +20,7 @@ impl Agent {
         if info.r#type() == executor_info::Type::Default {
             return Err("The agent has no default executor".into());
         }
+        refuse_unserved(&info)?;
         let (program, arguments) = command_line(info.command.as_ref())?;
         let mut resources = info.resources;
         resources.extend(order.tasks.iter().flat_map(|task| task.resources.clone()));
@@ -49,6 +50,38 @@ impl Agent {
             stderr: directory.join("stderr"),
             directory,
         })
+    }
+}
+
+/// What changes the world that a program sees must not be left out silently: the program would work
+/// on another one.
+fn refuse_unserved(executor: &ExecutorInfo) -> Result<(), String> {
+    let uris = executor.command.as_ref().map_or(0, |c| c.uris.len());
+    if uris > 0 {
+        return Err("This agent has no fetcher for the command's URIs".into());
+    }
+    let Some(container) = &executor.container else {
+        return Ok(());
+    };
+    if container.r#type() == container_info::Type::Docker {
+        return Err(
+            "None of the enabled containerizers (mesos) could create a container for the provided \
+             TaskInfo/ExecutorInfo message"
+                .into(),
+        );
+    }
+    if container.mesos.as_ref().is_some_and(|m| m.image.is_some()) {
+        return Err("This agent does not provide container images".into());
+    }
+    if !container.volumes.is_empty() {
+        return Err("This agent does not mount volumes into containers".into());
+    }
+    if container.tty_info.is_some() {
+        return Err("This agent gives containers no terminal".into());
+    }
+    match container.network_infos.iter().find_map(|n| n.name.as_ref()) {
+        Some(network) => Err(format!("Unknown CNI network '{network}'")),
+        None => Ok(()),
     }
 }
 

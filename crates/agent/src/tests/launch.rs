@@ -252,3 +252,66 @@ fn an_executor_that_both_sides_count_differently_ends() {
     assert_eq!(did.event_types(), ["SHUTDOWN"]);
     assert_eq!(world.executor("e").state, ExecutorState::Terminating);
 }
+
+#[test]
+fn what_this_agent_cannot_give_a_container_is_refused_and_not_left_out() {
+    use meseta_proto::v1::container_info::{MesosInfo, Type};
+    use meseta_proto::v1::{ContainerInfo, Image, NetworkInfo, TtyInfo, Volume, command_info};
+    type Change = fn(&mut ContainerInfo);
+    let cases: [(Change, &str); 5] = [
+        (
+            |c| c.set_type(Type::Docker),
+            "None of the enabled containerizers (mesos) could create a container for the \
+             provided TaskInfo/ExecutorInfo message",
+        ),
+        (
+            |c| {
+                c.mesos = Some(MesosInfo {
+                    image: Some(Image::default()),
+                });
+            },
+            "This agent does not provide container images",
+        ),
+        (
+            |c| c.volumes.push(Volume::default()),
+            "This agent does not mount volumes into containers",
+        ),
+        (
+            |c| c.tty_info = Some(TtyInfo::default()),
+            "This agent gives containers no terminal",
+        ),
+        (
+            |c| {
+                c.network_infos.push(NetworkInfo {
+                    name: Some("blue".into()),
+                    ..NetworkInfo::default()
+                });
+            },
+            "Unknown CNI network 'blue'",
+        ),
+    ];
+    let plain = || ContainerInfo {
+        r#type: Type::Mesos.into(),
+        network_infos: vec![NetworkInfo::default()],
+        ..ContainerInfo::default()
+    };
+    for (change, sentence) in cases {
+        let mut container = plain();
+        change(&mut container);
+        let mut task = command("t", "true");
+        task.container = Some(container);
+        let update = World::registered().run(task).update();
+        assert_eq!(update.state(), TaskState::TaskFailed);
+        assert_eq!(update.reason(), Reason::ContainerLaunchFailed);
+        let message = format!("Failed to launch container: {sentence}");
+        assert_eq!(update.message(), message);
+    }
+    let mut task = command("t", "true");
+    task.container = Some(plain());
+    World::registered().run(task.clone()).launch();
+
+    let uri = command_info::Uri::default();
+    task.command.as_mut().unwrap().uris.push(uri);
+    let update = World::registered().run(task).update();
+    assert_eq!(update.reason(), Reason::ContainerLaunchFailed);
+}

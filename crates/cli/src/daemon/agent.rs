@@ -33,8 +33,7 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
         return Ok(());
     };
     logging::start(&flags)?;
-    let runtime = process::runtime()?;
-    runtime.block_on(async {
+    process::run(async {
         let (ends, mut ended) = Ends::channel();
         let mut signals = Signals::install()?;
         let agent = start(&flags, ends)?;

@@ -4,6 +4,8 @@
 //! instant, where nothing is launched; then one thread takes its time. What is put aside when the
 //! agent's life ends is removed in the next.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -42,7 +44,10 @@ impl Garbage {
     /// When there is no place to put folders aside, or no thread.
     pub(crate) fn start(work_dir: &Path, inputs: Inputs<Input>) -> std::io::Result<Self> {
         let aside = work_dir.join(ASIDE);
-        std::fs::create_dir_all(&aside)?;
+        match std::fs::DirBuilder::new().mode(0o700).create(&aside) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         let (orders, receiver) = channel();
         let work_dir = work_dir.to_owned();
         std::thread::Builder::new()
@@ -99,7 +104,7 @@ fn carry_out(work_dir: &Path, orders: &Receiver<Order>, inputs: &Inputs<Input>) 
 fn remove(folder: &Path) -> bool {
     match std::fs::remove_dir_all(folder) {
         Ok(()) => true,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) if error.kind() == ErrorKind::NotFound => true,
         Err(error) => {
             tracing::warn!(folder = %folder.display(), %error, "something could not be removed");
             false

@@ -1,5 +1,7 @@
 //! Bounds of the daemons.
 
+use std::time::Duration;
+
 /// Inputs that may wait for a machine. Senders are held back beyond it: enough for a burst from
 /// every agent of a large cluster, little enough to bound memory (the queue has its room from the
 /// start).
@@ -30,3 +32,7 @@ pub(crate) const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes of a file that one `/files/read` gives: Mesos's own cap is 16 memory pages.
 pub(crate) const MAX_FILE_READ: u64 = 16 * 4096;
+
+/// How long requests that are being answered may hold up the end of a daemon. One that waits for a
+/// disk that is gone would do so for ever.
+pub(crate) const LAST_REQUESTS: Duration = Duration::from_secs(1);

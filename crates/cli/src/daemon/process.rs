@@ -7,6 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::limits::LAST_REQUESTS;
 use crate::Failure;
 
 /// Why a daemon has ended by itself.
@@ -35,9 +36,17 @@ impl Ends {
     }
 }
 
+/// Runs a daemon to its end, on the runtime that its sockets live on.
+pub(crate) fn run(daemon: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(daemon);
+    runtime.shutdown_timeout(LAST_REQUESTS);
+    result
+}
+
 /// Starts the runtime that the sockets live on. Machines have threads of their own; a few workers
 /// are enough for the rest.
-pub(crate) fn runtime() -> Result<Runtime, Failure> {
+fn runtime() -> Result<Runtime, Failure> {
     if let Err(error) = meseta_containerizer::raise_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }

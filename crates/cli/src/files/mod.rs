@@ -5,12 +5,15 @@ mod names;
 mod sandboxes;
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use meseta_machine::{ContentType, Reply};
+use rustix::fs::OFlags;
 use serde::Serialize;
 
 pub(crate) use sandboxes::Sandboxes;
@@ -86,10 +89,12 @@ pub(crate) fn read(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
     let Some(real) = shown.resolve(&path) else {
         return not_found();
     };
-    let piece = File::open(&real).and_then(|mut file| {
-        let metadata = file.metadata()?;
+    let piece = open(&real).and_then(|(mut file, metadata)| {
         if metadata.is_dir() {
             return Err(ErrorKind::IsADirectory.into());
+        }
+        if !metadata.is_file() {
+            return Err(ErrorKind::Unsupported.into());
         }
         let size = metadata.len();
         let Some(offset) = offset else {
@@ -112,6 +117,9 @@ pub(crate) fn read(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
         Err(e) if e.kind() == ErrorKind::IsADirectory => {
             Reply::bad_request("Cannot read a directory.\n")
         }
+        Err(e) if e.kind() == ErrorKind::Unsupported => {
+            Reply::bad_request("Cannot read a file that is not a regular one.\n")
+        }
         Err(e) if e.kind() == ErrorKind::NotFound => not_found(),
         Err(e) => Reply::refused(500, format!("Failed to read file at '{path}': {e}.\n")),
     }
@@ -125,12 +133,11 @@ pub(crate) fn download(shown: &dyn Shown, parameter: &Parameter<'_>) -> Answer {
     let Some(real) = shown.resolve(&path) else {
         return Answer::Reply(not_found());
     };
-    let opened = File::open(&real).and_then(|file| Ok((file.metadata()?, file)));
-    match opened {
-        Ok((metadata, _)) if metadata.is_dir() => {
+    match open(&real) {
+        Ok((_, metadata)) if metadata.is_dir() => {
             Answer::Reply(Reply::bad_request("Cannot download a directory.\n"))
         }
-        Ok((metadata, file)) if metadata.is_file() => {
+        Ok((file, metadata)) if metadata.is_file() => {
             let name = Path::new(&path).file_name().unwrap_or_default();
             // The name goes into a header: what could end it or its quotes does not.
             let name = name
@@ -152,6 +159,17 @@ pub(crate) fn download(shown: &dyn Shown, parameter: &Parameter<'_>) -> Answer {
         }
         _ => Answer::Reply(not_found()),
     }
+}
+
+/// Opens a file without waiting: tasks put whatever they want into their sandboxes, and the other
+/// end of a pipe may never come.
+fn open(path: &Path) -> std::io::Result<(File, Metadata)> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
 }
 
 /// Answers `/files/debug`: what is shown under which path.
@@ -351,6 +369,24 @@ mod tests {
             (400, "Negative offset provided: -2.\n".into())
         );
         assert_eq!(read(&[("path", "/"), ("length", "x")]).0, 400);
+    }
+
+    #[test]
+    fn a_pipe_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        assert_eq!(
+            ask(read, dir.path(), &[("path", "/pipe"), ("offset", "0")]),
+            (
+                400,
+                "Cannot read a file that is not a regular one.\n".into()
+            )
+        );
+        let parameter = |name: &str| (name == "path").then(|| "/pipe".to_owned());
+        let answer = download(&Folder(dir.path().to_owned()), &parameter);
+        assert!(matches!(answer, Answer::Reply(Reply { status: 404, .. })));
     }
 
     #[test]
