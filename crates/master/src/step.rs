@@ -24,6 +24,22 @@ impl<'a> Step<'a> {
         self.send_from("master".to_owned(), to, message);
     }
 
+    /// Sends a message to many as the process `master`. It is encoded once, because the many may be
+    /// all agents.
+    pub(crate) fn send_to_all<'t, M: Wire>(
+        &mut self,
+        to: impl Iterator<Item = &'t Upid>,
+        message: &M,
+    ) {
+        let body = Bytes::from(message.encode_to_vec());
+        self.actions.extend(to.map(|to| Action::Send {
+            from: "master".to_owned(),
+            to: to.clone(),
+            name: M::SCHEMA.name,
+            body: body.clone(),
+        }));
+    }
+
     /// Sends a message as another process of the master.
     pub(crate) fn send_from<M: Wire>(&mut self, from: String, to: &Upid, message: &M) {
         self.actions.push(Action::Send {

@@ -95,12 +95,7 @@ impl Master {
     /// Tells an agent what a framework is like and where its scheduler is. The agent then sends
     /// again whatever the scheduler has not acknowledged.
     pub(crate) fn send_framework(step: &mut Step<'_>, to: &Upid, framework: &FrameworkRecord) {
-        let message = UpdateFrameworkMessage {
-            framework_id: framework.id.clone(),
-            pid: Some(pid_text(framework)),
-            framework_info: Some(v1::FrameworkInfo::clone(&framework.info)),
-        };
-        step.send(to, &message);
+        step.send(to, &framework_update(framework));
     }
 
     /// Tells every agent.
@@ -108,9 +103,16 @@ impl Master {
         let Some(framework) = self.state.frameworks.get(id) else {
             return;
         };
-        for agent in self.state.agents.values() {
-            Self::send_framework(step, &agent.pid, framework);
-        }
+        let agents = self.state.agents.values().map(|agent| &agent.pid);
+        step.send_to_all(agents, &framework_update(framework));
+    }
+}
+
+fn framework_update(framework: &FrameworkRecord) -> UpdateFrameworkMessage {
+    UpdateFrameworkMessage {
+        framework_id: framework.id.clone(),
+        pid: Some(pid_text(framework)),
+        framework_info: Some(v1::FrameworkInfo::clone(&framework.info)),
     }
 }
 

@@ -124,12 +124,11 @@ impl Master {
         }
         self.remove_offers_of_framework(step, id, Rescinding::Silent);
         self.disconnect_endpoint(step, id);
-        for agent in self.state.agents.values() {
-            let message = ShutdownFrameworkMessage {
-                framework_id: id.clone(),
-            };
-            step.send(&agent.pid, &message);
-        }
+        let message = ShutdownFrameworkMessage {
+            framework_id: id.clone(),
+        };
+        let agents = self.state.agents.values().map(|agent| &agent.pid);
+        step.send_to_all(agents, &message);
         self.end_all_tasks(step, id);
         self.allocator.remove_framework(id);
         self.former_drivers.remove(id);
