@@ -118,7 +118,9 @@ impl<I> Watcher<I> {
             let Some(watched) = self.state().watched.remove(&token) else {
                 continue;
             };
-            // Closed with its handle, the process leaves the epoll set, too.
+            // To close the handle would do only when there is no copy of it. A process that is being
+            // launched has one until it is its program, and this loop would spin for as long.
+            epoll::delete(&self.epoll, &watched.handle)?;
             let status = reap(watched.process, watched.handle.as_fd())?;
             self.state().ended.push_back((watched.id, status));
         }
@@ -162,4 +164,37 @@ fn reap(process: Process, handle: BorrowedFd<'_>) -> std::io::Result<Option<i32>
         let exited = status.exit_status().map(|code| code << 8);
         exited.or_else(|| status.terminating_signal().map(|signal| signal | core))
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::process::start_time;
+
+    #[allow(clippy::zombie_processes, reason = "the watcher takes its end")]
+    #[test]
+    fn an_end_is_told_once_even_while_a_child_holds_a_copy_of_the_handle() {
+        let child = Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let process = Process {
+            pid,
+            start_time: start_time(pid).unwrap(),
+        };
+        let watcher = Watcher::new().unwrap();
+        watcher.watch(process, ()).unwrap();
+        let copies: Vec<OwnedFd> = watcher
+            .state()
+            .watched
+            .values()
+            .map(|watched| rustix::io::dup(&watched.handle).unwrap())
+            .collect();
+        assert_eq!(copies.len(), 1);
+        assert_eq!(watcher.next().unwrap(), ((), Some(0)));
+        let mut events = Vec::with_capacity(1);
+        let now = rustix::event::Timespec::default();
+        epoll::wait(&watcher.epoll, spare_capacity(&mut events), Some(&now)).unwrap();
+        assert!(events.is_empty());
+    }
 }
