@@ -137,6 +137,10 @@ impl Allocator {
     /// Any task that ends may leave room for what is held back anywhere, so these looks come in
     /// intervals, not with each change.
     fn look_where_quota_eased(&mut self, now: Now) {
+        if self.held_back.is_empty() {
+            // What is held back from now on is so by what is known now.
+            self.quotas.eased = false;
+        }
         if self.next_easing().is_some_and(|time| time <= now.monotonic) {
             self.last_easing = Some(now.monotonic);
             self.quotas.eased = false;

@@ -8,10 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use meseta_allocator::{AgentView, Allocator, FrameworkView, Options, Proposal};
+use meseta_allocator::{
+    AgentView, Allocator, FrameworkView, Options, Proposal, Quota, Refusal, Sorter,
+};
 use meseta_machine::Now;
 use meseta_proto::v1::{AgentId, FrameworkId, agent_info, framework_info};
-use meseta_resources::Resources;
+use meseta_resources::{Resources, Scalar};
 use proptest::prelude::*;
 
 const AGENTS: usize = 4;
@@ -31,6 +33,8 @@ enum Step {
     Suppress(usize, BTreeSet<usize>),
     Revive(usize, BTreeSet<usize>),
     SetWeight(usize, f64),
+    /// Guaranteed cpus, and how many more are the limit.
+    SetQuota(usize, u8, Option<u8>),
     Allocate,
     /// Gives back one of the outstanding proposals, in whole or in part.
     Recover(usize, Part),
@@ -62,6 +66,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (framework.clone(), roles()).prop_map(|(f, r)| Step::Suppress(f, r)),
         1 => (framework, roles()).prop_map(|(f, r)| Step::Revive(f, r)),
         1 => (0..ROLES.len(), 0.5..8.0).prop_map(|(r, weight)| Step::SetWeight(r, weight)),
+        1 => (0..ROLES.len() - 1, 0..5_u8, prop::option::of(0..5_u8))
+            .prop_map(|(r, cpus, more)| Step::SetQuota(r, cpus, more)),
         6 => Just(Step::Allocate),
         3 => (any::<usize>(), part.clone()).prop_map(|(i, part)| Step::Recover(i, part)),
         3 => (any::<usize>(), part, 0..9_u16).prop_map(|(i, part, s)| Step::Decline(i, part, s)),
@@ -304,10 +310,35 @@ fn apply(step: Step, allocator: &mut Allocator, model: &mut Model) -> Result<(),
             allocator.revive(&id, &roles);
         }
         Step::SetWeight(role, weight) => allocator.set_weight(ROLES[role], weight),
+        Step::SetQuota(role, cpus, more) => {
+            let amount = |cpus: u8| [("cpus", Scalar::from_thousandths(1000 * i64::from(cpus)))];
+            let quota = Quota {
+                guarantees: amount(cpus).into_iter().collect(),
+                limits: more
+                    .into_iter()
+                    .flat_map(|more| amount(cpus + more))
+                    .collect(),
+            };
+            allocator.set_quotas([(ROLES[role].to_owned(), quota)]);
+        }
         Step::Allocate => {
+            let consumed = |allocator: &Allocator| {
+                let cpus = |role| allocator.quota_consumed(role).map(|all| all.get("cpus"));
+                ROLES.map(|role| cpus(role).unwrap_or_default())
+            };
+            let before = consumed(allocator);
             for proposal in allocator.allocate(now) {
                 model.check_proposal(&proposal)?;
                 model.outstanding.push(proposal);
+            }
+            for ((role, was), is) in ROLES.iter().zip(before).zip(consumed(allocator)) {
+                let limit = allocator
+                    .quota(role)
+                    .and_then(|quota| quota.limits.get("cpus"));
+                prop_assert!(
+                    limit.is_none_or(|limit| is <= limit.max(was)),
+                    "{role} has {is}"
+                );
             }
         }
         Step::Recover(index, part) => {
@@ -343,8 +374,16 @@ fn apply(step: Step, allocator: &mut Allocator, model: &mut Model) -> Result<(),
 
 proptest! {
     #[test]
-    fn the_books_agree_with_what_was_told(steps in prop::collection::vec(step(), 1..120)) {
-        let mut allocator = Allocator::new(Options::default());
+    fn the_books_agree_with_what_was_told(
+        steps in prop::collection::vec(step(), 1..120),
+        by_chance in any::<bool>(),
+    ) {
+        let sorter = if by_chance { Sorter::Random } else { Sorter::Drf };
+        let mut allocator = Allocator::new(Options {
+            role_sorter: sorter,
+            framework_sorter: sorter,
+            ..Options::default()
+        });
         let mut model = Model::default();
         for step in steps {
             apply(step, &mut allocator, &mut model)?;
@@ -369,10 +408,14 @@ proptest! {
         prop_assert!(!allocator.is_pending());
         for (id, roles) in &model.wanting {
             for reason in allocator.why(id).iter().filter(|r| roles.contains(&r.role)) {
-                use meseta_allocator::Refusal::{AgentDeactivated, NotAllocatable, NothingFree, ReservedToOthers};
                 prop_assert!(matches!(
                     reason.refusal,
-                    AgentDeactivated | NothingFree | ReservedToOthers | NotAllocatable { .. }
+                    Refusal::AgentDeactivated
+                        | Refusal::NothingFree
+                        | Refusal::ReservedToOthers
+                        | Refusal::NotAllocatable { .. }
+                        | Refusal::QuotaExhausted { .. }
+                        | Refusal::HeldForGuarantees { .. }
                 ), "{reason:?} after {proposals:?}");
             }
             let active = model.totals.len() - model.inactive_agents.iter().filter(|a| model.totals.contains_key(*a)).count();

@@ -151,14 +151,13 @@ impl Resources {
     /// The same, all allocated to the role.
     #[must_use]
     pub fn allocate(&self, role: &str) -> Self {
-        let role: Arc<str> = role.into();
-        self.map(|resource| resource.set_allocation_role(Some(Arc::clone(&role))))
+        self.with_allocation_role(Some(&role.into()))
     }
 
     /// The same, allocated to no role.
     #[must_use]
     pub fn unallocate(&self) -> Self {
-        self.map(|resource| resource.set_allocation_role(None))
+        self.with_allocation_role(None)
     }
 
     /// What is allocated, by role.
@@ -256,6 +255,21 @@ impl Resources {
     /// Whether both are known to be equal without a look at what they hold.
     pub fn is_same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn with_allocation_role(&self, role: Option<&Arc<str>>) -> Self {
+        let change = |resource: &mut Resource| resource.set_allocation_role(role.cloned());
+        let before = self.iter().next().and_then(Resource::allocation_role);
+        if self.iter().any(|it| it.allocation_role() != before) {
+            return self.map(change);
+        }
+        // What differed before differs still.
+        let changed = self.iter().map(|resource| {
+            let mut resource = resource.clone();
+            change(&mut resource);
+            resource
+        });
+        Self(changed.collect())
     }
 
     /// A change to each, after which those that have become alike are added up.

@@ -1,88 +1,15 @@
 //! Who is offered what, one promise a test.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "what is not there fails the test"
-)]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meseta_allocator::{
-    AgentView, Allocator, Constraints, FrameworkView, Options, Proposal, Refusal,
-};
-use meseta_machine::Now;
-use meseta_proto::v1::{AgentId, AgentInfo, FrameworkId, agent_info, framework_info};
+use meseta_allocator::{AgentView, Allocator, Constraints, FrameworkView, Options, Refusal};
+use meseta_proto::v1::{AgentInfo, agent_info, framework_info};
 use meseta_proto::{json, v1};
 use meseta_resources::{Quantities, Resources, Scalar};
 
-const SECOND: Duration = Duration::from_secs(1);
-
-fn at(seconds: u64) -> Now {
-    Now {
-        monotonic: Duration::from_secs(seconds),
-        wall: Duration::from_secs(1_700_000_000 + seconds),
-    }
-}
-
-fn resources(text: &str) -> Resources {
-    Resources::parse(text, "*").unwrap()
-}
-
-fn agent(total: &str) -> AgentView {
-    use agent_info::capability::Type::{HierarchicalRole, MultiRole, ReservationRefinement};
-    AgentView {
-        capabilities: vec![MultiRole, HierarchicalRole, ReservationRefinement],
-        total: resources(total),
-        ..AgentView::default()
-    }
-}
-
-fn framework(roles: &[&str]) -> FrameworkView {
-    FrameworkView {
-        roles: names(roles),
-        capabilities: vec![framework_info::capability::Type::MultiRole],
-        ..FrameworkView::default()
-    }
-}
-
-fn names(names: &[&str]) -> BTreeSet<String> {
-    names.iter().map(|&name| name.to_owned()).collect()
-}
-
-fn cluster(agents: &[(&str, &str)], frameworks: &[(&str, &[&str])]) -> Allocator {
-    let mut allocator = Allocator::new(Options::default());
-    for (id, total) in agents {
-        allocator.add_agent((*id).into(), agent(total));
-    }
-    for (id, roles) in frameworks {
-        allocator.add_framework((*id).into(), framework(roles));
-    }
-    allocator
-}
-
-/// Proposals as `framework role agent resources`.
-fn shown(proposals: &[Proposal]) -> Vec<String> {
-    proposals
-        .iter()
-        .map(|p| {
-            let resources = p.resources.unallocate();
-            format!("{} {} {} {resources}", p.framework, p.role, p.agent)
-        })
-        .collect()
-}
-
-fn decline(allocator: &mut Allocator, proposal: &Proposal, refuse_for: Duration, now: Now) {
-    let Proposal {
-        framework, agent, ..
-    } = proposal;
-    allocator.decline(framework, agent, &proposal.resources, refuse_for, now);
-}
-
-fn ids() -> (FrameworkId, AgentId) {
-    ("f".into(), "a".into())
-}
+use crate::builders::*;
 
 #[test]
 fn all_that_is_free_on_an_agent_goes_to_one_framework() {
