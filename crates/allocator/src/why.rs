@@ -3,9 +3,9 @@
 //! Verdicts are not collected while sharing: that would cost time and memory for each framework
 //! and each agent. They follow from what is known, by the same code that decides, when asked for.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
-use meseta_proto::v1::FrameworkId;
+use meseta_proto::v1::{AgentId, FrameworkId};
 
 use crate::agent::{Agent, AgentKey};
 use crate::client::{Client, Framework};
@@ -27,29 +27,28 @@ pub struct Verdicts {
     pub nearest: Vec<Reason>,
 }
 
-/// A reason by its distance; the heap holds the farthest on top.
-struct Ranked {
-    rank: ((u8, u128), AgentKey),
-    reason: Reason,
-}
-
-impl PartialEq for Ranked {
-    fn eq(&self, other: &Self) -> bool {
-        self.rank == other.rank
-    }
-}
-
-impl Eq for Ranked {}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.rank.cmp(&other.rank)
+impl Verdicts {
+    /// Counts what is found of one more agent, and keeps it if it is among the `nearest` misses.
+    fn add(&mut self, role: &str, agent: &AgentId, refusal: Option<Refusal>, nearest: usize) {
+        self.agents += 1;
+        let Some(refusal) = refusal else {
+            self.offerable += 1;
+            return;
+        };
+        *self.counts.entry(refusal.name()).or_default() += 1;
+        let distance = refusal.distance();
+        let place = self
+            .nearest
+            .partition_point(|nearer| nearer.refusal.distance() <= distance);
+        if place < nearest {
+            self.nearest.truncate(nearest - 1);
+            let reason = Reason {
+                role: role.to_owned(),
+                agent: agent.clone(),
+                refusal,
+            };
+            self.nearest.insert(place, reason);
+        }
     }
 }
 
@@ -61,8 +60,7 @@ impl Allocator {
         let Some(framework) = self.frameworks.get(id) else {
             return reasons;
         };
-        let mut agents: Vec<(&AgentKey, &Agent)> = self.agents.iter().collect();
-        agents.sort_unstable_by_key(|(key, _)| **key);
+        let agents = self.in_order_of_arrival();
         for (role, key, client) in self.subscriptions(framework) {
             for (_, agent) in &agents {
                 if let Some(refusal) = self.verdict(framework, key, client, agent) {
@@ -88,48 +86,46 @@ impl Allocator {
         let Some(framework) = self.frameworks.get(id) else {
             return BTreeMap::new();
         };
-        let nearest = nearest.min(MAX_NEAREST);
+        let agents = self.in_order_of_arrival();
         self.subscriptions(framework)
             .filter(|(of, ..)| role.is_none_or(|role| role == *of))
-            .map(|(role, key, client)| {
-                let verdicts = self.verdicts(framework, (key, client), nearest);
+            .map(|(role, ..)| {
+                let mut verdicts = Verdicts::default();
+                let agents = agents.iter().map(|(_, agent)| &agent.id);
+                self.judge(id, role, agents, nearest, &mut verdicts);
                 (role.to_owned(), verdicts)
             })
             .collect()
     }
 
-    fn verdicts(
+    /// The part of [`why_in_short`](Self::why_in_short) that some agents have in it, added to what
+    /// was found of others: for those who want to look at a large cluster piece by piece. Nothing
+    /// is said of agents that are unknown, and of roles that the framework is not in.
+    pub fn judge<'a>(
         &self,
-        framework: &Framework,
-        (key, client): (ClientKey, &Client),
+        id: &FrameworkId,
+        role: &str,
+        agents: impl IntoIterator<Item = &'a AgentId>,
         nearest: usize,
-    ) -> Verdicts {
-        let mut verdicts = Verdicts::default();
-        let mut heap = BinaryHeap::with_capacity(nearest + 1);
-        for (agent_key, agent) in &self.agents {
-            verdicts.agents += 1;
-            let Some(refusal) = self.verdict(framework, key, client, agent) else {
-                verdicts.offerable += 1;
-                continue;
-            };
-            *verdicts.counts.entry(refusal.name()).or_default() += 1;
-            let rank = (refusal.distance(), *agent_key);
-            let is_near = |farthest: &Ranked| rank < farthest.rank;
-            if heap.len() < nearest || heap.peek().is_some_and(is_near) {
-                let reason = Reason {
-                    role: client.role.clone(),
-                    agent: agent.id.clone(),
-                    refusal,
-                };
-                heap.push(Ranked { rank, reason });
-                if heap.len() > nearest {
-                    heap.pop();
-                }
-            }
+        verdicts: &mut Verdicts,
+    ) {
+        let Some(framework) = self.frameworks.get(id) else {
+            return;
+        };
+        let subscribed = self.subscriptions(framework).find(|(of, ..)| *of == role);
+        let Some((_, key, client)) = subscribed else {
+            return;
+        };
+        for agent in agents.into_iter().filter_map(|id| self.agent(id)) {
+            let refusal = self.verdict(framework, key, client, agent);
+            verdicts.add(role, &agent.id, refusal, nearest.min(MAX_NEAREST));
         }
-        let sorted = heap.into_sorted_vec().into_iter();
-        verdicts.nearest = sorted.map(|ranked| ranked.reason).collect();
-        verdicts
+    }
+
+    fn in_order_of_arrival(&self) -> Vec<(&AgentKey, &Agent)> {
+        let mut agents: Vec<_> = self.agents.iter().collect();
+        agents.sort_unstable_by_key(|(key, _)| **key);
+        agents
     }
 
     fn subscriptions<'a>(
