@@ -2,10 +2,11 @@
 //! [`round`](crate::round).
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use meseta_machine::{Now, Timers};
-use meseta_proto::v1::{AgentId, FrameworkId};
+use meseta_proto::v1::{AgentId, AgentInfo, FrameworkId, agent_info};
 use meseta_resources::{Quantities, Resources};
 
 use crate::agent::{Agent, AgentKey, countable};
@@ -112,6 +113,33 @@ impl Allocator {
         }
     }
 
+    /// Says anew what the agent is like. Filters for it stay unless its attributes changed: clients
+    /// may have declined for want of one.
+    pub fn describe_agent(
+        &mut self,
+        id: &AgentId,
+        info: Arc<AgentInfo>,
+        capabilities: Vec<agent_info::capability::Type>,
+    ) {
+        let remote = self.is_remote(&info);
+        let Some(key) = self.agent_keys.get(id).copied() else {
+            return;
+        };
+        let Some(agent) = self.agents.get_mut(&key) else {
+            return;
+        };
+        let is_other = agent.info.attributes != info.attributes;
+        agent.info = info;
+        agent.capabilities = capabilities;
+        agent.remote = remote;
+        if is_other {
+            for client in std::mem::take(&mut agent.filters).into_keys() {
+                self.forget_filter(key, client);
+            }
+        }
+        self.freed(key);
+    }
+
     /// Removes an agent with all that is taken of it and all filters for it.
     pub fn remove_agent(&mut self, id: &AgentId) {
         let Some(key) = self.agent_keys.remove(id) else {
@@ -129,10 +157,7 @@ impl Allocator {
         self.reservations_changed(agent.total(), &Resources::new());
         self.tree.shrink(&countable(agent.total()));
         for filtering in agent.filters.keys() {
-            self.expiries.cancel(&(key, *filtering));
-            if let Some(client) = self.clients.get_mut(filtering) {
-                client.filters.remove(&key);
-            }
+            self.forget_filter(key, *filtering);
         }
         for (holder, held) in agent.holders() {
             if let Some(client) = self.clients.get_mut(&holder) {

@@ -418,6 +418,14 @@ impl Allocator {
         }
     }
 
+    /// Forgets that a client has filters for an agent, which itself has forgotten them.
+    pub(crate) fn forget_filter(&mut self, agent: AgentKey, key: ClientKey) {
+        self.expiries.cancel(&(agent, key));
+        if let Some(client) = self.clients.get_mut(&key) {
+            client.filters.remove(&agent);
+        }
+    }
+
     pub(crate) fn forget_filters(&mut self, key: ClientKey) {
         let Some(client) = self.clients.get_mut(&key) else {
             return;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meseta_allocator::{AgentView, Allocator, Constraints, FrameworkView, Options, Refusal};
-use meseta_proto::v1::{AgentInfo, agent_info, framework_info};
+use meseta_proto::v1::{AgentInfo, Attribute, agent_info, framework_info};
 use meseta_proto::{json, v1};
 use meseta_resources::{Quantities, Resources, Scalar};
 
@@ -400,6 +400,30 @@ fn an_operation_changes_what_is_taken_and_what_there_is() {
         *allocator.free(&a).unwrap(),
         resources("cpus:3;mem:64;cpus(r):1")
     );
+    allocator.check_invariants().unwrap();
+}
+
+#[test]
+fn filters_for_an_agent_outlast_its_restart_unless_its_attributes_changed() {
+    let (_, a) = ids();
+    let mut allocator = cluster(&[("a", "cpus:4;mem:64")], &[("f", &["r"])]);
+    let proposals = allocator.allocate(at(0));
+    decline(&mut allocator, &proposals[0], 10 * SECOND, at(0));
+    let capabilities = agent("").capabilities;
+    let mut info = AgentInfo {
+        hostname: "h".into(),
+        ..AgentInfo::default()
+    };
+    allocator.describe_agent(&a, info.clone().into(), capabilities.clone());
+    assert_eq!(allocator.allocate(at(1)), []);
+
+    info.attributes.push(Attribute {
+        name: "rack".into(),
+        ..Attribute::default()
+    });
+    allocator.describe_agent(&a, info.into(), capabilities);
+    assert_eq!(allocator.next_expiry(), None);
+    assert_eq!(shown(&allocator.allocate(at(2))), ["f r a cpus:4; mem:64"]);
     allocator.check_invariants().unwrap();
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use meseta_allocator::AgentView;
 use meseta_proto::internal::{
     CheckpointResourcesMessage, KillTaskMessage, ReconcileTasksMessage, ReregisterSlaveMessage,
     ShutdownFrameworkMessage, ShutdownMessage, SlaveReregisteredMessage, archive,
@@ -135,16 +136,14 @@ impl Master {
             agent.active = true;
         }
         self.timers.cancel(&Timer::AgentReregistration(id.clone()));
-        match self.state.agents.get(id) {
-            Some(agent) if replaced => {
-                let view = allocation::agent_view(agent);
-                self.allocator.add_agent(id.clone(), view);
-            }
-            _ => {
-                self.allocator.update_agent(id, total);
-                self.allocator.activate_agent(id);
-            }
+        self.allocator.update_agent(id, total);
+        if let Some(agent) = self.state.agents.get(id).filter(|_| replaced) {
+            let AgentView {
+                info, capabilities, ..
+            } = allocation::agent_view(agent);
+            self.allocator.describe_agent(id, info, capabilities);
         }
+        self.allocator.activate_agent(id);
         self.state.metrics.slave_reregistrations += 1;
         self.settle_frameworks(step, pid, report);
         self.send_checkpointed_resources(step, id);
