@@ -102,8 +102,9 @@ impl Allocator {
             let before = agent.total().clone();
             self.tree.shrink(&countable(&before));
             self.tree.grow(&countable(&total));
-            agent.set_total(total.clone());
-            self.reservations_changed(&before, &total);
+            agent.set_total(total);
+            let after = agent.total().clone();
+            self.reservations_changed(&before, &after);
             self.index(key);
         }
     }

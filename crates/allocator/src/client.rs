@@ -88,7 +88,7 @@ impl Client {
         let minimum = self.minimum(options);
         if !holds_any(&offer, minimum) {
             return Err(Refusal::NotAllocatable {
-                missing: missing(&offer, minimum),
+                missing: Box::new(missing(&offer, minimum)),
                 free: offer,
             });
         }

@@ -52,7 +52,7 @@ pub enum Refusal {
         /// What is free for the framework.
         free: Resources,
         /// What that lacks of what comes nearest to making an offer.
-        missing: Quantities,
+        missing: Box<Quantities>,
     },
     /// The limits of the role, or of one above it, leave less room than what makes an offer.
     QuotaExhausted {

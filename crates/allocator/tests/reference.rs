@@ -7,6 +7,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use meseta_allocator::{AgentView, Allocator, FrameworkView, Options, Quota};
@@ -126,9 +127,8 @@ impl Cluster {
         }
         for (((_, of), _), held) in &self.held {
             if is_within(of, role) {
-                for i in 0..2 {
-                    sums[i] += held.unreserved[i];
-                }
+                sums[0] += held.unreserved[0];
+                sums[1] += held.unreserved[1];
             }
         }
         sums
@@ -288,7 +288,7 @@ fn resources(holding: &Holding) -> Resources {
         holding.unreserved[0], holding.unreserved[1]
     );
     for (role, cpus) in &holding.reserved {
-        text += &format!(";cpus({role}):{cpus}");
+        write!(text, ";cpus({role}):{cpus}").unwrap();
     }
     Resources::parse(&text, "*").unwrap()
 }

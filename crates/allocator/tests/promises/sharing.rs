@@ -205,7 +205,11 @@ fn too_little_is_offered_only_to_those_who_say_so() {
         allocator.why(&f)[0].refusal,
         Refusal::NotAllocatable {
             free,
-            missing: Quantities::from_iter([("mem", Scalar::from_thousandths(1000))]),
+            missing: Box::new(
+                [("mem", Scalar::from_thousandths(1000))]
+                    .into_iter()
+                    .collect()
+            ),
         }
     );
     let disk = Quantities::from_iter([("disk", Scalar::from_thousandths(1000))]);
