@@ -55,7 +55,7 @@ mod user;
 mod watch;
 
 pub use children::become_subreaper;
-pub use destroy::{Container, DestroyError, destroy, kill_tree};
+pub use destroy::{Container, DestroyError, destroy, is_destroyed, kill_tree};
 pub use files::raise_file_limit;
 pub use launch::{LaunchError, Spec, launch};
 pub use process::{Process, is_alive, start_time};

@@ -15,7 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use meseta_containerizer::{
     Container, LaunchError, Process, Sandbox, Signal, Spec, Watcher, become_subreaper, destroy,
-    is_alive, kill_tree, launch, prepare_sandbox, raise_file_limit, start_time, usage, wait,
+    is_alive, is_destroyed, kill_tree, launch, prepare_sandbox, raise_file_limit, start_time,
+    usage, wait,
 };
 
 /// The tests share this process's children and descriptors, which some of them count.
@@ -343,6 +344,21 @@ fn daemons_that_outlive_their_container_are_destroyed() {
     destroy(&place.container("1", process)).unwrap();
     assert_eq!(start_time(daemon), None);
     assert_eq!(children(), before);
+}
+
+#[test]
+fn a_container_that_left_nothing_behind_is_known_to_be_destroyed() {
+    let place = Place::new();
+    let process = launch(&place.script("1", "exec true")).unwrap();
+    wait(process).unwrap();
+    assert!(is_destroyed(&place.container("1", process)));
+
+    let process = launch(&place.script("2", "(setsid sleep 1000 &)")).unwrap();
+    let container = place.container("2", process);
+    wait(process).unwrap();
+    assert!(!is_destroyed(&container));
+    destroy(&container).unwrap();
+    assert!(is_destroyed(&container));
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn carry_out(shared: &Arc<Shared>, garbage: &Garbage, orders: &Receiver<Order>) 
                 let container = lock(&shared.alive).get(&container_id).cloned();
                 // One that is gone has been reported, or is about to be.
                 if let Some(container) = container {
-                    destroy_aside(&container);
+                    aside(move || destroy(&container));
                 }
             }
             // In order with launches: the next may make the folder anew.
@@ -201,14 +201,23 @@ fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
     }
 }
 
-fn destroy_aside(container: &Container) {
-    let aside = container.clone();
+/// Does something on a thread of its own, or if there is none to be had, on this one: nobody asks
+/// again.
+fn aside(job: impl FnOnce() + Send + 'static) {
+    let job = Arc::new(Mutex::new(Some(job)));
+    let theirs = Arc::clone(&job);
     let spawned = std::thread::Builder::new()
         .name("destroy".into())
-        .spawn(move || destroy(&aside));
+        .spawn(move || run_once(&theirs));
     if spawned.is_err() {
-        // Nobody asks again: better late launches than a container that stays.
-        destroy(container);
+        run_once(&job);
+    }
+}
+
+fn run_once(job: &Mutex<Option<impl FnOnce()>>) {
+    let job = lock(job).take();
+    if let Some(job) = job {
+        job();
     }
 }
 
@@ -218,20 +227,34 @@ fn destroy(container: &Container) {
     }
 }
 
-fn report_exits(shared: &Shared) {
+fn report_exits(shared: &Arc<Shared>) {
     loop {
         match shared.watcher.next() {
             Ok((container_id, status)) => {
                 let container = lock(&shared.alive).remove(&container_id);
-                if let Some(container) = container {
-                    // What it has left behind goes with it.
-                    destroy(&container);
-                    garbage::mark_end(&container.directory);
+                let left = container
+                    .as_ref()
+                    .filter(|it| !containerizer::is_destroyed(it))
+                    .cloned();
+                let sender = Arc::clone(shared);
+                let report = move || {
+                    if let Some(container) = container {
+                        garbage::mark_end(&container.directory);
+                    }
+                    sender.inputs.send(Input::ContainerExited {
+                        container_id,
+                        status,
+                    });
+                };
+                match left {
+                    None => report(),
+                    // What it has left behind goes with it. Processes that hang in the kernel
+                    // do not hold up the ends of other containers.
+                    Some(left) => aside(move || {
+                        destroy(&left);
+                        report();
+                    }),
                 }
-                shared.inputs.send(Input::ContainerExited {
-                    container_id,
-                    status,
-                });
             }
             Err(error) => {
                 tracing::error!(%error, "containers can't be waited for any more");
