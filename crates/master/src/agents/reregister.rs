@@ -23,6 +23,7 @@ use crate::allocation;
 use crate::events::NO_PID;
 use crate::master::Master;
 use crate::offers::Rescinding;
+use crate::records::AgentRecord;
 use crate::registry;
 use crate::step::Step;
 use crate::tasks::{is_terminal, told_state};
@@ -182,6 +183,29 @@ impl Master {
         let Some(agent) = self.state.agents.get(id) else {
             return;
         };
+        let message = SlaveReregisteredMessage {
+            slave_id: id.clone(),
+            reconciliations: self.tasks_not_told_of(step, agent, report),
+            connection: Some(self.connection()),
+        };
+        step.send(pid, &message);
+        let alive = report.tasks.iter().filter(|t| !is_terminal(t.state()));
+        for task in alive {
+            let key = (task.framework_id.clone(), task.task_id.clone());
+            if agent.kills.contains(&key) {
+                send_kill(step, pid, &key.0, &key.1);
+            }
+        }
+        self.forget_executors_not_told_of(id, report);
+    }
+
+    /// The tasks in the books that the agent does not tell of, as a question for each framework.
+    fn tasks_not_told_of(
+        &self,
+        step: &Step<'_>,
+        agent: &AgentRecord,
+        report: &Report,
+    ) -> Vec<ReconcileTasksMessage> {
         let told: BTreeSet<_> = report
             .tasks
             .iter()
@@ -194,17 +218,15 @@ impl Master {
             let Some((record, task)) = record.and_then(|r| Some((r, r.tasks.get(task)?))) else {
                 continue;
             };
-            let reconciliation =
-                reconciliations
-                    .entry(framework)
-                    .or_insert_with(|| ReconcileTasksMessage {
-                        framework_id: framework.clone(),
-                        statuses: Vec::new(),
-                        framework: Some(FrameworkInfo::clone(&record.info)),
-                    });
+            let question = || ReconcileTasksMessage {
+                framework_id: framework.clone(),
+                statuses: Vec::new(),
+                framework: Some(FrameworkInfo::clone(&record.info)),
+            };
+            let reconciliation = reconciliations.entry(framework).or_insert_with(question);
             reconciliation.statuses.push(TaskStatus {
                 task_id: task.task_id.clone(),
-                agent_id: Some(id.clone()),
+                agent_id: Some(agent.id.clone()),
                 state: told_state(task).into(),
                 source: Some(task_status::Source::Master.into()),
                 message: Some("Reconciliation request".to_owned()),
@@ -213,32 +235,18 @@ impl Master {
                 ..Default::default()
             });
         }
-        let message = SlaveReregisteredMessage {
-            slave_id: id.clone(),
-            reconciliations: reconciliations.into_values().collect(),
-            connection: Some(self.connection()),
-        };
-        step.send(pid, &message);
+        reconciliations.into_values().collect()
+    }
 
-        for task in report
-            .tasks
-            .iter()
-            .filter(|task| !is_terminal(task.state()))
-        {
-            let key = (task.framework_id.clone(), task.task_id.clone());
-            if agent.kills.contains(&key) {
-                send_kill(step, pid, &key.0, &key.1);
-            }
-        }
-
+    fn forget_executors_not_told_of(&mut self, id: &AgentId, report: &Report) {
         let told: BTreeSet<(&FrameworkId, &ExecutorId)> = report
             .executors
             .iter()
             .filter_map(|e| Some((e.framework_id.as_ref()?, &e.executor_id)))
             .collect();
-        let missing: Vec<(FrameworkId, ExecutorId)> = agent
-            .executors
-            .keys()
+        let agent = self.state.agents.get(id);
+        let executors = agent.into_iter().flat_map(|agent| agent.executors.keys());
+        let missing: Vec<_> = executors
             .filter(|(framework, executor)| !told.contains(&(framework, executor)))
             .cloned()
             .collect();
@@ -280,6 +288,35 @@ impl Master {
         let mut record = introduction.into_record(step, id.clone(), pid.clone(), observer);
         record.reregistered_time = Some(step.now.wall);
         self.enter_agent(record);
+        let message = match (&recovered, &unreachable) {
+            (Some(_), _) => None,
+            (None, Some(_)) => Some("Unreachable agent re-reregistered"),
+            (None, None) => Some("Unknown agent reregistered"),
+        };
+        self.restore_tasks(step, id, pid, report, message);
+        self.open_agent(step, id);
+        self.restore_completed_tasks(&report.completed);
+        self.state.metrics.slave_reregistrations += 1;
+
+        let message = SlaveReregisteredMessage {
+            slave_id: id.clone(),
+            reconciliations: Vec::new(),
+            connection: Some(self.connection()),
+        };
+        step.send(pid, &message);
+        self.settle_frameworks(step, pid, report);
+    }
+
+    /// Enters what runs on an agent. Where its tasks had been given up, their frameworks are told
+    /// with the `message` that they are not.
+    fn restore_tasks(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &AgentId,
+        pid: &Upid,
+        report: &Report,
+        message: Option<&str>,
+    ) {
         for executor in &report.executors {
             if let Some(framework) = executor.framework_id.as_ref()
                 && self.state.frameworks.contains_key(framework)
@@ -287,7 +324,7 @@ impl Master {
                 self.add_executor(framework, id, executor);
             }
         }
-        if recovered.is_none() {
+        if message.is_some() {
             self.forget_completed_tasks(&report.tasks);
         }
         for task in &report.tasks {
@@ -300,29 +337,13 @@ impl Master {
                 send_kill(step, pid, &task.framework_id, &task.task_id);
                 continue;
             }
-            if recovered.is_none() {
-                let message = if unreachable.is_some() {
-                    "Unreachable agent re-reregistered"
-                } else {
-                    "Unknown agent reregistered"
-                };
+            if let Some(message) = message {
                 let reason = task_status::Reason::AgentReregistered;
                 let update = update_of_known_task(step, task, task.state(), message, reason);
                 self.forward(step, update, Some(NO_PID.to_owned()));
             }
             self.add_task(task.clone());
         }
-        self.open_agent(step, id);
-        self.restore_completed_tasks(&report.completed);
-        self.state.metrics.slave_reregistrations += 1;
-
-        let message = SlaveReregisteredMessage {
-            slave_id: id.clone(),
-            reconciliations: Vec::new(),
-            connection: Some(self.connection()),
-        };
-        step.send(pid, &message);
-        self.settle_frameworks(step, pid, report);
     }
 
     /// Ends completed frameworks on the agent, and tells it where the others' schedulers are.
