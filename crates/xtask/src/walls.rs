@@ -14,6 +14,7 @@ const PURE: &[&str] = &[
     "meseta-machine",
     "meseta-resources",
     "meseta-allocator",
+    "meseta-authentication",
     "meseta-endpoints",
     "meseta-master",
     "meseta-agent",
