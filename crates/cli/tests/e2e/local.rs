@@ -1,6 +1,7 @@
 //! `meseta local`: a cluster in one command, and its clean end.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Stdio;
 
 use rustix::process::Signal;
 
@@ -71,6 +72,44 @@ fn ctrl_c_ends_it_with_status_0_and_leaves_no_process() {
             .is_empty()
             .then_some(())
     });
+}
+
+#[test]
+fn a_cluster_whose_words_nobody_reads_goes_on() {
+    let place = Place::new();
+    let port = free_port();
+    let (out, err) = (unread(), unread());
+    let mut child = meseta()
+        .args(["local", "--logging_level=INFO", &format!("--port={port}")])
+        .arg(format!("--work_dir={}", place.join("work").display()))
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .expect("the binary");
+    let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    registered_agents(master, 1);
+    // The end of the terminal that started it is the end of it.
+    processes::signal(child.id(), Signal::HUP);
+    let status = eventually("its end", || child.try_wait().expect("its state"));
+    assert_eq!(status.code(), Some(0), "{status}");
+}
+
+/// The writing end of a pipe that nobody reads.
+fn unread() -> std::io::PipeWriter {
+    let (_, writer) = std::io::pipe().expect("a pipe");
+    writer
+}
+
+/// A port that was free just now, with a free one after it for the agent.
+fn free_port() -> u16 {
+    let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    eventually("two free ports", || {
+        let listener = TcpListener::bind("127.0.0.1:0").ok()?;
+        let port = listener.local_addr().ok()?.port();
+        drop(listener);
+        port.checked_add(1).is_some_and(is_free).then_some(port)
+    })
 }
 
 #[test]
