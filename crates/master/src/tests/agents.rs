@@ -457,16 +457,17 @@ fn agents_that_stay_away_are_forgotten_when_they_are_too_many_or_too_long_gone()
     let mut world = World::before_recovery(|config| {
         config.policy.registry_max_agent_count = 2;
     });
-    let age = world.master.snapshot().config.policy.registry_max_agent_age;
-    let ago = |ago: Duration| meseta_proto::v1::TimeInfo {
-        nanoseconds: i64::try_from((world.now.wall.checked_sub(ago).unwrap()).as_nanos()).unwrap(),
+    let longest = world.master.snapshot().config.policy.registry_max_agent_age;
+    let now = world.now.wall;
+    let before = |time: Duration| meseta_proto::v1::TimeInfo {
+        nanoseconds: i64::try_from((now.checked_sub(time).unwrap()).as_nanos()).unwrap(),
     };
     let minute = Duration::from_mins(1);
     let mut facts = Vec::new();
     for (name, since) in [
-        ("older-S0", ago(3 * minute)),
-        ("oldest-S0", ago(age.checked_sub(minute).unwrap())),
-        ("new-S0", ago(minute)),
+        ("older-S0", before(3 * minute)),
+        ("oldest-S0", before(longest.checked_sub(minute).unwrap())),
+        ("new-S0", before(minute)),
     ] {
         let id = AgentId::from(name);
         facts.push(crate::registry::admit(&id, &agent_info(Some(id.clone()))));
@@ -490,10 +491,10 @@ fn agents_that_stay_away_are_forgotten_when_they_are_too_many_or_too_long_gone()
     };
     assert_eq!(world.actions(), [forgotten]);
 
-    world.pass(age);
+    world.pass(longest);
     assert_eq!(unreachable(&world), ["new-S0"; 0]);
     world.actions();
-    world.pass(age);
+    world.pass(longest);
     assert_eq!(world.actions(), []);
 }
 
