@@ -1,5 +1,6 @@
 //! Requests: from what hyper read to what a service gets.
 
+use std::error::Error as _;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -177,7 +178,11 @@ impl Bodies {
                 return Ok((whole.into_bytes(), room));
             };
             let frame = frame.map_err(|error| {
-                Refusal::bad(format!("The request's body is malformed: {error}"))
+                // What hyper says itself is only that it could not read on.
+                let reason = error
+                    .source()
+                    .map_or(error.to_string(), ToString::to_string);
+                Refusal::bad(format!("The request's body is malformed: {reason}"))
             })?;
             // Trailers carry nothing that any client of Mesos's APIs sends.
             let Ok(data) = frame.into_data() else {

@@ -59,6 +59,19 @@ async fn a_client_that_has_nothing_more_to_say_still_gets_its_answers() {
 }
 
 #[tokio::test]
+async fn a_malformed_body_is_refused_with_what_is_wrong() {
+    let daemon = Daemon::echo();
+    let mut client = daemon.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        .await;
+    let (status, body) = client.answer().await;
+    assert_eq!(status, "HTTP/1.1 400 Bad Request");
+    let said = "The request's body is malformed: Invalid chunk size line";
+    assert!(body.starts_with(said), "{body}");
+}
+
+#[tokio::test]
 async fn hosts_may_be_empty_or_missing() {
     let daemon = Daemon::echo();
     let mut client = daemon.client().await;
