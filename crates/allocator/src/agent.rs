@@ -1,12 +1,13 @@
 //! The books of one agent.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use meseta_proto::v1::{AgentId, AgentInfo, agent_info};
 use meseta_resources::{Quantities, Resources};
 
+use crate::keys::KeyMap;
 use crate::limits::MAX_FILTERS;
 use crate::tree::ClientKey;
 
@@ -23,7 +24,7 @@ pub(crate) struct Agent {
     /// Whether it is in another region than the master.
     pub(crate) remote: bool,
     /// What clients declined.
-    pub(crate) filters: HashMap<ClientKey, Filters>,
+    pub(crate) filters: KeyMap<ClientKey, Filters>,
     /// What counts as available for guarantees.
     pub(crate) available: Quantities,
     total: Resources,
@@ -49,7 +50,7 @@ impl Agent {
             capabilities,
             active: true,
             remote,
-            filters: HashMap::new(),
+            filters: KeyMap::default(),
             available: Quantities::new(),
             free: total.clone(),
             total,

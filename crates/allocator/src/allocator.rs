@@ -12,6 +12,7 @@ use meseta_resources::{Quantities, Resources};
 use crate::agent::{Agent, AgentKey, countable};
 use crate::books::by_role;
 use crate::client::{Client, Framework};
+use crate::keys::KeyMap;
 use crate::limits::MAX_REFUSAL;
 use crate::maintenance::Maintenances;
 use crate::quota::Quotas;
@@ -24,10 +25,10 @@ use crate::{AgentView, FrameworkView, Options, Quota};
 #[derive(Debug)]
 pub struct Allocator {
     pub(crate) options: Options,
-    pub(crate) agents: HashMap<AgentKey, Agent>,
+    pub(crate) agents: KeyMap<AgentKey, Agent>,
     pub(crate) agent_keys: HashMap<AgentId, AgentKey>,
     pub(crate) frameworks: HashMap<FrameworkId, Framework>,
-    pub(crate) clients: HashMap<ClientKey, Client>,
+    pub(crate) clients: KeyMap<ClientKey, Client>,
     pub(crate) tree: Tree,
     /// Active agents on which something is free.
     pub(crate) offerable: BTreeSet<AgentKey>,
@@ -67,10 +68,10 @@ impl Allocator {
             tree.set_weight(role, checked_weight(*weight));
         }
         Self {
-            agents: HashMap::new(),
+            agents: KeyMap::default(),
             agent_keys: HashMap::new(),
             frameworks: HashMap::new(),
-            clients: HashMap::new(),
+            clients: KeyMap::default(),
             tree,
             offerable: BTreeSet::new(),
             own_minimum: BTreeSet::new(),

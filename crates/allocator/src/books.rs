@@ -178,7 +178,7 @@ impl Allocator {
         let client = Client {
             framework: id.clone(),
             framework_number: *framework.number.get_or_insert(self.next_key),
-            role: role.to_owned(),
+            role: role.into(),
             node: self.tree.add_client(role, id.as_str(), key),
             view,
             holds: BTreeSet::new(),
@@ -224,7 +224,7 @@ impl Allocator {
         if framework.subscribes(&client.role) || !client.holds.is_empty() {
             return;
         }
-        framework.clients.remove(&client.role);
+        framework.clients.remove(&*client.role);
         if framework.clients.is_empty() && framework.view.is_none() {
             self.frameworks.remove(&client.framework);
         }
@@ -361,7 +361,7 @@ impl Allocator {
             for (key, held) in agent.holders() {
                 if let Some(client) = self.clients.get(&key) {
                     let amount = held.under_quota();
-                    *consumed.entry(client.role.clone()).or_default() += &amount;
+                    *consumed.entry(client.role.to_string()).or_default() += &amount;
                 }
             }
         }

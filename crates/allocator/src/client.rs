@@ -48,7 +48,7 @@ pub(crate) struct Client {
     pub(crate) framework: FrameworkId,
     /// The number of its framework.
     pub(crate) framework_number: u64,
-    pub(crate) role: String,
+    pub(crate) role: Arc<str>,
     pub(crate) node: NodeKey,
     /// What the framework said last.
     pub(crate) view: Arc<FrameworkView>,
@@ -139,7 +139,7 @@ impl Client {
     fn minimum<'a>(&'a self, options: &'a Options) -> &'a [Quantities] {
         self.view
             .min_allocatable_resources
-            .get(&self.role)
+            .get(&*self.role)
             .unwrap_or(&options.min_allocatable_resources)
     }
 }

@@ -53,6 +53,7 @@ mod allocator;
 mod books;
 mod client;
 mod constraints;
+mod keys;
 pub mod limits;
 mod maintenance;
 mod quota;

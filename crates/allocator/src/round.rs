@@ -109,7 +109,10 @@ impl Allocator {
         self.look_where_quota_eased(now);
         self.tree.refresh();
         let agents = self.changes.take(&self.offerable);
-        let mut proposals = Proposals::default();
+        let mut proposals = Proposals {
+            all: Vec::with_capacity(agents.len()),
+            ..Proposals::default()
+        };
         for (key, candidates) in &agents {
             if !self.quotas.has_unmet() {
                 break;
@@ -189,11 +192,14 @@ impl Allocator {
                 self.held_back.insert(key);
             }
             let found = !shares.grants.is_empty();
+            let is_last = !found || self.quotas.is_empty();
             for (client, resources) in shares.grants {
-                served.push(client);
+                if !is_last {
+                    served.push(client);
+                }
                 self.propose(client, key, &resources, stage, proposals);
             }
-            if !found || self.quotas.is_empty() {
+            if is_last {
                 return;
             }
         }
@@ -210,7 +216,7 @@ impl Allocator {
         let Some((client, agent)) = self.hold(key, agent_key, resources, Why::Chosen) else {
             return;
         };
-        let resources = resources.allocate(&client.role);
+        let resources = resources.allocate_to(&client.role);
         let earlier = proposals.guaranteed.get(&(agent_key, key));
         if let Some((_, proposal)) = earlier.and_then(|place| proposals.all.get_mut(*place)) {
             proposal.resources += &resources;
@@ -222,7 +228,7 @@ impl Allocator {
         }
         let proposal = Proposal {
             framework: client.framework.clone(),
-            role: client.role.clone(),
+            role: client.role.to_string(),
             agent: agent.id.clone(),
             resources,
         };

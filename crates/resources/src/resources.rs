@@ -151,7 +151,13 @@ impl Resources {
     /// The same, all allocated to the role.
     #[must_use]
     pub fn allocate(&self, role: &str) -> Self {
-        self.with_allocation_role(Some(&role.into()))
+        self.allocate_to(&role.into())
+    }
+
+    /// The same, all allocated to the role, whose name is shared.
+    #[must_use]
+    pub fn allocate_to(&self, role: &Arc<str>) -> Self {
+        self.with_allocation_role(Some(role))
     }
 
     /// The same, allocated to no role.
