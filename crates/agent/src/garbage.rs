@@ -15,6 +15,7 @@ use meseta_proto::v1::{AgentId, ContainerId, ExecutorId, FrameworkId};
 
 use crate::agent::{Agent, Timer, Turn};
 use crate::executors::RunKey;
+use crate::limits::MAX_DISCARDED;
 use crate::{Action, FoundSandbox, sandbox};
 
 /// A folder that nothing needs any more.
@@ -66,21 +67,20 @@ impl Agent {
     /// The executor is over, and so is its sandbox.
     pub(crate) fn discard_executor(
         &mut self,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
         (framework, executor): &RunKey,
         run: ContainerId,
     ) {
-        self.discard(
-            turn,
-            Garbage::Run(framework.clone(), executor.clone(), run),
-            turn.now.wall,
-        );
+        let now = turn.now.wall;
+        let run = Garbage::Run(framework.clone(), executor.clone(), run);
+        self.discard(turn, run, now);
         let all_runs = Garbage::Executor(framework.clone(), executor.clone());
-        self.discard(turn, all_runs, turn.now.wall);
+        self.discard(turn, all_runs, now);
     }
 
-    pub(crate) fn discard_framework(&mut self, turn: &Turn<'_>, id: &FrameworkId) {
-        self.discard(turn, Garbage::Framework(id.clone()), turn.now.wall);
+    pub(crate) fn discard_framework(&mut self, turn: &mut Turn<'_>, id: &FrameworkId) {
+        let now = turn.now.wall;
+        self.discard(turn, Garbage::Framework(id.clone()), now);
     }
 
     /// Something new will be in these folders.
@@ -93,7 +93,7 @@ impl Agent {
 
     /// Takes up what an earlier life has left. What is in use by now, or will be discarded when it
     /// no longer is, stays.
-    pub(crate) fn on_sandboxes_found(&mut self, turn: &Turn<'_>, found: Vec<FoundSandbox>) {
+    pub(crate) fn on_sandboxes_found(&mut self, turn: &mut Turn<'_>, found: Vec<FoundSandbox>) {
         for folder in found {
             let Some(garbage) = Garbage::at(&folder.path, self.id()) else {
                 continue;
@@ -115,10 +115,15 @@ impl Agent {
         }
     }
 
-    fn discard(&mut self, turn: &Turn<'_>, garbage: Garbage, last_used: Duration) {
+    fn discard(&mut self, turn: &mut Turn<'_>, garbage: Garbage, last_used: Duration) {
         let age = turn.now.wall.saturating_sub(last_used);
         let at = turn.after(self.config.gc_delay.saturating_sub(age));
         self.garbage.set(garbage, at);
+        if self.garbage.len() > MAX_DISCARDED
+            && let Some(earliest) = self.garbage.next_due()
+        {
+            self.remove_due_within(turn, earliest.saturating_sub(turn.now.monotonic));
+        }
         self.await_removal();
     }
 

@@ -42,5 +42,9 @@ pub(crate) const MAX_TASK_STATUSES: usize = 32;
 /// Longest id that becomes the name of a folder. As in Mesos.
 pub(crate) const MAX_ID_LENGTH: usize = 255;
 
+/// Folders that wait for their removal. With more than this, those that have waited longest go before
+/// their time: an agent that ends hundreds of tasks a second must not remember a week of them.
+pub(crate) const MAX_DISCARDED: usize = 100_000;
+
 /// Length of the identity of an update: a UUID.
 pub(crate) const UUID_LENGTH: usize = 16;

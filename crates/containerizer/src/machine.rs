@@ -37,16 +37,21 @@ pub fn detect(work_dir: &Path) -> Detected {
     }
 }
 
-/// How full the file system of a path is, from 0 to 1.
+/// How full the file system of a path is, from 0 to 1: in space or in its number of files, whichever
+/// is nearer to its end.
 pub fn disk_used(path: &Path) -> std::io::Result<f64> {
     let there = rustix::fs::statvfs(path)?;
-    let used = there.f_blocks.saturating_sub(there.f_bfree);
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "a share does not need more digits"
-    )]
-    let share = used as f64 / there.f_blocks.max(1) as f64;
-    Ok(share)
+    let space = used_share(there.f_blocks, there.f_bfree);
+    Ok(space.max(used_share(there.f_files, there.f_ffree)))
+}
+
+/// Some file systems have no fixed number of files, and say zero.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a share does not need more digits"
+)]
+fn used_share(all: u64, free: u64) -> f64 {
+    all.saturating_sub(free) as f64 / all.max(1) as f64
 }
 
 /// What the kernel calls the time since the machine was started. Numbers of processes mean nothing
@@ -109,6 +114,13 @@ mod tests {
         assert_eq!(offered_disk_mb(100 * 1024), 95 * 1024);
         assert_eq!(offered_disk_mb(10 * 1024), 5 * 1024);
         assert_eq!(offered_disk_mb(9 * 1024), 4608);
+    }
+
+    #[test]
+    fn a_disk_without_a_number_of_files_is_not_full_of_them() {
+        for (all, free, tenths) in [(0, 0, "0.0"), (10, 4, "0.6"), (10, 0, "1.0")] {
+            assert_eq!(format!("{:.1}", used_share(all, free)), tenths);
+        }
     }
 
     #[test]

@@ -153,3 +153,19 @@ fn an_executor_that_waits_for_acknowledgements_keeps_its_sandbox() {
     let did = world.step(Input::DiskMeasured { used: 1.0 });
     assert_eq!(did.removed().len(), 3);
 }
+
+#[test]
+fn of_more_folders_than_can_be_remembered_the_oldest_go_before_their_time() {
+    use crate::limits::MAX_DISCARDED;
+    let mut world = World::registered();
+    let wall = now(world.clock).wall;
+    let folders = (0..=MAX_DISCARDED).map(|number| FoundSandbox {
+        path: format!("slaves/former-{number}").into(),
+        // The last one is the oldest.
+        last_used: wall.saturating_sub(Duration::from_millis(number as u64)),
+    });
+    let found = folders.collect();
+    let did = world.step(Input::SandboxesFound { found });
+    let oldest = format!("/w/slaves/former-{MAX_DISCARDED}");
+    assert_eq!(did.removed(), [Path::new(&oldest)]);
+}
