@@ -7,6 +7,7 @@
 mod action;
 mod agents;
 mod allocation;
+mod completed;
 mod config;
 mod events;
 mod frameworks;
@@ -33,6 +34,7 @@ mod updates;
 pub mod validation;
 
 pub use action::Action;
+pub use completed::CompletedTask;
 pub use config::{Config, Policy, VERSION};
 pub use input::Input;
 pub use master::Master;

@@ -13,6 +13,8 @@ use meseta_proto::v1::{
 };
 use meseta_resources::Resources;
 
+use crate::CompletedTask;
+
 /// An agent that is registered, connected or not.
 #[derive(Debug, Clone)]
 pub struct AgentRecord {
@@ -143,7 +145,7 @@ pub struct FrameworkRecord {
     /// Its tasks that are not over, or whose end is not acknowledged.
     pub tasks: OrdMap<TaskId, Arc<Task>>,
     /// Its latest tasks that are over; the oldest come first.
-    pub completed_tasks: Vector<Arc<Task>>,
+    pub completed_tasks: Vector<Arc<CompletedTask>>,
     /// Its latest tasks on agents that are unreachable; the oldest come first.
     pub unreachable_tasks: Vector<Arc<Task>>,
     /// Its executors by agent.

@@ -16,6 +16,7 @@ use meseta_proto::v1::{
 };
 use meseta_resources::Resources;
 
+use crate::CompletedTask;
 use crate::limits::MAX_STATUSES_PER_TASK;
 use crate::master::Master;
 
@@ -174,18 +175,24 @@ impl Master {
         let Some(task) = framework.tasks.remove(task_id) else {
             return;
         };
-        let kept = match leaving {
-            Leaving::Completed => &mut framework.completed_tasks,
-            Leaving::Unreachable => &mut framework.unreachable_tasks,
-        };
-        kept.push_back(Arc::clone(&task));
-        let dropped = if kept.len() > bound {
-            kept.pop_front()
-        } else {
-            None
-        };
-        if leaving == Leaving::Unreachable {
-            self.note_unreachable(framework_id, &task, dropped.as_deref());
+        match leaving {
+            Leaving::Completed => {
+                let completed = &mut framework.completed_tasks;
+                completed.push_back(CompletedTask::new(&task));
+                if completed.len() > bound {
+                    completed.pop_front();
+                }
+            }
+            Leaving::Unreachable => {
+                let unreachable = &mut framework.unreachable_tasks;
+                unreachable.push_back(Arc::clone(&task));
+                let dropped = if unreachable.len() > bound {
+                    unreachable.pop_front()
+                } else {
+                    None
+                };
+                self.note_unreachable(framework_id, &task, dropped.as_deref());
+            }
         }
         if !is_over(task.state()) {
             let resources = resources_of(&task.resources);

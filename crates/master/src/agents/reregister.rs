@@ -19,6 +19,7 @@ use meseta_resources::Resources;
 use super::loss::Removal;
 use super::register::Introduction;
 use super::{Unfit, downgrade, resources, upgrade};
+use crate::CompletedTask;
 use crate::allocation;
 use crate::events::NO_PID;
 use crate::master::Master;
@@ -376,7 +377,7 @@ impl Master {
         }
         for (framework, told) in by_framework {
             if let Some(framework) = self.framework_mut(framework) {
-                let is_told = |task: &Arc<Task>| told.contains(&task.task_id);
+                let is_told = |task: &Arc<CompletedTask>| told.contains(task.task_id());
                 if framework.completed_tasks.iter().any(is_told) {
                     framework.completed_tasks.retain(|task| !is_told(task));
                 }
@@ -390,7 +391,9 @@ impl Master {
             let id = archive.framework_info.id.as_ref();
             if let Some(framework) = id.and_then(|id| self.framework_mut(id)) {
                 for task in &archive.tasks {
-                    framework.completed_tasks.push_back(Arc::new(task.clone()));
+                    framework
+                        .completed_tasks
+                        .push_back(CompletedTask::new(task));
                     if framework.completed_tasks.len() > bound {
                         framework.completed_tasks.pop_front();
                     }

@@ -7,6 +7,7 @@ use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::internal::ShutdownFrameworkMessage;
 use meseta_proto::v1::{FrameworkId, TaskState, task_status};
 
+use crate::CompletedTask;
 use crate::events::Notice;
 use crate::master::Master;
 use crate::offers::Rescinding;
@@ -182,7 +183,9 @@ impl Master {
             let executor = task.executor_id.as_ref();
             let update = master_update(step, id, agent, &task.task_id, executor, &status);
             note_end(Arc::make_mut(&mut task), &update.status);
-            framework.completed_tasks.push_back(task);
+            framework
+                .completed_tasks
+                .push_back(CompletedTask::new(&task));
             if framework.completed_tasks.len() > bound {
                 framework.completed_tasks.pop_front();
             }

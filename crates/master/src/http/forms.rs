@@ -9,6 +9,7 @@ use meseta_proto::v1::resource::AllocationInfo;
 use meseta_proto::v1::scheduler::OfferConstraints;
 use serde::ser::SerializeMap;
 
+use crate::CompletedTask;
 use crate::records::{AgentRecord, FrameworkRecord};
 use crate::snapshot::Snapshot;
 
@@ -118,7 +119,12 @@ impl Entries for Framework<'_> {
                 .map(|task| Object(Task(task)))
         };
         map.serialize_entry("unreachable_tasks", &Each(unreachable))?;
-        let completed = || record.completed_tasks.iter().map(|task| Object(Task(task)));
+        let completed = || {
+            record
+                .completed_tasks
+                .iter()
+                .map(|task| Object(Packed(task)))
+        };
         map.serialize_entry("completed_tasks", &Each(completed))?;
         let offers = || {
             let held = record.offers.iter();
@@ -154,5 +160,14 @@ impl Entries for Offer<'_> {
         map.serialize_entry("allocation_info", &AsJson(allocation))?;
         map.serialize_entry("slave_id", offer.agent_id.as_str())?;
         map.serialize_entry("resources", &forms::Amounts(&offer.resources))
+    }
+}
+
+/// A task that is over.
+struct Packed<'a>(&'a CompletedTask);
+
+impl Entries for Packed<'_> {
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        Task(&self.0.unpack()).write(map)
     }
 }

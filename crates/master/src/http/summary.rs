@@ -61,18 +61,17 @@ impl<'a> Summary<'a> {
             by_framework: BTreeMap::new(),
         };
         for (id, framework) in &snapshot.frameworks {
-            let active = framework.tasks.values();
-            let others = framework
-                .unreachable_tasks
-                .iter()
-                .chain(&framework.completed_tasks);
-            for task in active.chain(others) {
-                let agent = summary.by_agent.entry(&task.agent_id).or_default();
-                *agent.states.entry(task.state()).or_default() += 1;
+            let present = framework.tasks.values().chain(&framework.unreachable_tasks);
+            let present = present.map(|task| (&task.agent_id, task.state()));
+            let completed = framework.completed_tasks.iter();
+            let completed = completed.map(|task| (task.agent_id(), task.state()));
+            for (agent_id, state) in present.chain(completed) {
+                let agent = summary.by_agent.entry(agent_id).or_default();
+                *agent.states.entry(state).or_default() += 1;
                 agent.partners.insert(id);
                 let framework = summary.by_framework.entry(id).or_default();
-                *framework.states.entry(task.state()).or_default() += 1;
-                framework.partners.insert(&task.agent_id);
+                *framework.states.entry(state).or_default() += 1;
+                framework.partners.insert(agent_id);
             }
         }
         summary

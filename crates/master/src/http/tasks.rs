@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use meseta_endpoints::forms::{Each, Entries, Object};
@@ -17,7 +18,7 @@ pub(super) fn answer(snapshot: &Snapshot, query: Query<'_>) -> Reply {
     }
 }
 
-struct Tasks<'a>(Vec<&'a Task>);
+struct Tasks<'a>(Vec<Cow<'a, Task>>);
 
 impl Entries for Tasks<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
@@ -26,20 +27,23 @@ impl Entries for Tasks<'_> {
     }
 }
 
-fn select<'a>(snapshot: &'a Snapshot, query: Query<'_>) -> Vec<&'a Task> {
+fn select<'a>(snapshot: &'a Snapshot, query: Query<'_>) -> Vec<Cow<'a, Task>> {
     let frameworks = snapshot.frameworks.values();
     frameworks
         .chain(&snapshot.completed_frameworks)
         .filter(|framework| query.selects("framework_id", framework.id.as_str()))
         .flat_map(|framework| {
-            let others = framework
-                .unreachable_tasks
-                .iter()
-                .chain(&framework.completed_tasks);
-            framework.tasks.values().chain(others)
+            let present = framework.tasks.values().chain(&framework.unreachable_tasks);
+            let completed = framework.completed_tasks.iter();
+            present
+                .filter(|task| query.selects("task_id", task.task_id.as_str()))
+                .map(|task| Cow::Borrowed(task.as_ref()))
+                .chain(
+                    completed
+                        .filter(|task| query.selects("task_id", task.task_id().as_str()))
+                        .map(|task| Cow::Owned(task.unpack())),
+                )
         })
-        .map(AsRef::as_ref)
-        .filter(|task: &&Task| query.selects("task_id", task.task_id.as_str()))
         .collect()
 }
 
@@ -89,7 +93,7 @@ impl Page {
         })
     }
 
-    fn cut<'a>(&self, mut tasks: Vec<&'a Task>) -> Vec<&'a Task> {
+    fn cut<'a>(&self, mut tasks: Vec<Cow<'a, Task>>) -> Vec<Cow<'a, Task>> {
         if self.oldest_first {
             tasks.sort_by(|left, right| by_age(left, right));
         } else {

@@ -11,6 +11,7 @@ use meseta_resources::Resources;
 use serde_json::Value;
 
 use super::*;
+use crate::CompletedTask;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::records::{AgentRecord, Endpoint, FrameworkRecord, RecoveredAgent};
@@ -109,7 +110,7 @@ fn busy() -> Snapshot {
     busy.unreachable_tasks
         .push_back(task("t2", "TASK_UNREACHABLE", 50));
     busy.completed_tasks
-        .push_back(task("t3", "TASK_FINISHED", 200));
+        .push_back(CompletedTask::new(&task("t3", "TASK_FINISHED", 200)));
     let executor = read(
         r#"{"executor_id":{"value":"e"},"framework_id":{"value":"M-0000"},"type":"CUSTOM",
         "command":{"value":"run","uris":[{"value":"http://u"}]}}"#,

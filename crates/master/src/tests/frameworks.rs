@@ -176,7 +176,7 @@ fn a_framework_that_does_not_come_back_is_removed() {
     assert!(snapshot.agents[&agent].used.is_empty());
     let completed = &snapshot.completed_frameworks[0];
     assert!(completed.unregistered_time.is_some());
-    let task = &completed.completed_tasks[0];
+    let task = completed.completed_tasks[0].unpack();
     assert_eq!(task.state(), TaskState::TaskKilled);
     assert_eq!(task.statuses[0].message(), "Framework m-0000 removed");
     assert_eq!(world.sent::<ShutdownFrameworkMessage>(&pid).len(), 1);

@@ -85,6 +85,7 @@ fn a_task_goes_from_offer_to_acknowledged_end() {
     let [task] = &framework.completed_tasks.iter().collect::<Vec<_>>()[..] else {
         panic!("one task")
     };
+    let task = task.unpack();
     let reached: Vec<_> = task
         .statuses
         .iter()
