@@ -268,12 +268,12 @@ impl Service for Net {
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
         let this = self.clone();
         let exchange = Arc::clone(&self.exchange);
-        exchange.respond(request.body.len(), move || this.look_up(&request))
+        exchange.respond(self.inputs.clone(), request, move |r| this.look_up(r))
     }
 }
 
 impl Net {
-    fn look_up(&self, request: &Request) -> Found {
+    fn look_up(&self, request: &Request) -> Found<Input> {
         let header = |name: &str| {
             request
                 .headers
@@ -298,12 +298,12 @@ impl Net {
             Answer::ExecutorCall { call, stream_type } => {
                 let (request, answer) = self.exchange.ask(stream_type);
                 let new_stream = StreamId(uuid::Uuid::new_v4().to_string());
-                self.inputs.send(Input::ExecutorCall {
+                let input = Input::ExecutorCall {
                     request,
                     call,
                     new_stream,
-                });
-                Found::Asked(answer)
+                };
+                Found::Question(input, answer)
             }
             Answer::Elsewhere => Found::Response(edge::answer(
                 &sandboxes(&snapshot),

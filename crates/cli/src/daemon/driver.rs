@@ -7,7 +7,7 @@
 //! goes on while the disk works (until a bound of batches waits), and a promise never overtakes its
 //! fact.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -58,6 +58,14 @@ impl<I> Inputs<I> {
     /// ended are lost, as with a process that has ended.
     pub(crate) fn send(&self, input: I) {
         let _ = self.0.send(input);
+    }
+
+    /// Queues an input unless that would block; gives it back then.
+    pub(crate) fn try_send(&self, input: I) -> Result<(), I> {
+        match self.0.try_send(input) {
+            Err(TrySendError::Full(input)) => Err(input),
+            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+        }
     }
 }
 

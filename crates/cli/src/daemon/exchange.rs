@@ -8,11 +8,15 @@ use http::StatusCode;
 use meseta_machine::{ContentType, Reply, RequestId, StreamId};
 use meseta_proto::json;
 use meseta_proto::{Wire, recordio};
-use meseta_transport::{Backlog, Body, Response, StreamSender, event_stream};
+use meseta_transport::{Backlog, Body, Request, Response, StreamSender, event_stream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
-use super::limits::{CALL_STEP_BYTES, CALLS_BYTES, MAX_READS, MAX_STREAM_BYTES};
+use super::driver::Inputs;
+use super::limits::{CALL_STEP_BYTES, CALLS_BYTES, MAX_READS, MAX_SMALL_CALL, MAX_STREAM_BYTES};
+
+/// Where schedulers and executors make their calls.
+const CALLS: [&str; 2] = ["/api/v1/scheduler", "/api/v1/executor"];
 
 /// Between the requests of the network and the actions of a machine.
 #[derive(Debug)]
@@ -54,17 +58,18 @@ impl Default for Exchange {
 }
 
 impl Exchange {
-    /// Looks a request up that brings so many bytes, away from the workers of the network because
-    /// what is read may be large, and waits for the machine where it must. What a body becomes in
-    /// memory is bounded by letting few be in work at once, whether or not their senders wait.
-    pub(crate) async fn respond(
+    /// Looks a request up, and waits for the machine where it must. What a body becomes in memory
+    /// is bounded by letting few be in work at once, whether or not their senders wait.
+    pub(crate) async fn respond<I: Send + 'static>(
         self: Arc<Self>,
-        brings: usize,
-        look_up: impl FnOnce() -> Found + Send + 'static,
+        inputs: Inputs<I>,
+        request: Request,
+        look_up: impl FnOnce(&Request) -> Found<I> + Send + 'static,
     ) -> Response {
+        let brings = request.body.len();
         if brings == 0 {
             let _place = self.reads.acquire().await;
-            return answered(look_up).await;
+            return answered(inputs, request, look_up).await;
         }
         let steps = (1 + brings / CALL_STEP_BYTES).min(CALLS_BYTES / CALL_STEP_BYTES);
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
@@ -72,7 +77,7 @@ impl Exchange {
             return failed("is about to end");
         };
         let in_work = tokio::spawn(async move {
-            let response = answered(look_up).await;
+            let response = answered(inputs, request, look_up).await;
             drop(place);
             response
         });
@@ -159,19 +164,41 @@ impl Exchange {
 
 /// What a request comes to.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum Found<I> {
     /// An answer.
     Response(Response),
-    /// A question to the machine, which will answer.
-    Asked(oneshot::Receiver<Response>),
+    /// A question to the machine, and where it will answer.
+    Question(I, oneshot::Receiver<Response>),
 }
 
-async fn answered(look_up: impl FnOnce() -> Found + Send + 'static) -> Response {
-    match spawn_blocking(look_up).await {
+/// What is read may be large, so it is looked up away from the workers of the network. Only calls,
+/// which are no more than parsed, stay there: two changes of threads would cost more than they do.
+async fn answered<I: Send + 'static>(
+    inputs: Inputs<I>,
+    request: Request,
+    look_up: impl FnOnce(&Request) -> Found<I> + Send + 'static,
+) -> Response {
+    let found = if is_small_call(&request) {
+        Ok(look_up(&request))
+    } else {
+        spawn_blocking(move || look_up(&request)).await
+    };
+    match found {
         Ok(Found::Response(response)) => response,
-        Ok(Found::Asked(answer)) => answer.await.unwrap_or_else(|_| failed("is about to end")),
+        Ok(Found::Question(input, answer)) => {
+            if let Err(input) = inputs.try_send(input) {
+                // Waits for a place in the queue.
+                let _ = spawn_blocking(move || inputs.send(input)).await;
+            }
+            answer.await.unwrap_or_else(|_| failed("is about to end"))
+        }
         Err(_) => failed("has failed to answer this request"),
     }
+}
+
+fn is_small_call(request: &Request) -> bool {
+    let is_call = CALLS.iter().any(|path| request.path.ends_with(path));
+    is_call && request.body.len() <= MAX_SMALL_CALL
 }
 
 fn failed(why: &str) -> Response {

@@ -33,6 +33,10 @@ pub(crate) const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of a file that one `/files/read` gives: Mesos's own cap is 16 memory pages.
 pub(crate) const MAX_FILE_READ: u64 = 16 * 4096;
 
+/// Bytes of a call's body that is parsed on a worker of the network: few enough to hold up nobody
+/// else's request, enough for all but the largest calls.
+pub(crate) const MAX_SMALL_CALL: usize = 64 * 1024;
+
 /// How long requests that are being answered may hold up the end of a daemon. One that waits for a
 /// disk that is gone would do so for ever.
 pub(crate) const LAST_REQUESTS: Duration = Duration::from_secs(1);

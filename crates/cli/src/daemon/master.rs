@@ -209,12 +209,12 @@ impl Service for Net {
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
         let this = self.clone();
         let exchange = Arc::clone(&self.exchange);
-        exchange.respond(request.body.len(), move || this.look_up(&request))
+        exchange.respond(self.inputs.clone(), request, move |r| this.look_up(r))
     }
 }
 
 impl Net {
-    fn look_up(&self, request: &Request) -> Found {
+    fn look_up(&self, request: &Request) -> Found<Input> {
         let header = |name: &str| {
             request
                 .headers
@@ -245,21 +245,29 @@ impl Net {
             } => {
                 let (request, answer) = self.exchange.ask(stream_type);
                 let new_stream = StreamId(uuid::Uuid::new_v4().to_string());
-                self.inputs.send(Input::SchedulerCall {
+                let input = Input::SchedulerCall {
                     request,
                     call,
                     stream,
                     new_stream,
-                });
-                Found::Asked(answer)
+                };
+                Found::Question(input, answer)
             }
             Answer::Teardown { framework_id } => {
                 let (request, answer) = self.exchange.ask(meseta_machine::ContentType::Json);
-                self.inputs.send(Input::Teardown {
+                let input = Input::Teardown {
                     request,
                     framework_id,
-                });
-                Found::Asked(answer)
+                };
+                Found::Question(input, answer)
+            }
+            Answer::Operator(change) => {
+                let (request, answer) = self.exchange.ask(meseta_machine::ContentType::Json);
+                Found::Question(Input::Operator { request, change }, answer)
+            }
+            Answer::Why(question) => {
+                let (request, answer) = self.exchange.ask(meseta_machine::ContentType::Json);
+                Found::Question(Input::Why { request, question }, answer)
             }
             Answer::Elsewhere => Found::Response(edge::answer(&Nothing, BTreeMap::new, request)),
         }

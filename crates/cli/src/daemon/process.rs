@@ -44,15 +44,15 @@ pub(crate) fn run(daemon: impl Future<Output = Result<(), Failure>>) -> Result<(
     result
 }
 
-/// Starts the runtime that the sockets live on. Machines have threads of their own; a few workers
-/// are enough for the rest.
+/// Starts the runtime that the sockets live on. Machines have threads of their own, which need half
+/// of the cores; more workers than the other half only wake each other up.
 fn runtime() -> Result<Runtime, Failure> {
     if let Err(error) = meseta_containerizer::raise_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     Builder::new_multi_thread()
-        .worker_threads(cores.clamp(2, 4))
+        .worker_threads((cores / 2).clamp(1, 4))
         .thread_name("net")
         .enable_all()
         .build()
