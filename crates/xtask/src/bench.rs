@@ -4,20 +4,13 @@ use std::path::Path;
 
 use crate::command::Run;
 use crate::error::Error;
+use crate::release;
 
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
-    let build = [
-        "cargo",
-        "build",
-        "--release",
-        "-p",
-        "meseta-cli",
-        "-p",
-        "meseta-bench",
-    ];
+    release::build(root)?;
     Run {
         root,
-        line: &build,
+        line: &["cargo", "build", "--release", "-p", "meseta-bench"],
         help: "",
     }
     .show()?;

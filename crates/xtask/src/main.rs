@@ -7,6 +7,7 @@ mod bench;
 mod command;
 mod error;
 mod lint;
+mod release;
 mod test;
 mod walls;
 mod webui;
@@ -27,6 +28,7 @@ Developer commands of Meseta:
   cargo xtask webui        builds the web page's bundle (needs Node and npm); with --check proves
                            that the committed bundle is what the sources build
   cargo xtask ci           lint, then test
+  cargo xtask release      builds target/release/meseta as it is to be installed: one static binary
   cargo xtask bench [ARGS] builds a release and measures it: a cluster of one agent, or what ARGS
                            name (allocator; cluster --tasks 100; --help lists them)
   cargo xtask help         this text
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Some("walls") => walls::check(&root()),
         Some("webui") => webui::run(&root(), &rest),
         Some("ci") => lint::run(&root()).and_then(|()| test::run(&root(), &rest)),
+        Some("release") => release::build(&root()),
         Some("bench") => bench::run(&root(), &rest),
         Some("help" | "--help" | "-h") => {
             eprint!("{HELP}");
