@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use meseta_proto::v1::{FrameworkId, agent_info, framework_info::capability::Type as Capability};
-use meseta_resources::{Limits, Quantities, Resource, Resources, roles};
+use meseta_resources::{Limits, Quantities, Resource, Resources};
 
 use crate::agent::{Agent, AgentKey};
 use crate::quota::{Room, less};
@@ -113,7 +113,7 @@ impl Client {
         if capable(Capability::MultiRole) && !agent.is_capable_of(MultiRole) {
             return Err(Refusal::AgentNotMultiRole);
         }
-        if roles::ancestors(&self.role).next().is_some() && !agent.is_capable_of(HierarchicalRole) {
+        if self.role.contains('/') && !agent.is_capable_of(HierarchicalRole) {
             return Err(Refusal::AgentNotHierarchicalRole);
         }
         if options.filter_gpu_resources && agent.has_gpus() && !capable(Capability::GpuResources) {

@@ -228,7 +228,7 @@ impl Allocator {
         }
         let proposal = Proposal {
             framework: client.framework.clone(),
-            role: client.role.to_string(),
+            role: (*client.role).to_owned(),
             agent: agent.id.clone(),
             resources,
         };
