@@ -16,7 +16,7 @@ use crate::step::Step;
 use crate::timers::Timer;
 
 /// The allocator's rules, out of the master's.
-pub(crate) fn options(config: &Config) -> Options {
+pub(crate) fn options(config: &Config, seed: u64) -> Options {
     let policy = &config.policy;
     let quantities = |set: &BTreeMap<String, f64>| -> Quantities {
         set.iter()
@@ -34,8 +34,15 @@ pub(crate) fn options(config: &Config) -> Options {
         region: domain
             .and_then(|domain| domain.fault_domain.as_ref())
             .map(|fault_domain| fault_domain.region.clone()),
-        weights: policy.weights.clone(),
-        ..Options::default()
+        // They follow when the registry is known.
+        weights: BTreeMap::new(),
+        role_sorter: policy.role_sorter,
+        framework_sorter: policy.framework_sorter,
+        seed,
+        fair_sharing_excluded_resource_names: policy.fair_sharing_excluded_resource_names.clone(),
+        allocation_interval: policy.allocation_interval,
+        allocator_recovery_timeout: policy.allocator_recovery_timeout,
+        allocator_agent_recovery_factor: policy.allocator_agent_recovery_factor,
     }
 }
 

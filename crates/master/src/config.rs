@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use meseta_allocator::Sorter;
 use meseta_proto::v1::{Address, DomainInfo, MasterInfo, master_info};
 use meseta_proto::{Upid, v1};
 
@@ -62,8 +63,20 @@ pub struct Policy {
     pub root_submissions: bool,
     /// The roles that frameworks may take; all if there is no list.
     pub roles: Option<BTreeSet<String>>,
-    /// The weights of roles; 1 for those not named.
+    /// The weights of roles; 1 for those not named. What the registry has counts instead, if it has
+    /// any.
     pub weights: BTreeMap<String, f64>,
+    /// In which order roles that compete with each other are served.
+    pub role_sorter: Sorter,
+    /// In which order the frameworks of one role are served.
+    pub framework_sorter: Sorter,
+    /// Resources that do not count in shares.
+    pub fair_sharing_excluded_resource_names: BTreeSet<String>,
+    /// How long nothing is offered at most after a failover, while agents come back, if there are
+    /// quotas.
+    pub allocator_recovery_timeout: Duration,
+    /// The fraction of agents whose return ends this waiting.
+    pub allocator_agent_recovery_factor: f64,
     /// Whether agents' GPUs are kept for frameworks that ask for them.
     pub filter_gpu_resources: bool,
     /// How often a subscriber hears that its stream is alive.
@@ -90,6 +103,11 @@ impl Default for Policy {
             root_submissions: true,
             roles: None,
             weights: BTreeMap::new(),
+            role_sorter: Sorter::Drf,
+            framework_sorter: Sorter::Drf,
+            fair_sharing_excluded_resource_names: BTreeSet::new(),
+            allocator_recovery_timeout: Duration::from_mins(10),
+            allocator_agent_recovery_factor: 0.8,
             filter_gpu_resources: true,
             heartbeat_interval: Duration::from_secs(15),
         }
@@ -97,6 +115,11 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// Whether the role may be used.
+    pub fn allows(&self, role: &str) -> bool {
+        role == "*" || self.roles.as_ref().is_none_or(|roles| roles.contains(role))
+    }
+
     /// How long an agent hears nothing from a dead master before it looks for another, and how
     /// long the master hears nothing from a dead agent.
     pub fn total_ping_timeout(&self) -> Duration {

@@ -4,6 +4,9 @@ use bytes::Bytes;
 use meseta_machine::{RequestId, StreamId};
 use meseta_proto::{Upid, v1};
 
+use crate::operator::Change;
+use crate::why::Question;
+
 /// What can happen to a master.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -51,6 +54,20 @@ pub enum Input {
         request: RequestId,
         /// The framework.
         framework_id: v1::FrameworkId,
+    },
+    /// An operator wants something changed.
+    Operator {
+        /// The request that waits for an answer.
+        request: RequestId,
+        /// What.
+        change: Change,
+    },
+    /// Somebody asks why a framework gets no offers.
+    Why {
+        /// The request that waits for an answer.
+        request: RequestId,
+        /// About which framework.
+        question: Question,
     },
     /// The time that [`Master::next_wake`](crate::Master::next_wake) named has come.
     Wake,

@@ -17,6 +17,17 @@ pub(crate) const DEFAULT_TASKS_LIMIT: usize = 100;
 /// against every agent, so its size is bounded; Mesos bounds the program at some thousand steps.
 pub(crate) const MAX_REGEX_LENGTH: usize = 4 * 1024;
 
+/// How many agents are looked at in one step to find out why a framework gets no offers. It takes
+/// about a millisecond, after which whatever else has come has its turn.
+pub(crate) const MAX_VERDICTS_PER_STEP: usize = 1000;
+
+/// How many such questions wait at most. Each may take a look at all agents for all roles of its
+/// framework; more than that at once is no way to watch a cluster.
+pub(crate) const MAX_QUESTIONS: usize = 64;
+
+/// How many near misses an answer shows for each role, unless the question says.
+pub(crate) const DEFAULT_NEAREST: usize = 5;
+
 /// What an executor of task groups needs at least, in CPUs.
 pub(crate) const MIN_EXECUTOR_CPUS: f64 = 0.01;
 

@@ -15,6 +15,7 @@ use crate::peers::Peers;
 use crate::snapshot::Snapshot;
 use crate::step::Step;
 use crate::timers::Timer;
+use crate::why::Inquiries;
 use crate::{allocation, frameworks};
 
 /// A master: it admits agents and frameworks, offers the agents' resources to the frameworks, and
@@ -37,6 +38,8 @@ pub struct Master {
     pub(crate) former_drivers: BTreeMap<FrameworkId, Upid>,
     /// Which frameworks have tasks on an agent that is unreachable.
     pub(crate) unreachable_frameworks: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
+    /// Why some frameworks get no offers, as far as it has been found out.
+    pub(crate) inquiries: Inquiries,
     recovered: bool,
 }
 
@@ -52,11 +55,12 @@ pub(crate) struct Ids {
 impl Master {
     /// A master that waits for [`Input::Recovered`].
     ///
-    /// It draws nothing at random yet: all its ids are numbers below the id of its run.
-    pub fn new(config: Config, _entropy: Entropy, now: Now) -> Self {
+    /// Chance decides only in which order roles and frameworks are served, where flags say so: all
+    /// ids are numbers below the id of its run.
+    pub fn new(config: Config, mut entropy: Entropy, now: Now) -> Self {
         let master_info = config.master_info();
         Self {
-            allocator: Allocator::new(allocation::options(&config)),
+            allocator: Allocator::new(allocation::options(&config, entropy.next_u64())),
             state: Snapshot {
                 config: config.into(),
                 master_info: master_info.into(),
@@ -68,6 +72,8 @@ impl Master {
                 frameworks: imbl::OrdMap::new(),
                 completed_frameworks: imbl::Vector::new(),
                 offers: imbl::OrdMap::new(),
+                quotas: imbl::OrdMap::new(),
+                weights: imbl::OrdMap::new(),
                 metrics: crate::Metrics::default(),
             },
             timers: Timers::default(),
@@ -77,6 +83,7 @@ impl Master {
             pings: BTreeMap::new(),
             former_drivers: BTreeMap::new(),
             unreachable_frameworks: BTreeMap::new(),
+            inquiries: Inquiries::default(),
             recovered: false,
         }
     }
@@ -89,7 +96,10 @@ impl Master {
                 self.on_recovered(step, &facts);
                 self.recovered = true;
             }
-            Input::SchedulerCall { request, .. } | Input::Teardown { request, .. }
+            Input::SchedulerCall { request, .. }
+            | Input::Teardown { request, .. }
+            | Input::Operator { request, .. }
+            | Input::Why { request, .. }
                 if !self.recovered =>
             {
                 let sentence = "Master has not finished recovery";
@@ -117,6 +127,10 @@ impl Master {
                 request,
                 framework_id,
             } => self.on_operator_teardown(step, request, &framework_id),
+            Input::Operator { request, change } => {
+                self.on_operator_change(step, request, &change);
+            }
+            Input::Why { request, question } => self.on_question(step, request, question),
             Input::Wake => self.on_wake(step),
         }
         self.schedule_allocation(step);

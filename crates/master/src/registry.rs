@@ -5,9 +5,14 @@
 //! | `agents/<id>` | `Registry.Slave`: an agent that was admitted and is not gone |
 //! | `unreachable/<id>` | `Registry.UnreachableSlave`: it was given up, and may come back |
 //! | `gone/<id>` | `Registry.GoneSlave`: an operator declared it gone for ever |
+//! | `quotas/<role>` | `QuotaConfig`: what the role is guaranteed and limited to |
+//! | `weights/<role>` | `Registry.Weight`: how much the role counts beside others |
+
+use std::fmt::Display;
 
 use meseta_proto::internal::registry;
-use meseta_proto::v1::{AgentId, AgentInfo, TimeInfo};
+use meseta_proto::v1::quota::QuotaConfig;
+use meseta_proto::v1::{AgentId, AgentInfo, TimeInfo, WeightInfo};
 use meseta_proto::{Wire, decode};
 
 /// One change: a value to write under a key, or nothing to forget it.
@@ -16,6 +21,8 @@ pub(crate) type Change = (String, Option<Vec<u8>>);
 const AGENTS: &str = "agents/";
 const UNREACHABLE: &str = "unreachable/";
 const GONE: &str = "gone/";
+const QUOTAS: &str = "quotas/";
+const WEIGHTS: &str = "weights/";
 
 /// The agent is admitted, or what it says about itself has changed.
 pub(crate) fn admit(id: &AgentId, info: &AgentInfo) -> Change {
@@ -46,8 +53,27 @@ pub(crate) fn mark_reachable(id: &AgentId) -> Change {
     (format!("{UNREACHABLE}{id}"), None)
 }
 
-fn write(prefix: &str, id: &AgentId, fact: &impl Wire) -> Change {
-    (format!("{prefix}{id}"), Some(fact.encode_to_vec()))
+/// The role has a quota, or another one than before.
+pub(crate) fn set_quota(config: &QuotaConfig) -> Change {
+    write(QUOTAS, &config.role, config)
+}
+
+/// The role has no quota.
+pub(crate) fn forget_quota(role: &str) -> Change {
+    (format!("{QUOTAS}{role}"), None)
+}
+
+/// The role has a weight, or another one than before.
+pub(crate) fn set_weight(role: &str, weight: f64) -> Change {
+    let info = WeightInfo {
+        role: Some(role.to_owned()),
+        weight,
+    };
+    write(WEIGHTS, role, &registry::Weight { info })
+}
+
+fn write(prefix: &str, name: impl Display, fact: &impl Wire) -> Change {
+    (format!("{prefix}{name}"), Some(fact.encode_to_vec()))
 }
 
 /// The agent that an operator declared gone is forgotten.
@@ -61,6 +87,8 @@ pub(crate) enum Fact {
     Agent(AgentId, AgentInfo),
     Unreachable(AgentId, TimeInfo),
     Gone(AgentId, TimeInfo),
+    Quota(QuotaConfig),
+    Weight(WeightInfo),
 }
 
 /// Reads a fact; `None` when this program did not write it.
@@ -76,6 +104,13 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Option<Fact> {
     if key.starts_with(GONE) {
         let fact: registry::GoneSlave = decode(value).ok()?;
         return Some(Fact::Gone(fact.id, fact.timestamp));
+    }
+    if key.starts_with(QUOTAS) {
+        return decode(value).ok().map(Fact::Quota);
+    }
+    if key.starts_with(WEIGHTS) {
+        let fact: registry::Weight = decode(value).ok()?;
+        return Some(Fact::Weight(fact.info));
     }
     None
 }
@@ -102,6 +137,17 @@ mod tests {
             round(mark_unreachable(&id, since)),
             Some(Fact::Unreachable(id, since))
         );
+        let config = QuotaConfig {
+            role: "a/b".into(),
+            ..Default::default()
+        };
+        assert_eq!(round(set_quota(&config)), Some(Fact::Quota(config)));
+        let weight = WeightInfo {
+            role: Some("a".into()),
+            weight: 2.5,
+        };
+        assert_eq!(round(set_weight("a", 2.5)), Some(Fact::Weight(weight)));
         assert_eq!(read("weights/a", b""), None);
+        assert_eq!(read("others/a", b""), None);
     }
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::{OrdMap, Vector};
+use meseta_allocator::Quota;
 use meseta_proto::v1::{AgentId, FrameworkId, MasterInfo, Offer, OfferId, TimeInfo};
 
 use crate::config::Config;
@@ -32,6 +33,10 @@ pub struct Snapshot {
     pub completed_frameworks: Vector<Arc<FrameworkRecord>>,
     /// Offers that are neither answered nor rescinded.
     pub offers: OrdMap<OfferId, Arc<Offer>>,
+    /// What operators have guaranteed to roles, and where they have limited them.
+    pub quotas: OrdMap<String, Quota>,
+    /// The weights that operators have given to roles; others count as 1.
+    pub weights: OrdMap<String, f64>,
     /// Counters.
     pub metrics: Metrics,
 }

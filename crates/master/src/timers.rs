@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Heartbeat(FrameworkId),
     /// An offer was held for too long.
     Offer(OfferId),
+    /// The next part of an answer is to be found out.
+    Why,
 }
 
 impl Master {
@@ -41,6 +43,7 @@ impl Master {
                 }
                 Timer::Heartbeat(framework) => self.on_heartbeat_due(step, &framework),
                 Timer::Offer(offer) => self.rescind_offer(step, &offer),
+                Timer::Why => self.on_inquiry_due(step),
             }
         }
     }

@@ -4,7 +4,7 @@
 mod read;
 mod write;
 
-pub use read::{Error, from_slice, from_value};
+pub use read::{Error, from_slice, from_value, parse};
 pub use write::AsJson;
 
 use crate::wire::Wire;

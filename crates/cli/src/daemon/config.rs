@@ -1,11 +1,12 @@
 //! What the machines are told at their start, from flags.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use meseta_agent as agent;
+use meseta_allocator::Sorter;
 use meseta_master as master;
 use meseta_proto::{Upid, v1};
 
@@ -78,11 +79,40 @@ pub(crate) fn master(
         root_submissions: flags
             .get("root_submissions")?
             .unwrap_or(defaults.root_submissions),
-        roles: flags
-            .get::<String>("roles")?
-            .map(|list| list.split(',').map(|role| role.trim().to_owned()).collect()),
+        weights: flags
+            .get::<Weights>("weights")?
+            .map(|weights| weights.0)
+            .unwrap_or_default(),
+        role_sorter: flags
+            .get::<Order>("role_sorter")?
+            .map_or(defaults.role_sorter, |order| order.0),
+        framework_sorter: flags
+            .get::<Order>("framework_sorter")?
+            .map_or(defaults.framework_sorter, |order| order.0),
+        fair_sharing_excluded_resource_names: names(flags, "fair_sharing_excluded_resource_names")?
+            .unwrap_or_default(),
+        allocator_recovery_timeout: duration(
+            flags,
+            "allocator_recovery_timeout",
+            defaults.allocator_recovery_timeout,
+        )?,
+        allocator_agent_recovery_factor: flags
+            .get::<Share>("allocator_agent_recovery_factor")?
+            .map_or(defaults.allocator_agent_recovery_factor, |share| share.0),
+        filter_gpu_resources: flags
+            .get("filter_gpu_resources")?
+            .unwrap_or(defaults.filter_gpu_resources),
+        roles: names(flags, "roles")?,
         ..defaults
     };
+    let policy = &config.policy;
+    if let Some(role) = policy.weights.keys().find(|role| !policy.allows(role)) {
+        return Err(FlagError::Value {
+            name: "weights",
+            value: flags.get("weights")?.unwrap_or_default(),
+            reason: format!("{role} is not among --roles"),
+        });
+    }
     Ok(config)
 }
 
@@ -164,6 +194,13 @@ fn count(flags: &Flags, name: &'static str, default: usize) -> Result<usize, Fla
     Ok(flags.get(name)?.unwrap_or(default))
 }
 
+/// Names with commas between them.
+fn names(flags: &Flags, name: &'static str) -> Result<Option<BTreeSet<String>>, FlagError> {
+    let list: Option<String> = flags.get(name)?;
+    let names = |list: String| list.split(',').map(|name| name.trim().to_owned()).collect();
+    Ok(list.map(names))
+}
+
 fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -189,6 +226,42 @@ impl crate::flags::FlagValue for Quantities {
                 .collect()
         });
         sets.collect::<Result<_, String>>().map(Self)
+    }
+}
+
+/// Weights of roles, as `web=2,batch=0.5`.
+struct Weights(BTreeMap<String, f64>);
+
+impl crate::flags::FlagValue for Weights {
+    fn parse(text: &str) -> Result<Self, String> {
+        let weights = text.split(',').filter(|token| !token.is_empty());
+        let weights = weights.map(|token| {
+            let (role, weight) = token
+                .split_once('=')
+                .filter(|(_, weight)| !weight.contains('='))
+                .ok_or_else(|| "expected weights such as role=weight,role=weight".to_owned())?;
+            meseta_master::validation::role(role).map_err(|e| e.to_string())?;
+            match weight.trim().parse::<f64>() {
+                Ok(weight) if weight > 0.0 && weight.is_finite() => Ok((role.to_owned(), weight)),
+                Ok(_) | Err(_) => Err(format!(
+                    "weights must be positive, but {role}'s is {weight}"
+                )),
+            }
+        });
+        weights.collect::<Result<_, String>>().map(Self)
+    }
+}
+
+/// What decides who is served first.
+struct Order(Sorter);
+
+impl crate::flags::FlagValue for Order {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "drf" => Ok(Self(Sorter::Drf)),
+            "random" => Ok(Self(Sorter::Random)),
+            _ => Err("expected drf or random".into()),
+        }
     }
 }
 

@@ -26,11 +26,12 @@ pub(super) enum Removal {
 
 impl Master {
     /// Takes over what earlier masters knew.
-    pub(crate) fn on_recovered(&mut self, step: &Step<'_>, facts: &[(String, Vec<u8>)]) {
+    pub(crate) fn on_recovered(&mut self, step: &mut Step<'_>, facts: &[(String, Vec<u8>)]) {
         let facts = facts
             .iter()
             .filter_map(|(key, value)| registry::read(key, value));
         let mut unreachable = Vec::new();
+        let (mut quotas, mut weights) = (Vec::new(), Vec::new());
         for fact in facts {
             match fact {
                 Fact::Agent(id, info) => {
@@ -42,6 +43,8 @@ impl Master {
                 Fact::Gone(id, since) => {
                     self.state.gone_agents.insert(id, since);
                 }
+                Fact::Quota(config) => quotas.push(config),
+                Fact::Weight(info) => weights.push((info.role().to_owned(), info.weight)),
             }
         }
         for (id, since) in unreachable {
@@ -51,6 +54,8 @@ impl Master {
                 self.state.unreachable_agents.insert(id, agent);
             }
         }
+        self.recover_weights(step, weights);
+        self.recover_quotas(step, &quotas);
         self.schedule_registry_gc(step);
         if !self.state.recovered_agents.is_empty() {
             let due = step.now.monotonic + self.state.config.policy.agent_reregister_timeout;

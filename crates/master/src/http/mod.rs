@@ -6,6 +6,8 @@
 
 mod forms;
 mod metrics;
+mod operator;
+mod quota;
 mod roles;
 mod scheduler;
 mod state;
@@ -13,6 +15,8 @@ mod summary;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod weights;
+mod why;
 
 use meseta_endpoints::forms::Object;
 use meseta_endpoints::{Query, endpoint, json, method_not_allowed, route, version};
@@ -21,7 +25,12 @@ use meseta_proto::v1::FrameworkId;
 use meseta_proto::v1::scheduler::Call;
 use serde_json::json as value;
 
+pub(crate) use roles::Roles;
+pub(crate) use why::reply as why;
+
+use crate::operator::Change;
 use crate::snapshot::Snapshot;
+use crate::why::Question;
 
 /// A request, as far as an answer depends on it.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +72,10 @@ pub enum Answer {
         /// The framework.
         framework_id: FrameworkId,
     },
+    /// The machine is to change something for an operator.
+    Operator(Change),
+    /// The machine is to find out why a framework gets no offers.
+    Why(Question),
     /// It is none of the master's paths.
     Elsewhere,
 }
@@ -86,7 +99,10 @@ pub fn answer_with(
     let query = Query(request.query);
     Answer::Reply(match (endpoint(first), rest) {
         ("api", ["v1", "scheduler", ..]) => return scheduler::answer(request),
-        ("api", ["v1", ..]) => operator(request),
+        ("api", ["v1", ..]) => return operator::answer(snapshot, request),
+        ("quota", rest) => return quota::answer(snapshot, request, rest),
+        ("weights", _) => return weights::answer(snapshot, request),
+        ("why", _) => return why::answer(request),
         ("teardown", _) => return teardown(request),
         ("health", _) => Reply::ok(),
         ("version", _) => version(query, &snapshot.config.version),
@@ -107,14 +123,6 @@ pub fn answer_with(
         }
         _ => return Answer::Elsewhere,
     })
-}
-
-fn operator(request: &Request<'_>) -> Reply {
-    if request.method == "POST" {
-        Reply::refused(501, "The operator API is not implemented")
-    } else {
-        method_not_allowed(&["POST"], request.method)
-    }
 }
 
 fn flags(snapshot: &Snapshot, request: &Request<'_>) -> Reply {

@@ -1,18 +1,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use meseta_allocator::Quota;
 use meseta_endpoints::forms::{Each, Entries, Object, quantities};
 use meseta_proto::v1::FrameworkId;
 use meseta_resources::{Quantities, Resource, Resources, roles::ancestors};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::config::Policy;
 use crate::snapshot::Snapshot;
 
 /// What `/roles` answers: every role that somebody is in, or for which something is kept, and
 /// those above it.
-pub(super) struct Roles<'a> {
-    policy: &'a Policy,
+pub(crate) struct Roles<'a> {
+    snapshot: &'a Snapshot,
     roles: BTreeMap<&'a str, Role<'a>>,
 }
 
@@ -27,10 +27,18 @@ struct Role<'a> {
     idle: Quantities,
 }
 
+impl Role<'_> {
+    fn consumed(&self) -> Quantities {
+        let mut consumed = self.allocated.clone();
+        consumed += &self.idle;
+        consumed
+    }
+}
+
 impl<'a> Roles<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Self {
+    pub(crate) fn new(snapshot: &'a Snapshot) -> Self {
         let mut this = Self {
-            policy: &snapshot.config.policy,
+            snapshot,
             roles: BTreeMap::new(),
         };
         for framework in snapshot.frameworks.values() {
@@ -52,10 +60,10 @@ impl<'a> Roles<'a> {
             this.add(total, Resource::reservation_role, |role| &mut role.reserved);
             this.add_idle(total, agent.used.values());
         }
-        for role in this.policy.weights.keys() {
+        for role in snapshot.weights.keys().chain(snapshot.quotas.keys()) {
             this.role(role);
         }
-        if let Some(only) = &this.policy.roles {
+        if let Some(only) = &snapshot.config.policy.roles {
             for role in only {
                 this.role(role);
             }
@@ -65,6 +73,11 @@ impl<'a> Roles<'a> {
                 .retain(|role, _| *role == "*" || only.contains(*role) || is_above(role));
         }
         this
+    }
+
+    /// What counts against the quota of a role.
+    pub(crate) fn consumed(&self, role: &str) -> Quantities {
+        self.roles.get(role).map(Role::consumed).unwrap_or_default()
     }
 
     /// The role, which is known from now on, and with it those above it.
@@ -129,8 +142,12 @@ impl Entries for Roles<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let roles = || {
             self.roles.iter().map(|(name, role)| {
-                let weight = self.policy.weights.get(*name).copied().unwrap_or(1.0);
-                Object(Shown { name, weight, role })
+                Object(Shown {
+                    name,
+                    weight: self.snapshot.weights.get(*name).copied().unwrap_or(1.0),
+                    quota: self.snapshot.quotas.get(*name),
+                    role,
+                })
             })
         };
         map.serialize_entry("roles", &Each(roles))
@@ -140,6 +157,7 @@ impl Entries for Roles<'_> {
 struct Shown<'a> {
     name: &'a str,
     weight: f64,
+    quota: Option<&'a Quota>,
     role: &'a Role<'a>,
 }
 
@@ -160,17 +178,21 @@ impl Entries for Shown<'_> {
     }
 }
 
-/// The role's quota: nobody can set one, so that it has neither a guarantee nor a limit.
+/// The role's quota. Who has none has neither a guarantee nor a limit.
 impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut consumed = self.role.allocated.clone();
-        consumed += &self.role.idle;
-        let nothing = Quantities::new();
+        let none = Quota::default();
+        let quota = self.quota.unwrap_or(&none);
+        let limits: BTreeMap<&str, f64> = quota
+            .limits
+            .iter()
+            .map(|(name, limit)| (name, limit.to_f64()))
+            .collect();
         let mut map = serializer.serialize_map(Some(4))?;
         map.serialize_entry("role", self.name)?;
-        map.serialize_entry("guarantee", &quantities(&nothing))?;
-        map.serialize_entry("limit", &quantities(&nothing))?;
-        map.serialize_entry("consumed", &quantities(&consumed))?;
+        map.serialize_entry("guarantee", &quantities(&quota.guarantees))?;
+        map.serialize_entry("limit", &limits)?;
+        map.serialize_entry("consumed", &quantities(&self.role.consumed()))?;
         map.end()
     }
 }

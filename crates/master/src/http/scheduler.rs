@@ -39,7 +39,7 @@ fn parse(request: &Request<'_>) -> Result<(Box<Call>, ContentType), Box<Reply>> 
     Ok((call, stream_type))
 }
 
-fn answer_type(accept: Option<&str>) -> Result<ContentType, Reply> {
+pub(super) fn answer_type(accept: Option<&str>) -> Result<ContentType, Reply> {
     [ContentType::Json, ContentType::Protobuf]
         .into_iter()
         .find(|offered| accepts(accept, *offered))

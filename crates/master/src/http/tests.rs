@@ -26,7 +26,6 @@ fn fresh() -> Snapshot {
     config.start_time = Duration::from_secs(1_700_000_000);
     config.elected_time = Duration::from_millis(1_700_000_000_500);
     config.flags = BTreeMap::from([("log_dir".into(), "/log".into())]);
-    config.policy.weights = BTreeMap::from([("eng".into(), 2.0)]);
     Snapshot {
         master_info: config.master_info().into(),
         config: config.into(),
@@ -38,6 +37,8 @@ fn fresh() -> Snapshot {
         frameworks: OrdMap::new(),
         completed_frameworks: Vector::new(),
         offers: OrdMap::new(),
+        quotas: OrdMap::new(),
+        weights: OrdMap::unit("eng".into(), 2.0),
         metrics: Metrics::default(),
     }
 }

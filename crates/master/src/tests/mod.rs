@@ -4,6 +4,7 @@ mod agents;
 mod drivers;
 mod frameworks;
 mod launches;
+mod quota;
 mod reconciliation;
 mod recordings;
 mod storm;

@@ -168,7 +168,7 @@ fn offer_filters(filters: &OfferFilters) -> Checked {
 }
 
 /// Checks a number that a client gives as a quantity.
-fn input_scalar(value: f64) -> Checked {
+pub(super) fn input_scalar(value: f64) -> Checked {
     match value.classify() {
         std::num::FpCategory::Infinite => Err(Invalid::new("Infinite values not supported")),
         std::num::FpCategory::Nan => Err(Invalid::new("NaN not supported")),

@@ -17,6 +17,8 @@ mod framework;
 mod group;
 mod id;
 mod offer;
+mod operator;
+mod quota;
 mod resource;
 mod role;
 mod task;
@@ -30,6 +32,8 @@ pub use framework::{
 pub use group::task_group;
 pub use id::id;
 pub use offer::offers;
+pub use operator::operator_call;
+pub use quota::{quota_config, quota_guarantee};
 pub use resource::resources;
 pub use role::{role, roles_flag};
 pub use task::task;

@@ -26,8 +26,12 @@ pub enum Error {
 /// Parses the JSON form of a message: unknown fields are ignored, unknown values of optional enums
 /// count as absent, numbers and booleans may be given as strings.
 pub fn from_slice<M: Wire>(text: &[u8]) -> Result<M, Error> {
-    let value = serde_json::from_slice(text).map_err(|e| Error::Syntax(syntax(text, &e)))?;
-    from_value(&value)
+    from_value(&parse(text)?)
+}
+
+/// Parses JSON that is more than one message.
+pub fn parse(text: &[u8]) -> Result<Value, Error> {
+    serde_json::from_slice(text).map_err(|e| Error::Syntax(syntax(text, &e)))
 }
 
 /// Converts parsed JSON to a message, with the rules of [`from_slice`].

@@ -1,0 +1,48 @@
+//! What operators change, and on which conditions.
+
+use meseta_machine::{Reply, RequestId};
+use meseta_proto::v1::WeightInfo;
+use meseta_proto::v1::master::call::UpdateQuota;
+use meseta_proto::v1::quota::QuotaRequest;
+
+use crate::master::Master;
+use crate::step::Step;
+
+/// What an operator wants changed, complete as far as it alone shows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Guarantees and limits of roles.
+    UpdateQuota(UpdateQuota),
+    /// A guarantee, which is also the limit, of a role that has no quota: the older form.
+    SetQuota(QuotaRequest),
+    /// A role is to have no quota.
+    RemoveQuota {
+        /// The role.
+        role: String,
+        /// What refusals say after `remove quota`: the older endpoint's name its path.
+        asked: String,
+    },
+    /// Weights of roles.
+    UpdateWeights(Vec<WeightInfo>),
+}
+
+/// The outcome of a change: nothing to say, or why it is not made.
+pub(crate) type Outcome = Result<(), Reply>;
+
+impl Master {
+    pub(crate) fn on_operator_change(
+        &mut self,
+        step: &mut Step<'_>,
+        request: RequestId,
+        change: &Change,
+    ) {
+        let outcome = match change {
+            Change::UpdateQuota(update) => self.update_quota(step, update),
+            Change::SetQuota(request) => self.set_quota(step, request),
+            Change::RemoveQuota { role, asked } => self.remove_quota(step, role, asked),
+            Change::UpdateWeights(weights) => self.update_weights(step, weights),
+        };
+        // Whatever was changed is on disk before this answer leaves.
+        step.reply(request, outcome.err().unwrap_or_else(Reply::ok));
+    }
+}
