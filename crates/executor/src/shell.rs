@@ -106,7 +106,11 @@ impl Shell {
             }
             Action::Disconnect => self.agent.disconnect(),
             Action::Send(call) => self.agent.send(&call),
-            Action::Launch(launch) => self.launch(&launch),
+            Action::Launch(launch) => {
+                // What is to be told before is on its way while the task starts.
+                self.inputs.extend(self.agent.flush());
+                self.launch(&launch);
+            }
             Action::Kill(signal) => kill_all(signal),
             Action::Sweep => self.sweep(),
             Action::Log(line) => log(&line),
