@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use meseta_allocator::Sorter;
+use meseta_authentication::Authenticator;
 use meseta_proto::v1::{Address, DomainInfo, MasterInfo, master_info};
 use meseta_proto::{Upid, v1};
 
@@ -22,6 +23,8 @@ pub struct Config {
     pub domain: Option<DomainInfo>,
     /// The rules.
     pub policy: Policy,
+    /// Who may join as whom.
+    pub authenticator: Authenticator,
     /// The flags as they were given and as `/flags` shows them.
     pub flags: BTreeMap<String, String>,
     /// When the process began, since the Unix epoch.
@@ -81,6 +84,29 @@ pub struct Policy {
     pub filter_gpu_resources: bool,
     /// How often a subscriber hears that its stream is alive.
     pub heartbeat_interval: Duration,
+    /// Who has to authenticate.
+    pub authentication: AuthenticationPolicy,
+}
+
+/// Who has to authenticate, and in which time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthenticationPolicy {
+    /// Whether old drivers have to, by `--authenticate_frameworks`.
+    pub frameworks: bool,
+    /// Whether agents have to, by `--authenticate_agents`.
+    pub agents: bool,
+    /// How long it may take, by `--authentication_v0_timeout`.
+    pub timeout: Duration,
+}
+
+impl Default for AuthenticationPolicy {
+    fn default() -> Self {
+        Self {
+            frameworks: false,
+            agents: false,
+            timeout: Duration::from_secs(15),
+        }
+    }
 }
 
 impl Default for Policy {
@@ -110,6 +136,7 @@ impl Default for Policy {
             allocator_agent_recovery_factor: 0.8,
             filter_gpu_resources: true,
             heartbeat_interval: Duration::from_secs(15),
+            authentication: AuthenticationPolicy::default(),
         }
     }
 }
@@ -139,6 +166,7 @@ impl Config {
             cluster: None,
             domain: None,
             policy: Policy::default(),
+            authenticator: Authenticator::refusing(),
             flags: BTreeMap::new(),
             start_time: Duration::ZERO,
             elected_time: Duration::ZERO,

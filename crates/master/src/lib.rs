@@ -7,6 +7,7 @@
 mod action;
 mod agents;
 mod allocation;
+mod authentication;
 mod completed;
 mod config;
 mod events;
@@ -39,7 +40,7 @@ mod why;
 
 pub use action::Action;
 pub use completed::CompletedTask;
-pub use config::{Config, Policy, VERSION};
+pub use config::{AuthenticationPolicy, Config, Policy, VERSION};
 pub use input::Input;
 pub use master::Master;
 pub use metrics::{Messages, Metrics};

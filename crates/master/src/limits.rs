@@ -6,6 +6,15 @@ use std::time::Duration;
 /// that goes back and forth makes grow without end; a task's honest life has at most four.
 pub(crate) const MAX_STATUSES_PER_TASK: usize = 32;
 
+/// How many clients may be authenticating at once: all agents of the largest clusters that are known,
+/// when their master has failed over. Each takes a few hundred bytes.
+pub(crate) const MAX_AUTHENTICATIONS: usize = 100_000;
+
+/// How many bytes of registrations are held in sum for clients that are authenticating just now.
+/// Clients wait for the end of that, so that nothing is held in an honest cluster; and those that
+/// hear nothing send again.
+pub(crate) const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
+
 /// The shortest time between two looks through the agents that stay away, which takes some
 /// milliseconds when there are many.
 pub(crate) const MIN_REGISTRY_GC_INTERVAL: Duration = Duration::from_secs(1);

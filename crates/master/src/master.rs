@@ -9,6 +9,7 @@ use meseta_resources::Resources;
 
 use crate::action::Action;
 use crate::agents::Pings;
+use crate::authentication::Authentications;
 use crate::config::Config;
 use crate::input::Input;
 use crate::peers::Peers;
@@ -29,6 +30,7 @@ pub struct Master {
     pub(crate) allocator: Allocator,
     pub(crate) timers: Timers<Timer>,
     pub(crate) peers: Peers,
+    pub(crate) authentications: Authentications,
     pub(crate) ids: Ids,
     /// The resources of each outstanding offer.
     pub(crate) offered: BTreeMap<OfferId, Resources>,
@@ -78,6 +80,7 @@ impl Master {
             },
             timers: Timers::default(),
             peers: Peers::default(),
+            authentications: Authentications::default(),
             ids: Ids::default(),
             offered: BTreeMap::new(),
             pings: BTreeMap::new(),

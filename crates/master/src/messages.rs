@@ -1,8 +1,7 @@
 //! Libprocess messages, by their names.
 
 use meseta_proto::internal::{
-    AuthenticateMessage, AuthenticationErrorMessage, ExecutorToFrameworkMessage,
-    ExitedExecutorMessage, UnregisterSlaveMessage,
+    ExecutorToFrameworkMessage, ExitedExecutorMessage, UnregisterSlaveMessage,
 };
 use meseta_proto::{Upid, Wire, decode};
 
@@ -23,12 +22,24 @@ impl Master {
     ) {
         let Some(short) = name.strip_prefix("mesos.internal.") else {
             if name == "mesos.scheduler.Call" {
-                self.read(body, |master, call| master.on_driver_call(step, from, call));
+                self.read(body, |master, call| {
+                    master.on_driver_call(step, from, call, body);
+                });
             } else {
                 self.drop_message();
             }
             return;
         };
+        let registers = matches!(
+            short,
+            "RegisterSlaveMessage"
+                | "ReregisterSlaveMessage"
+                | "RegisterFrameworkMessage"
+                | "ReregisterFrameworkMessage"
+        );
+        if registers && self.hold(from, name, body) {
+            return;
+        }
         match short {
             "PongSlaveMessage" => self.on_pong(to),
             "RegisterSlaveMessage" => {
@@ -58,6 +69,16 @@ impl Master {
             }
             "AuthenticateMessage" => {
                 self.read(body, |m, message| m.on_authenticate(step, from, &message));
+            }
+            "AuthenticationStartMessage" => {
+                self.read(body, |m, message| {
+                    m.on_authentication_start(step, from, to, &message);
+                });
+            }
+            "AuthenticationStepMessage" => {
+                self.read(body, |m, message| {
+                    m.on_authentication_step(step, from, to, &message);
+                });
             }
             _ => self.on_driver_message(step, from, short, body),
         }
@@ -126,15 +147,6 @@ impl Master {
 
     pub(crate) fn drop_message(&mut self) {
         self.state.metrics.dropped_messages += 1;
-    }
-
-    /// Nobody needs to authenticate; who tries to is told so, and goes on without.
-    fn on_authenticate(&mut self, step: &mut Step<'_>, from: &Upid, _: &AuthenticateMessage) {
-        self.state.metrics.messages.authenticate += 1;
-        let message = AuthenticationErrorMessage {
-            error: Some("No authenticator loaded".to_owned()),
-        };
-        step.send(from, &message);
     }
 
     /// An executor sends data to its framework's scheduler.

@@ -24,6 +24,8 @@ pub(crate) enum Timer {
     Offer(OfferId),
     /// The next part of an answer is to be found out.
     Why,
+    /// The time of an attempt to authenticate is over.
+    Authentication(u64),
 }
 
 impl Master {
@@ -44,6 +46,7 @@ impl Master {
                 Timer::Heartbeat(framework) => self.on_heartbeat_due(step, &framework),
                 Timer::Offer(offer) => self.rescind_offer(step, &offer),
                 Timer::Why => self.on_inquiry_due(step),
+                Timer::Authentication(number) => self.on_authentication_timeout(number),
             }
         }
     }

@@ -70,6 +70,7 @@ impl Master {
         for agent in self.peers.agents_at(address) {
             self.disconnect_agent(step, &agent);
         }
+        self.forget_authentications_at(address);
     }
 
     /// The agent is gone for now. Its tasks go on if their frameworks asked for that by
@@ -83,7 +84,10 @@ impl Master {
         }
         agent.connected = false;
         agent.active = false;
+        let pid = agent.pid.clone();
         let frameworks = frameworks_on(agent);
+        // It authenticates again before it comes back.
+        self.forget_authentication(&pid);
         self.allocator.deactivate_agent(id);
         self.remove_offers_of_agent(step, id, Rescinding::Told);
         for framework_id in frameworks {

@@ -196,6 +196,10 @@ impl Master {
 
     fn forget_connection(&mut self, agent: &AgentRecord) {
         self.peers.remove_agent(&agent.pid, agent.observer);
+        // Who comes to the place of one that is away has authenticated meanwhile.
+        if agent.connected {
+            self.forget_authentication(&agent.pid);
+        }
         self.pings.remove(&agent.id);
         self.timers.cancel(&Timer::Ping(agent.id.clone()));
         self.timers

@@ -78,6 +78,10 @@ impl Master {
         message: RegisterSlaveMessage,
     ) {
         self.state.metrics.messages.register_slave += 1;
+        if !self.may_agent_register(from) {
+            self.drop_message();
+            return;
+        }
         let introduction = Introduction {
             info: message.slave.into(),
             version: message.version.unwrap_or_default(),

@@ -50,6 +50,10 @@ impl Master {
         message: ReregisterSlaveMessage,
     ) {
         self.state.metrics.messages.reregister_slave += 1;
+        if !self.may_agent_register(from) {
+            self.drop_message();
+            return;
+        }
         let Some(id) = message.slave.id.clone() else {
             self.drop_message();
             return;

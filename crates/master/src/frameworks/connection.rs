@@ -45,7 +45,11 @@ impl Master {
                 self.peers.remove_stream(&stream);
                 step.close_stream(stream);
             }
-            Endpoint::Driver(pid) => self.peers.remove_driver(&pid),
+            Endpoint::Driver(pid) => {
+                self.peers.remove_driver(&pid);
+                // It authenticates again before it comes back.
+                self.forget_authentication(&pid);
+            }
             Endpoint::None => {}
         }
     }

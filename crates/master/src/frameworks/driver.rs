@@ -17,13 +17,17 @@ use crate::step::Step;
 use crate::validation;
 
 impl Master {
-    /// A call in a `mesos.scheduler.Call`.
+    /// A call in a `mesos.scheduler.Call`, which `body` is the encoding of.
     pub(crate) fn on_driver_call(
         &mut self,
         step: &mut Step<'_>,
         from: &Upid,
         call: v0::scheduler::Call,
+        body: &[u8],
     ) {
+        if call.r#type() == Type::Subscribe && self.hold(from, "mesos.scheduler.Call", body) {
+            return;
+        }
         let (call, force) = to_v1(call);
         if validation::scheduler_call(&call, None).is_err() {
             self.drop_message();

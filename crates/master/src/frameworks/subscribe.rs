@@ -70,6 +70,7 @@ impl Master {
         };
         let checked = self
             .check_framework(&info)
+            .and_then(|()| self.check_principal(from, &mut info))
             .and_then(|()| wishes.check(&info));
         if let Err(Invalid(sentence)) = checked {
             refuse(step, from, sentence);

@@ -1,10 +1,9 @@
 use bytes::Bytes;
 use meseta_proto::internal::{
-    AuthenticateMessage, AuthenticationErrorMessage, FrameworkErrorMessage,
-    FrameworkRegisteredMessage, FrameworkReregisteredMessage, LaunchTasksMessage, LostSlaveMessage,
-    RegisterFrameworkMessage, ReregisterFrameworkMessage, RescindResourceOfferMessage,
-    ResourceOffersMessage, RunTaskMessage, StatusUpdateAcknowledgementMessage, StatusUpdateMessage,
-    UnregisterFrameworkMessage,
+    FrameworkErrorMessage, FrameworkRegisteredMessage, FrameworkReregisteredMessage,
+    LaunchTasksMessage, LostSlaveMessage, RegisterFrameworkMessage, ReregisterFrameworkMessage,
+    RescindResourceOfferMessage, ResourceOffersMessage, RunTaskMessage,
+    StatusUpdateAcknowledgementMessage, StatusUpdateMessage, UnregisterFrameworkMessage,
 };
 use meseta_proto::v1::scheduler::call;
 use meseta_proto::v1::{FrameworkId, FrameworkInfo, TaskState};
@@ -184,16 +183,4 @@ fn what_is_not_a_message_is_dropped_and_counted() {
     }
     assert!(world.actions().is_empty());
     assert_eq!(world.master.snapshot().metrics.dropped_messages, 4);
-}
-
-#[test]
-fn who_wants_to_authenticate_is_told_that_there_is_no_need() {
-    let mut world = World::new();
-    let pid = upid("crammd5-authenticatee(1)", 7000);
-    let message = AuthenticateMessage {
-        pid: "a@127.0.0.1:7000".into(),
-    };
-    world.message(&pid, "master", &message);
-    let answer = &world.sent::<AuthenticationErrorMessage>(&pid)[0];
-    assert_eq!(answer.error.as_deref(), Some("No authenticator loaded"));
 }

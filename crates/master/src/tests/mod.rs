@@ -1,6 +1,7 @@
 //! What the master promises, checked from outside: by inputs, actions and snapshots.
 
 mod agents;
+mod authentication;
 mod drivers;
 mod frameworks;
 mod launches;
