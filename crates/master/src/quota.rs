@@ -44,10 +44,9 @@ impl Master {
         }
         if !update.force() {
             self.check_consumption(configs).map_err(invalid)?;
-            self.check_capacity(configs).map_err(|(guarantees, capacity)| {
+            self.check_capacity(configs).map_err(|excess| {
                 invalid(format!(
-                    "total quota guarantees '{guarantees}' exceed cluster capacity '{capacity}' \
-                     (use 'force' flag to bypass this check)"
+                    "total {excess} (use 'force' flag to bypass this check)"
                 ))
             })?;
         }
@@ -86,17 +85,15 @@ impl Master {
             limits: amounts,
         }];
         if !request.force() {
-            self.check_capacity(&config)
-                .map_err(|(guarantees, capacity)| {
-                    Reply::refused(
-                        409,
-                        format!(
-                            "Quota guarantees overcommit the cluster (use 'force' to bypass this \
-                         check): Total quota guarantees '{guarantees}' exceed cluster capacity \
-                         '{capacity}'"
-                        ),
-                    )
-                })?;
+            self.check_capacity(&config).map_err(|excess| {
+                Reply::refused(
+                    409,
+                    format!(
+                        "Quota guarantees overcommit the cluster (use 'force' to bypass this \
+                         check): Total {excess}"
+                    ),
+                )
+            })?;
         }
         self.change_quotas(step, &config);
         Ok(())
@@ -191,8 +188,8 @@ impl Master {
         Ok(())
     }
 
-    /// Whether the cluster has what roles would be guaranteed; if not, both.
-    fn check_capacity(&self, configs: &[QuotaConfig]) -> Result<(), (Quantities, Quantities)> {
+    /// Whether the cluster has what roles would be guaranteed; if not, the end of a sentence.
+    fn check_capacity(&self, configs: &[QuotaConfig]) -> Result<(), String> {
         let mut quotas = self.state.quotas.clone();
         for config in configs {
             quotas.insert(config.role.clone(), Quota::from_config(config));
@@ -208,7 +205,9 @@ impl Master {
         if capacity.contains(&guarantees) {
             return Ok(());
         }
-        Err((guarantees, capacity))
+        Err(format!(
+            "quota guarantees '{guarantees}' exceed cluster capacity '{capacity}'"
+        ))
     }
 }
 

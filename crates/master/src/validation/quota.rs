@@ -48,9 +48,9 @@ pub fn quota_config(config: &QuotaConfig) -> Checked {
 ///
 /// # Errors
 /// In Mesos's words.
-pub fn quota_guarantee(named: &str, guarantee: &[Resource]) -> Checked {
+pub fn quota_guarantee(of_role: &str, guarantee: &[Resource]) -> Checked {
     validate(guarantee).map_err(|e| Invalid(format!("QuotaInfo with invalid resource: {e}")))?;
-    role(named).map_err(within("QuotaInfo with invalid role"))?;
+    role(of_role).map_err(within("QuotaInfo with invalid role"))?;
     if guarantee.is_empty() {
         return Err(Invalid::new("QuotaInfo with empty 'guarantee'"));
     }
