@@ -94,10 +94,10 @@ struct Node {
 
 impl Node {
     /// What its children are sorted by.
-    fn sorter(&self, tree: &Sorters) -> Sorter {
+    fn sorter(&self, sorters: &Sorters) -> Sorter {
         match self.place {
-            Place::Role(_) | Place::Client(_) => tree.roles,
-            Place::Own(_) => tree.frameworks,
+            Place::Role(_) | Place::Client(_) => sorters.roles,
+            Place::Own(_) => sorters.frameworks,
         }
     }
 }

@@ -265,3 +265,28 @@ fn intervals_are_as_the_options_say() {
     let next = allocator.next_expiry();
     assert!(next.is_none_or(|next| next >= 47 * SECOND), "{next:?}");
 }
+
+#[test]
+fn reserving_what_is_offered_consumes_nothing_more() {
+    let mut allocator = cluster(&[("a", "cpus:4;mem:64")], &[("f", &["r"])]);
+    set_quota(&mut allocator, "r", "cpus:1", "cpus:3");
+    let proposals = allocator.allocate(at(0));
+    assert_eq!(shown(&proposals), ["f r a cpus:3; mem:64"]);
+    let consumed = |allocator: &Allocator| {
+        allocator.check_invariants().unwrap();
+        allocator.quota_consumed("r").unwrap().to_string()
+    };
+    assert_eq!(consumed(&allocator), "cpus:3; mem:64");
+    let unreserved = resources("cpus:2").allocate("r");
+    let reserved = resources("cpus(r):2").allocate("r");
+    allocator.convert(&"f".into(), &"a".into(), &unreserved, &reserved);
+    assert_eq!(consumed(&allocator), "cpus:3; mem:64");
+    // Given back, a reservation is still the role's; what is not reserved is anyone's.
+    recover(&mut allocator, &proposals[0]);
+    allocator.recover(&"f".into(), &"a".into(), &reserved);
+    assert_eq!(consumed(&allocator), "cpus:2");
+    let proposals = allocator.allocate(at(1));
+    assert_eq!(proposals[0].resources.cpus(), Some(3.0));
+    allocator.convert(&"f".into(), &"a".into(), &reserved, &unreserved);
+    assert_eq!(consumed(&allocator), "cpus:3; mem:64");
+}

@@ -81,3 +81,25 @@ fn a_shared_volume_counts_in_nobodys_share() {
     let agents: Vec<_> = proposals.iter().map(|p| p.agent.as_str()).collect();
     assert_eq!(agents, ["a", "b"]);
 }
+
+#[test]
+fn a_volume_that_is_shared_when_it_is_made_is_there_for_others_at_once() {
+    let mut allocator = sharing(&[]);
+    let volume = shared_volume().allocate("r");
+    let reserved = Resources::parse("disk(r):8", "*").unwrap();
+    let view = agent("cpus:2;mem:64");
+    let total = &view.total + &reserved;
+    allocator.add_agent("a".into(), AgentView { total, ..view });
+    allocator.allocate(at(0));
+    allocator.convert(&"f".into(), &"a".into(), &reserved.allocate("r"), &volume);
+    allocator.check_invariants().unwrap();
+    assert!(
+        allocator
+            .free(&"a".into())
+            .unwrap()
+            .contains(&shared_volume())
+    );
+    allocator.convert(&"f".into(), &"a".into(), &volume, &reserved.allocate("r"));
+    allocator.check_invariants().unwrap();
+    assert!(allocator.free(&"a".into()).unwrap().is_empty());
+}
