@@ -35,6 +35,15 @@ impl Master {
             );
         }
         for (id, framework) in &self.state.frameworks {
+            for (operation, agent) in &framework.operations {
+                debug_assert!(
+                    self.state
+                        .agents
+                        .get(agent)
+                        .is_some_and(|agent| agent.operations.contains_key(operation)),
+                    "operations of framework {id} are in the books of their agents"
+                );
+            }
             for task in framework.tasks.values() {
                 let key = (id.clone(), task.task_id.clone());
                 let agent = self.state.agents.get(&task.agent_id);

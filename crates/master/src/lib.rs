@@ -4,6 +4,7 @@
 //! gives readers everything that the master knows, in constant time. There is no other way in or
 //! out: no sockets, files, clocks, threads or random numbers.
 
+mod accept;
 mod action;
 mod agents;
 mod allocation;
@@ -21,6 +22,7 @@ mod master;
 mod messages;
 mod metrics;
 mod offers;
+mod operations;
 mod operator;
 mod peers;
 mod quota;
@@ -44,6 +46,7 @@ pub use config::{AuthenticationPolicy, Config, Policy, VERSION};
 pub use input::Input;
 pub use master::Master;
 pub use metrics::{Messages, Metrics};
+pub use operations::OperationCounts;
 pub use operator::Change;
 pub use snapshot::Snapshot;
 pub use why::Question;

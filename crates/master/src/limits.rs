@@ -15,6 +15,17 @@ pub(crate) const MAX_AUTHENTICATIONS: usize = 100_000;
 /// hear nothing send again.
 pub(crate) const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
 
+/// Operations of one framework that are not over, or whose end it has not acknowledged. It may make
+/// several with each offer, but one that acknowledges nothing must not fill memories and disks.
+pub(crate) const MAX_OPERATIONS_PER_FRAMEWORK: usize = 10_000;
+
+/// Statuses that are kept for one operation. An honest one is pending, and then over.
+pub(crate) const MAX_STATUSES_PER_OPERATION: usize = 8;
+
+/// How long after its return an agent's news of operations is left for frameworks that have not come
+/// back to this master yet. As in Mesos.
+pub(crate) const ORPHANED_OPERATION_WAIT: Duration = Duration::from_mins(10);
+
 /// The shortest time between two looks through the agents that stay away, which takes some
 /// milliseconds when there are many.
 pub(crate) const MIN_REGISTRY_GC_INTERVAL: Duration = Duration::from_secs(1);

@@ -13,6 +13,7 @@ use crate::authentication::Authentications;
 use crate::config::Config;
 use crate::input::Input;
 use crate::peers::Peers;
+use crate::records::OperationKey;
 use crate::snapshot::Snapshot;
 use crate::step::Step;
 use crate::timers::Timer;
@@ -42,6 +43,9 @@ pub struct Master {
     pub(crate) unreachable_frameworks: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
     /// Why some frameworks get no offers, as far as it has been found out.
     pub(crate) inquiries: Inquiries,
+    /// Operations that agents hold of frameworks that are not in the books.
+    pub(crate) orphaned_operations: BTreeMap<FrameworkId, BTreeSet<(AgentId, OperationKey)>>,
+    pub(crate) entropy: Entropy,
     recovered: bool,
 }
 
@@ -57,8 +61,8 @@ pub(crate) struct Ids {
 impl Master {
     /// A master that waits for [`Input::Recovered`].
     ///
-    /// Chance decides only in which order roles and frameworks are served, where flags say so: all
-    /// ids are numbers below the id of its run.
+    /// Chance decides in which order roles and frameworks are served, where flags say so, and how
+    /// operations are named to agents: all other ids are numbers below the id of its run.
     pub fn new(config: Config, mut entropy: Entropy, now: Now) -> Self {
         let master_info = config.master_info();
         Self {
@@ -87,6 +91,8 @@ impl Master {
             former_drivers: BTreeMap::new(),
             unreachable_frameworks: BTreeMap::new(),
             inquiries: Inquiries::default(),
+            orphaned_operations: BTreeMap::new(),
+            entropy,
             recovered: false,
         }
     }

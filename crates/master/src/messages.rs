@@ -61,6 +61,9 @@ impl Master {
             "StatusUpdateMessage" => {
                 self.read(body, |m, message| m.on_status_update(step, message));
             }
+            "UpdateOperationStatusMessage" => {
+                self.read(body, |m, message| m.on_operation_update(step, message));
+            }
             "ExitedExecutorMessage" => {
                 self.read(body, |m, message| m.on_exited_executor(step, message));
             }

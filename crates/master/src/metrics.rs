@@ -1,6 +1,8 @@
 use imbl::OrdMap;
 use meseta_proto::v1::{TaskState, task_status};
 
+use crate::operations::OperationCounts;
+
 /// Counters under the names of the metrics that show them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metrics {
@@ -52,6 +54,16 @@ pub struct Metrics {
     pub valid_executor_to_framework_messages: u64,
     /// `master/invalid_executor_to_framework_messages`
     pub invalid_executor_to_framework_messages: u64,
+    /// Operations on resources by type and state, `master/operations/…`.
+    pub operations: OperationCounts,
+    /// `master/valid_operation_status_updates`
+    pub valid_operation_status_updates: u64,
+    /// `master/invalid_operation_status_updates`
+    pub invalid_operation_status_updates: u64,
+    /// `master/valid_operation_status_update_acknowledgements`
+    pub valid_operation_status_update_acknowledgements: u64,
+    /// `master/invalid_operation_status_update_acknowledgements`
+    pub invalid_operation_status_update_acknowledgements: u64,
     /// `allocator/mesos/allocation_runs`
     pub allocation_runs: u64,
 }

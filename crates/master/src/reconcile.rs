@@ -1,10 +1,8 @@
-//! Answers to schedulers that ask for the state of their tasks and operations.
+//! Answers to schedulers that ask for the state of their tasks.
 
 use meseta_proto::v1::framework_info::capability::Type::PartitionAware;
-use meseta_proto::v1::scheduler::call::{reconcile, reconcile_operations};
-use meseta_proto::v1::{
-    FrameworkId, OperationState, OperationStatus, Task, TaskState, task_status,
-};
+use meseta_proto::v1::scheduler::call::reconcile;
+use meseta_proto::v1::{FrameworkId, Task, TaskState, task_status};
 
 use crate::events::Notice;
 use crate::master::Master;
@@ -93,52 +91,5 @@ impl Master {
         let update = master_update(step, framework, agent, &asked.task_id, None, &status);
         let notice = Notice::Update(Box::new(update), None);
         self.notify(step, framework, notice);
-    }
-    /// Answers for the operations that the scheduler names. None is ever outstanding, so that the
-    /// answer depends on the agent alone.
-    pub(crate) fn reconcile_operations(
-        &mut self,
-        step: &mut Step<'_>,
-        framework: &FrameworkId,
-        operations: Vec<reconcile_operations::Operation>,
-    ) {
-        self.state.metrics.messages.reconcile_operations += 1;
-        for asked in operations {
-            let (state, message) = match &asked.agent_id {
-                None => (
-                    OperationState::OperationUnknown,
-                    "Reconciliation: Operation is unknown and no 'agent_id' was provided",
-                ),
-                Some(id) if self.state.recovered_agents.contains_key(id) => (
-                    OperationState::OperationRecovering,
-                    "Reconciliation: Agent is recovered but has not re-registered",
-                ),
-                Some(id) if self.state.agents.contains_key(id) => (
-                    OperationState::OperationUnknown,
-                    "Reconciliation: Operation is unknown",
-                ),
-                Some(id) if self.state.unreachable_agents.contains_key(id) => (
-                    OperationState::OperationUnreachable,
-                    "Reconciliation: Agent is unreachable",
-                ),
-                Some(id) if self.state.gone_agents.contains_key(id) => (
-                    OperationState::OperationGoneByOperator,
-                    "Reconciliation: Agent marked gone by operator",
-                ),
-                Some(_) => (
-                    OperationState::OperationUnknown,
-                    "Reconciliation: Both operation and agent are unknown",
-                ),
-            };
-            let status = OperationStatus {
-                operation_id: Some(asked.operation_id),
-                state: state.into(),
-                message: Some(message.to_owned()),
-                agent_id: asked.agent_id,
-                resource_provider_id: asked.resource_provider_id,
-                ..Default::default()
-            };
-            self.notify(step, framework, Notice::OperationStatus(Box::new(status)));
-        }
     }
 }

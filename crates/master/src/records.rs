@@ -8,12 +8,15 @@ use meseta_machine::StreamId;
 use meseta_proto::Upid;
 use meseta_proto::v1::scheduler::OfferConstraints;
 use meseta_proto::v1::{
-    AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, OfferId, Task,
-    TaskId, TimeInfo, agent_info, framework_info,
+    AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, OfferId, Operation,
+    OperationId, Task, TaskId, TimeInfo, agent_info, framework_info,
 };
 use meseta_resources::Resources;
 
 use crate::CompletedTask;
+
+/// Names an operation between master and agent: a UUID of 16 bytes.
+pub type OperationKey = Vec<u8>;
 
 /// An agent that is registered, connected or not.
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ pub struct AgentRecord {
     pub executors: OrdMap<(FrameworkId, ExecutorId), Arc<ExecutorInfo>>,
     /// The offers of its resources.
     pub offers: OrdSet<OfferId>,
+    /// Operations on its resources that are not over, or whose end is not acknowledged.
+    pub operations: OrdMap<OperationKey, Arc<Operation>>,
     /// Tasks that were to be killed; told again when the agent comes back.
     pub kills: OrdSet<(FrameworkId, TaskId)>,
     /// The number of its `slave-observer(N)`.
@@ -152,6 +157,10 @@ pub struct FrameworkRecord {
     pub executors: OrdMap<AgentId, OrdMap<ExecutorId, Arc<ExecutorInfo>>>,
     /// The offers that it holds.
     pub offers: OrdSet<OfferId>,
+    /// Its operations, and on which agents; each is in the books of that.
+    pub operations: OrdMap<OperationKey, AgentId>,
+    /// Those of which it wants to hear.
+    pub operation_ids: OrdMap<OperationId, OperationKey>,
     /// What its tasks and executors take, by agent.
     pub used: OrdMap<AgentId, Resources>,
     /// What lies in its offers, by agent.

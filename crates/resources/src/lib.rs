@@ -18,7 +18,7 @@
 //!
 //! Beside the algebra: [`roles`] (names and their hierarchy), [`validate`] (what a client may send),
 //! [`Quantities`] and [`Limits`] (amounts by name, for sharing and quota), [`upgrade`] and [`downgrade`] (the forms
-//! on the wire), [`parse_attributes`], and [`Summary`] (resources as the v0 endpoints show them).
+//! on the wire), [`conversions`] (what operations on offers make of resources), [`parse_attributes`], and [`Summary`] (resources as the v0 endpoints show them).
 
 mod algebra;
 mod attributes;
@@ -27,6 +27,7 @@ mod format;
 pub mod limits;
 mod name;
 mod number;
+mod operation;
 mod parse;
 mod quantities;
 mod resource;
@@ -39,6 +40,7 @@ mod values;
 pub use attributes::{attribute_summary, parse_attributes};
 pub use error::Error;
 pub use format::{downgrade, to_endpoint, upgrade};
+pub use operation::{Conversion, conversions, without_volume};
 pub use quantities::{Limits, Quantities};
 pub use resource::Resource;
 pub use resources::Resources;

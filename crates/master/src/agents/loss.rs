@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use meseta_proto::Upid;
 use meseta_proto::v1::framework_info::capability::Type::PartitionAware;
-use meseta_proto::v1::{AgentId, AgentInfo, TaskState, TimeInfo, task_status};
+use meseta_proto::v1::{AgentId, AgentInfo, OperationState, TaskState, TimeInfo, task_status};
 
 use crate::master::Master;
 use crate::offers::Rescinding;
@@ -94,6 +94,8 @@ impl Master {
         let info = Arc::clone(&agent.info);
         let since = step.time_info();
         self.remember_unreachable(step, id, info, since);
+        let state = OperationState::OperationUnreachable;
+        self.lose_operations(step, id, state, "Agent was marked unreachable");
         self.end_agent(step, id, |partition_aware| {
             let status = MasterStatus {
                 state: if partition_aware {
@@ -188,6 +190,7 @@ impl Master {
             self.remove_executor(framework, id, executor);
         }
         self.remove_offers_of_agent(step, id, Rescinding::Told);
+        self.forget_operations(id);
         if let Some(agent) = self.state.agents.remove(id) {
             self.forget_connection(&agent);
         }

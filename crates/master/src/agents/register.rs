@@ -60,6 +60,7 @@ impl Introduction {
             tasks: OrdSet::new(),
             executors: OrdMap::new(),
             offers: OrdSet::new(),
+            operations: OrdMap::new(),
             kills: OrdSet::new(),
             observer,
             version: self.version,

@@ -407,7 +407,7 @@ impl Master {
     }
 
     /// Agents that keep their reservations and volumes as the master tells them are told now.
-    fn send_checkpointed_resources(&self, step: &mut Step<'_>, id: &AgentId) {
+    pub(crate) fn send_checkpointed_resources(&self, step: &mut Step<'_>, id: &AgentId) {
         let Some(agent) = self.state.agents.get(id) else {
             return;
         };

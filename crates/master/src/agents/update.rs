@@ -23,7 +23,12 @@ impl Master {
         if let Some(version) = message.resource_version_uuid {
             agent.resource_version = Some(version.value);
         }
+        let told = message.operations.unwrap_or_default().operations;
+        self.reconcile_operations_of_agent(step, &id, &told);
         // Agents that do not say whether they mean it do.
+        let Some(agent) = self.agent_mut(&id) else {
+            return;
+        };
         let means_lent = message.update_oversubscribed_resources.unwrap_or(true);
         if !means_lent || agent.total.revocable() == lent.revocable() {
             return;

@@ -95,15 +95,15 @@ impl Master {
             }
             // What a scheduler requests is no more than a hint, which Mesos does not follow either.
             Type::Request => self.state.metrics.messages.resource_request += 1,
-            // No operation with feedback and no inverse offer is ever outstanding.
             Type::AcknowledgeOperationStatus => {
-                let messages = &mut self.state.metrics.messages;
-                messages.operation_status_update_acknowledgement += 1;
+                let acknowledge = call.acknowledge_operation_status.unwrap_or_default();
+                self.acknowledge_operation(step, id, acknowledge);
             }
             Type::ReconcileOperations => {
                 let reconcile = call.reconcile_operations.unwrap_or_default();
                 self.reconcile_operations(step, id, reconcile.operations);
             }
+            // No agent is ever scheduled for maintenance, so that no inverse offer is outstanding.
             Type::AcceptInverseOffers | Type::DeclineInverseOffers => {}
             Type::Subscribe | Type::Unknown => return Reply::refused(501, ""),
         }

@@ -138,12 +138,15 @@ impl Master {
         self.allocator.remove_framework(id);
         self.former_drivers.remove(id);
         self.timers.cancel(&Timer::FrameworkFailover(id.clone()));
+        self.orphan_operations(id);
 
         let Some(mut record) = self.state.frameworks.remove(id) else {
             return;
         };
         let framework = Arc::make_mut(&mut record);
         framework.active = false;
+        framework.operations.clear();
+        framework.operation_ids.clear();
         framework.unregistered_time = Some(step.now.wall);
         let completed = &mut self.state.completed_frameworks;
         completed.push_back(record);

@@ -82,7 +82,8 @@ impl Master {
         if !record.active {
             self.allocator.deactivate_framework(&id);
         }
-        self.state.frameworks.insert(id, Arc::new(record));
+        self.state.frameworks.insert(id.clone(), Arc::new(record));
+        self.adopt_operations(&id);
     }
 
     /// Checks what a framework says about itself against the rules.
@@ -139,6 +140,8 @@ fn new_record(step: &Step<'_>, id: &FrameworkId, info: &FrameworkInfo) -> Framew
         unreachable_tasks: Vector::new(),
         executors: OrdMap::new(),
         offers: OrdSet::new(),
+        operations: OrdMap::new(),
+        operation_ids: OrdMap::new(),
         used: OrdMap::new(),
         offered: OrdMap::new(),
     }

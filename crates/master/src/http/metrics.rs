@@ -1,7 +1,9 @@
 use meseta_endpoints::{Gauges, Sums};
-use meseta_proto::v1::TaskState;
+use meseta_proto::v1::offer::operation::Type;
+use meseta_proto::v1::{OperationState, TaskState};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::OperationCounts;
 use crate::metrics::{Messages, Metrics};
 use crate::records::FrameworkRecord;
 use crate::snapshot::Snapshot;
@@ -21,7 +23,7 @@ pub(super) fn gauges(snapshot: &Snapshot) -> Gauges {
     tasks(&mut gauges, &snapshot.metrics);
     messages(&mut gauges, &snapshot.metrics.messages);
     counters(&mut gauges, &snapshot.metrics);
-    operations(&mut gauges);
+    operations(&mut gauges, &snapshot.metrics.operations);
     gauges
 }
 
@@ -253,43 +255,62 @@ fn counters(gauges: &mut Gauges, m: &Metrics) {
             "invalid_executor_to_framework_messages",
             m.invalid_executor_to_framework_messages,
         ),
-        // No operation is carried out, so no update of one arrives.
-        ("valid_operation_status_updates", 0),
-        ("invalid_operation_status_updates", 0),
-        ("valid_operation_status_update_acknowledgements", 0),
-        ("invalid_operation_status_update_acknowledgements", 0),
+        (
+            "valid_operation_status_updates",
+            m.valid_operation_status_updates,
+        ),
+        (
+            "invalid_operation_status_updates",
+            m.invalid_operation_status_updates,
+        ),
+        (
+            "valid_operation_status_update_acknowledgements",
+            m.valid_operation_status_update_acknowledgements,
+        ),
+        (
+            "invalid_operation_status_update_acknowledgements",
+            m.invalid_operation_status_update_acknowledgements,
+        ),
     ] {
         gauges.count(format!("master/{name}"), count);
     }
 }
 
-/// No operation is carried out, so that all of these stand at nothing.
-fn operations(gauges: &mut Gauges) {
-    const TYPES: [&str; 8] = [
-        "create",
-        "create_disk",
-        "destroy",
-        "destroy_disk",
-        "grow_volume",
-        "reserve",
-        "shrink_volume",
-        "unreserve",
+fn operations(gauges: &mut Gauges, counts: &OperationCounts) {
+    const TYPES: [Type; 8] = [
+        Type::Create,
+        Type::CreateDisk,
+        Type::Destroy,
+        Type::DestroyDisk,
+        Type::GrowVolume,
+        Type::Reserve,
+        Type::ShrinkVolume,
+        Type::Unreserve,
     ];
-    const STATES: [&str; 9] = [
-        "dropped",
-        "error",
-        "failed",
-        "finished",
-        "gone_by_operator",
-        "pending",
-        "recovering",
-        "total",
-        "unreachable",
+    const STATES: [OperationState; 8] = [
+        OperationState::OperationDropped,
+        OperationState::OperationError,
+        OperationState::OperationFailed,
+        OperationState::OperationFinished,
+        OperationState::OperationGoneByOperator,
+        OperationState::OperationPending,
+        OperationState::OperationRecovering,
+        OperationState::OperationUnreachable,
     ];
-    for state in STATES {
-        gauges.count(format!("master/operations/{state}"), 0);
-        for kind in TYPES {
-            gauges.count(format!("master/operations/{kind}/{state}"), 0);
+    let mut show = |prefix: &str, types: &[Type]| {
+        let mut total = 0;
+        for state in STATES {
+            let count = types.iter().map(|kind| counts.get(*kind, state)).sum();
+            let name = state.as_str_name().to_lowercase();
+            let name = name.trim_start_matches("operation_");
+            gauges.count(format!("{prefix}/{name}"), count);
+            total += count;
         }
+        gauges.count(format!("{prefix}/total"), total);
+    };
+    show("master/operations", &TYPES);
+    for kind in TYPES {
+        let name = kind.as_str_name().to_lowercase();
+        show(&format!("master/operations/{name}"), &[kind]);
     }
 }

@@ -81,6 +81,8 @@ fn framework(id: &str, endpoint: Endpoint, info: &str) -> FrameworkRecord {
         unreachable_tasks: Vector::new(),
         executors: OrdMap::new(),
         offers: OrdSet::new(),
+        operations: OrdMap::new(),
+        operation_ids: OrdMap::new(),
         used: OrdMap::new(),
         offered: OrdMap::new(),
     }
@@ -184,6 +186,7 @@ fn busy() -> Snapshot {
             tasks: OrdSet::unit((FRAMEWORK.into(), "t1".into())),
             executors: OrdMap::new(),
             offers: OrdSet::unit("M-O1".into()),
+            operations: OrdMap::new(),
             kills: OrdSet::new(),
             observer: 1,
         }),

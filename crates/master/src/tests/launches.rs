@@ -9,8 +9,7 @@ use meseta_proto::v1::offer::{Operation, operation};
 use meseta_proto::v1::scheduler::{Call, call};
 use meseta_proto::v1::task_status::{Reason, Source};
 use meseta_proto::v1::{
-    ExecutorInfo, Filters, Offer, OperationState, TaskGroupInfo, TaskId, TaskInfo, TaskState,
-    executor_info,
+    ExecutorInfo, Filters, Offer, TaskGroupInfo, TaskId, TaskInfo, TaskState, executor_info,
 };
 use meseta_resources::Resources;
 
@@ -466,26 +465,6 @@ fn an_executor_is_charged_once_for_all_of_its_tasks() {
         events.last().unwrap().failure.as_ref().unwrap().status,
         Some(9)
     );
-}
-
-#[test]
-fn operations_that_are_not_served_say_so_to_who_asked_for_feedback() {
-    let mut world = World::new();
-    world.agent(&upid("slave(1)", 5051));
-    let scheduler = world.subscribe(framework_info());
-    let offers = world.offers(&scheduler);
-    let reserve = Operation {
-        r#type: Some(operation::Type::Reserve.into()),
-        id: Some("op".into()),
-        reserve: Some(operation::Reserve::default()),
-        ..Default::default()
-    };
-    world.accept_with(&scheduler, &offers[0].id, vec![reserve]);
-    let events = world.events(&scheduler);
-    let status = &events[0].update_operation_status.as_ref().unwrap().status;
-    assert_eq!(status.state(), OperationState::OperationError);
-    assert_eq!(status.operation_id, Some("op".into()));
-    assert_eq!(status.message(), "RESERVE is not supported by this master");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod authentication;
 mod drivers;
 mod frameworks;
 mod launches;
+mod operations;
 mod quota;
 mod reconciliation;
 mod recordings;

@@ -17,6 +17,7 @@ mod framework;
 mod group;
 mod id;
 mod offer;
+mod operation;
 mod operator;
 mod quota;
 mod resource;
@@ -32,6 +33,7 @@ pub use framework::{
 pub use group::task_group;
 pub use id::id;
 pub use offer::offers;
+pub use operation::operation;
 pub use operator::operator_call;
 pub use quota::{quota_config, quota_guarantee};
 pub use resource::resources;

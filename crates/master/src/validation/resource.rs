@@ -68,15 +68,19 @@ fn disk(resource: &Resource) -> Checked {
 /// Checks that no two volumes of a role have the same id.
 pub(super) fn unique_volumes(resources: &Resources) -> Checked {
     let mut seen = BTreeSet::new();
-    for volume in &resources.persistent_volumes() {
-        let persistence = volume.disk().and_then(|disk| disk.persistence.as_ref());
-        let id = persistence.map(|p| p.id.clone()).unwrap_or_default();
-        let role = volume.reservation_role().unwrap_or("*").to_owned();
+    for (role, id) in resources.iter().filter_map(volume_key) {
         if !seen.insert((role, id.clone())) {
             return Err(Invalid(format!("Persistence ID '{id}' is not unique")));
         }
     }
     Ok(())
+}
+
+/// What tells a persistent volume from all others of its agent: its role and its id.
+pub(super) fn volume_key(resource: &Resource) -> Option<(String, String)> {
+    let persistence = resource.disk()?.persistence.as_ref()?;
+    let role = resource.reservation_role().unwrap_or("*");
+    Some((role.to_owned(), persistence.id.clone()))
 }
 
 /// Checks that a resource is not used in its revocable and its other form at once.

@@ -38,6 +38,8 @@ fn framework() -> FrameworkRecord {
         unreachable_tasks: [known("lost")].into_iter().collect(),
         executors: OrdMap::new(),
         offers: OrdSet::new(),
+        operations: OrdMap::new(),
+        operation_ids: OrdMap::new(),
         used: OrdMap::new(),
         offered: OrdMap::new(),
     }
@@ -68,6 +70,7 @@ fn agent(capabilities: &str) -> AgentRecord {
             Arc::new(read(&executor("known", "CUSTOM", ""))),
         ),
         offers: OrdSet::new(),
+        operations: OrdMap::new(),
         kills: OrdSet::new(),
         observer: 1,
     }
