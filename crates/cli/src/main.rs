@@ -4,12 +4,14 @@
 //! it acts as that program.
 
 mod address;
+mod client;
 mod daemon;
 mod execute;
 mod files;
 mod flags;
 mod local;
 mod logging;
+mod why;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -27,10 +29,11 @@ enum Program {
     Master,
     Agent,
     Execute,
+    Why,
     CommandExecutor,
 }
 
-const PROGRAMS: [(&str, Program, &str); 4] = [
+const PROGRAMS: [(&str, Program, &str); 5] = [
     (
         "local",
         Program::Local,
@@ -43,6 +46,7 @@ const PROGRAMS: [(&str, Program, &str); 4] = [
         Program::Execute,
         "Run one command on a cluster and follow it to its end",
     ),
+    ("why", Program::Why, "Say why a framework gets no offers"),
 ];
 
 fn main() -> ExitCode {
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Program::Master => finish(daemon::master::run(args)),
         Program::Agent => finish(daemon::agent::run(args)),
         Program::Execute => execute::run(args),
+        Program::Why => finish(why::run(args)),
     }
 }
 

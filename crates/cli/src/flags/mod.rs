@@ -9,6 +9,7 @@ pub(crate) mod agent;
 pub(crate) mod execute;
 pub(crate) mod master;
 mod values;
+pub(crate) mod why;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
