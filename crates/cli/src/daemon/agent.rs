@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::future::Future;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,13 +12,14 @@ use meseta_agent::{Action, Agent, ExitReason, Input, Snapshot, recovery};
 use meseta_machine::{Entropy, Now, StreamId};
 use meseta_proto::{Upid, v1};
 use meseta_store::{Change, Store};
-use meseta_transport::{Message, Peers, Request, Response, Service};
+use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
 
 use super::containers::Containers;
-use super::driver::{self, Clock, Effects, Inputs, Latest};
+use super::driver::{self, Clock, Effects, Inputs};
 use super::exchange::{Exchange, Found};
 use super::garbage::Garbage;
+use super::net::{Edge, Net, header};
 use super::process::{self, Asked, End, Ends, Signals};
 use super::{config, edge, seed, system};
 use crate::address::{self, Addresses};
@@ -120,7 +120,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let machine = Agent::new(config, Entropy::new(seed()), clock.now());
     let latest = driver::run(machine, clock, receiver, Some(store), effects)
         .map_err(|e| Failure::Start(format!("failed to start the agent's threads: {e}")))?;
-    let service = Net {
+    let service = Net::<Agent> {
         inputs: inputs.clone(),
         exchange,
         latest,
@@ -241,48 +241,29 @@ impl Effects<Action> for Shell {
     }
 }
 
-/// Takes the agent's messages and requests from the network.
-#[derive(Debug, Clone)]
-struct Net {
-    inputs: Inputs<Input>,
-    exchange: Arc<Exchange>,
-    latest: Latest<Snapshot>,
-}
+impl Edge for Agent {
+    type Input = Input;
+    type Snapshot = Snapshot;
 
-impl Service for Net {
-    fn message(&self, message: Message) {
+    fn input(message: Message) -> Input {
         let Message {
             from,
             to,
             name,
             body,
         } = message;
-        self.inputs.send(Input::Message {
+        Input::Message {
             from,
             to,
             name,
             body,
-        });
+        }
     }
 
-    fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
-        let this = self.clone();
-        let exchange = Arc::clone(&self.exchange);
-        exchange.respond(self.inputs.clone(), request, move |r| this.look_up(r))
-    }
-}
-
-impl Net {
-    fn look_up(&self, request: &Request) -> Found<Input> {
-        let header = |name: &str| {
-            request
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let snapshot = self.latest.get();
+    fn look_up(snapshot: &Snapshot, exchange: &Exchange, request: &Request) -> Found<Input> {
+        let header = |name| header(request, name);
         let answer = http::answer_with(
-            &snapshot,
+            snapshot,
             &http::Request {
                 method: request.method.as_str(),
                 path: &request.path,
@@ -296,7 +277,7 @@ impl Net {
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),
             Answer::ExecutorCall { call, stream_type } => {
-                let (request, answer) = self.exchange.ask(stream_type);
+                let (request, answer) = exchange.ask(stream_type);
                 let new_stream = StreamId(uuid::Uuid::new_v4().to_string());
                 let input = Input::ExecutorCall {
                     request,
@@ -306,8 +287,8 @@ impl Net {
                 Found::Question(input, answer)
             }
             Answer::Elsewhere => Found::Response(edge::answer(
-                &sandboxes(&snapshot),
-                || attached(&snapshot),
+                &sandboxes(snapshot),
+                || attached(snapshot),
                 request,
             )),
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::future::Future;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,11 +12,12 @@ use meseta_master::http::{self, Answer};
 use meseta_master::{Action, Input, Master, Snapshot};
 use meseta_proto::Upid;
 use meseta_store::{Change, Store};
-use meseta_transport::{Message, Peers, Request, Response, Service};
+use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
 
 use super::driver::{self, Clock, Effects, Inputs, Latest};
 use super::exchange::{Exchange, Found};
+use super::net::{Edge, Net, header};
 use super::process::{self, End, Ends, Signals};
 use super::{config, edge, seed, system};
 use crate::address::Addresses;
@@ -84,7 +84,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let machine = Master::new(config, Entropy::new(seed()), clock.now());
     let latest = driver::run(machine, clock, receiver, store, effects)
         .map_err(|e| Failure::Start(format!("failed to start the master's threads: {e}")))?;
-    let service = Net {
+    let service = Net::<Master> {
         inputs,
         exchange,
         latest: latest.clone(),
@@ -182,48 +182,29 @@ impl Effects<Action> for Shell {
     }
 }
 
-/// Takes the master's messages and requests from the network.
-#[derive(Debug, Clone)]
-struct Net {
-    inputs: Inputs<Input>,
-    exchange: Arc<Exchange>,
-    latest: Latest<Snapshot>,
-}
+impl Edge for Master {
+    type Input = Input;
+    type Snapshot = Snapshot;
 
-impl Service for Net {
-    fn message(&self, message: Message) {
+    fn input(message: Message) -> Input {
         let Message {
             from,
             to,
             name,
             body,
         } = message;
-        self.inputs.send(Input::Message {
+        Input::Message {
             from,
             to,
             name,
             body,
-        });
+        }
     }
 
-    fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
-        let this = self.clone();
-        let exchange = Arc::clone(&self.exchange);
-        exchange.respond(self.inputs.clone(), request, move |r| this.look_up(r))
-    }
-}
-
-impl Net {
-    fn look_up(&self, request: &Request) -> Found<Input> {
-        let header = |name: &str| {
-            request
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let snapshot = self.latest.get();
+    fn look_up(snapshot: &Snapshot, exchange: &Exchange, request: &Request) -> Found<Input> {
+        let header = |name| header(request, name);
         let answer = http::answer_with(
-            &snapshot,
+            snapshot,
             &http::Request {
                 method: request.method.as_str(),
                 path: &request.path,
@@ -243,7 +224,7 @@ impl Net {
                 stream,
                 stream_type,
             } => {
-                let (request, answer) = self.exchange.ask(stream_type);
+                let (request, answer) = exchange.ask(stream_type);
                 let new_stream = StreamId(uuid::Uuid::new_v4().to_string());
                 let input = Input::SchedulerCall {
                     request,
@@ -254,7 +235,7 @@ impl Net {
                 Found::Question(input, answer)
             }
             Answer::Teardown { framework_id } => {
-                let (request, answer) = self.exchange.ask(meseta_machine::ContentType::Json);
+                let (request, answer) = exchange.ask(meseta_machine::ContentType::Json);
                 let input = Input::Teardown {
                     request,
                     framework_id,
@@ -262,11 +243,11 @@ impl Net {
                 Found::Question(input, answer)
             }
             Answer::Operator(change) => {
-                let (request, answer) = self.exchange.ask(meseta_machine::ContentType::Json);
+                let (request, answer) = exchange.ask(meseta_machine::ContentType::Json);
                 Found::Question(Input::Operator { request, change }, answer)
             }
             Answer::Why(question) => {
-                let (request, answer) = self.exchange.ask(meseta_machine::ContentType::Json);
+                let (request, answer) = exchange.ask(meseta_machine::ContentType::Json);
                 Found::Question(Input::Why { request, question }, answer)
             }
             Answer::Elsewhere => Found::Response(edge::answer(&Nothing, BTreeMap::new, request)),

@@ -11,6 +11,7 @@ mod exchange;
 mod garbage;
 pub(crate) mod limits;
 pub(crate) mod master;
+mod net;
 pub(crate) mod process;
 mod system;
 
