@@ -93,7 +93,8 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let (inputs, receiver) = driver::queue();
     let unready = |e| Failure::Start(format!("failed to make ready for containers: {e}"));
     let garbage = Arc::new(Garbage::start(&work_dir, inputs.clone()).map_err(unready)?);
-    let containers = Containers::start(inputs.clone(), Arc::clone(&garbage)).map_err(unready)?;
+    let containers =
+        Containers::start(inputs.clone(), Arc::clone(&garbage), ends.clone()).map_err(unready)?;
     let survivors = recovery::survivors(&work_dir, &config.boot_id, &facts);
     let alive = containers.adopt(survivors);
     let master = config::standalone_master(master);

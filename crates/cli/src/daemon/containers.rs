@@ -15,6 +15,7 @@ use meseta_proto::v1::ContainerId;
 
 use super::driver::Inputs;
 use super::garbage::{self, Garbage};
+use super::process::{End, Ends};
 
 /// The containers of one agent.
 #[derive(Debug, Clone)]
@@ -42,7 +43,11 @@ impl Containers {
     ///
     /// # Errors
     /// When the operating system refuses a thread or the means to wait for processes.
-    pub(crate) fn start(inputs: Inputs<Input>, garbage: Arc<Garbage>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        inputs: Inputs<Input>,
+        garbage: Arc<Garbage>,
+        ends: Ends,
+    ) -> std::io::Result<Self> {
         containerizer::become_subreaper()?;
         let shared = Arc::new(Shared {
             alive: Mutex::default(),
@@ -57,7 +62,11 @@ impl Containers {
         let watching = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("exits".into())
-            .spawn(move || report_exits(&watching))?;
+            .spawn(move || {
+                let error = report_exits(&watching);
+                let why = format!("the ends of containers can't be waited for: {error}");
+                ends.tell(End::Failed(why));
+            })?;
         Ok(Self { orders, shared })
     }
 
@@ -227,7 +236,8 @@ fn destroy(container: &Container) {
     }
 }
 
-fn report_exits(shared: &Arc<Shared>) {
+/// Reports ends for as long as they can be heard of; gives the reason why they no longer can.
+fn report_exits(shared: &Arc<Shared>) -> std::io::Error {
     loop {
         match shared.watcher.next() {
             Ok((container_id, status)) => {
@@ -256,10 +266,7 @@ fn report_exits(shared: &Arc<Shared>) {
                     }),
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, "containers can't be waited for any more");
-                return;
-            }
+            Err(error) => return error,
         }
     }
 }

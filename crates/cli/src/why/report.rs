@@ -40,6 +40,8 @@ struct Miss {
     reason: String,
     until: Option<f64>,
     free: Option<BTreeMap<String, f64>>,
+    used: Option<BTreeMap<String, f64>>,
+    offered: Option<BTreeMap<String, f64>>,
     missing: Option<BTreeMap<String, f64>>,
 }
 
@@ -118,11 +120,15 @@ impl Report<'_> {
         if let Some(until) = miss.until {
             write!(f, " for {:.1} more seconds", (until - self.now).max(0.0))?;
         }
-        if let Some(free) = &miss.free {
-            write!(f, ", {} free", amounts_text(free))?;
-        }
-        if let Some(missing) = &miss.missing {
-            write!(f, ", {} missing", amounts_text(missing))?;
+        for (amounts, how) in [
+            (&miss.used, "in use"),
+            (&miss.offered, "offered"),
+            (&miss.free, "free"),
+            (&miss.missing, "missing"),
+        ] {
+            if let Some(amounts) = amounts {
+                write!(f, ", {} {how}", amounts_text(amounts))?;
+            }
         }
         writeln!(f)
     }
