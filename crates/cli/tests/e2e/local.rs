@@ -152,11 +152,11 @@ fn a_flag_of_mesos_that_is_not_served_is_refused_by_name() {
     let (status, _) = finish(
         &place,
         "master",
-        meseta().args(["master", "--weights=a=2", "--port=0"]),
+        meseta().args(["master", "--acls={}", "--port=0"]),
     );
     let said = said(&place, "master");
     assert_eq!(status.code(), Some(2), "{said}");
-    assert!(said.contains("--weights"), "{said}");
+    assert!(said.contains("--acls"), "{said}");
 }
 
 fn said(place: &Place, name: &str) -> String {
