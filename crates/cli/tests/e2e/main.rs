@@ -20,6 +20,7 @@ mod golden_requests;
 mod golden_scenarios;
 mod local;
 mod oracle;
+mod sharing;
 mod support;
 mod thousand;
 mod tutorial;

@@ -143,7 +143,7 @@ impl Shown<'_> {
                 fields.insert(name.to_owned(), value);
             }
         };
-        let free = |free: &Resources| amounts(&free.quantities());
+        let sum = |resources: &Resources| amounts(&resources.quantities());
         match &reason.refusal {
             Refusal::Filtered { until } | Refusal::Recovering { until } => {
                 say("until", self.wall(*until).as_secs_f64().into());
@@ -152,11 +152,17 @@ impl Shown<'_> {
                 free: left,
                 missing,
             } => {
-                say("free", free(left));
+                say("free", sum(left));
                 say("missing", amounts(missing));
             }
             Refusal::QuotaExhausted { free: left } | Refusal::HeldForGuarantees { free: left } => {
-                say("free", free(left));
+                say("free", sum(left));
+            }
+            Refusal::NothingFree => {
+                if let Some(agent) = agent {
+                    say("used", sum(&agent.used_total()));
+                    say("offered", sum(&agent.offered));
+                }
             }
             Refusal::FrameworkDeactivated
             | Refusal::Suppressed
@@ -166,7 +172,6 @@ impl Shown<'_> {
             | Refusal::Gpu
             | Refusal::RemoteRegion
             | Refusal::Constraint
-            | Refusal::NothingFree
             | Refusal::ReservedToOthers
             | Refusal::Incapable
             | Refusal::AlreadyShared => {}
