@@ -10,6 +10,7 @@ use meseta_proto::v1::{
 use meseta_proto::{Upid, Wire};
 use meseta_resources::Resources;
 
+use crate::authentication::Authentication;
 use crate::executors::{Run, RunKey};
 use crate::garbage::Garbage;
 use crate::operations::Operations;
@@ -36,6 +37,7 @@ pub struct Agent {
     pub(crate) phase: Phase,
     pub(crate) info: Arc<AgentInfo>,
     pub(crate) registration: Registration,
+    pub(crate) authentication: Authentication,
     pub(crate) frameworks: OrdMap<FrameworkId, Arc<Framework>>,
     pub(crate) completed_frameworks: Vector<Arc<Framework>>,
     /// What the machine keeps of executors beside their records.
@@ -80,6 +82,8 @@ pub(crate) enum Phase {
 pub(crate) enum Timer {
     /// The next attempt to register.
     Register,
+    /// The time of an attempt to authenticate is over.
+    Authentication,
     /// The master has been silent for too long.
     PingTimeout,
     /// Executors of the former life that have not come back by then do not.
@@ -140,6 +144,7 @@ impl Agent {
         let resource_version = entropy.uuid_bytes();
         Self {
             registration: Registration::new(&config),
+            authentication: Authentication::default(),
             config: Arc::new(config),
             entropy,
             start_time: now.wall,
@@ -174,8 +179,11 @@ impl Agent {
             Input::Recovered { facts, alive } => self.on_recovered(turn, &facts, &alive),
             Input::MasterDetected { master } => self.on_master_detected(turn, master),
             Input::Message {
-                from, name, body, ..
-            } => self.on_message(turn, &from, &name, &body),
+                from,
+                to,
+                name,
+                body,
+            } => self.on_message(turn, &from, &to, &name, &body),
             Input::ExecutorCall {
                 request,
                 call,
@@ -212,6 +220,7 @@ impl Agent {
     fn on_timer(&mut self, turn: &mut Turn<'_>, timer: Timer) {
         match timer {
             Timer::Register => self.register(turn),
+            Timer::Authentication => self.on_authentication_timeout(turn),
             Timer::PingTimeout => self.on_master_silent(turn),
             Timer::ExecutorReregistration => self.on_executor_reregistration_timeout(turn),
             Timer::ExecutorRegistration(container) => {
@@ -271,8 +280,14 @@ impl Agent {
 
     /// Sends a message to a process.
     pub(crate) fn send<M: Wire>(&self, turn: &mut Turn<'_>, to: Upid, message: &M) {
+        let from = self.config.pid.id.clone();
+        Self::send_from(turn, from, to, message);
+    }
+
+    /// Sends a message as another process of the agent.
+    pub(crate) fn send_from<M: Wire>(turn: &mut Turn<'_>, from: String, to: Upid, message: &M) {
         turn.act(Action::Send {
-            from: self.config.pid.id.clone(),
+            from,
             to,
             name: M::SCHEMA.name,
             body: message.encode_to_vec().into(),

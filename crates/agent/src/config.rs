@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use meseta_authentication::Credential;
 use meseta_proto::Upid;
 use meseta_proto::v1::{Attribute, DomainInfo, Resource};
 
@@ -24,6 +25,15 @@ pub struct Config {
     pub domain: Option<DomainInfo>,
     /// Every flag in effect, as `/flags` and `/state` show them.
     pub flags: BTreeMap<String, String>,
+    /// What the agent proves to masters to know, if it is to authenticate at all.
+    pub credential: Option<Credential>,
+    /// The shortest time that an attempt to authenticate may take.
+    pub authentication_timeout_min: Duration,
+    /// The longest time that an attempt to authenticate may take.
+    pub authentication_timeout_max: Duration,
+    /// Half of the range above the shortest time in which the first attempt's is chosen at random;
+    /// doubles with each retry.
+    pub authentication_backoff_factor: Duration,
     /// Upper bound of the random wait before the first (re-)registration; doubles with each retry.
     pub registration_backoff_factor: Duration,
     /// How long a new executor may take to subscribe.
@@ -81,6 +91,10 @@ impl Config {
             attributes: Vec::new(),
             domain: None,
             flags: BTreeMap::new(),
+            credential: None,
+            authentication_timeout_min: Duration::from_secs(5),
+            authentication_timeout_max: Duration::from_mins(1),
+            authentication_backoff_factor: Duration::from_secs(1),
             registration_backoff_factor: Duration::from_secs(1),
             executor_registration_timeout: Duration::from_mins(1),
             executor_reregistration_timeout: Duration::from_secs(2),

@@ -36,6 +36,7 @@
 
 mod action;
 mod agent;
+mod authentication;
 mod config;
 mod drain;
 mod duration;

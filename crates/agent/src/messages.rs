@@ -6,7 +6,14 @@ use meseta_proto::{Upid, Wire, decode};
 use crate::agent::{Agent, Turn};
 
 impl Agent {
-    pub(crate) fn on_message(&mut self, turn: &mut Turn<'_>, from: &Upid, name: &str, body: &[u8]) {
+    pub(crate) fn on_message(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: &Upid,
+        to: &str,
+        name: &str,
+        body: &[u8],
+    ) {
         match name.strip_prefix("mesos.internal.") {
             // From the master's observer of this agent, and before anything else works.
             Some("PingSlaveMessage") => with(body, |m| self.on_ping(turn, from, m)),
@@ -26,6 +33,9 @@ impl Agent {
             Some("StatusUpdateMessage") => with(body, |m| self.on_driver_update(turn, from, m)),
             Some("ExecutorToFrameworkMessage") => {
                 with(body, |m| self.on_driver_message(turn, from, m));
+            }
+            Some(name) if name.starts_with("Authentication") => {
+                self.on_authentication_message(turn, from, to, name, body);
             }
             Some(name) if self.registration.master() == Some(from) => {
                 self.on_master_message(turn, name, body);
@@ -57,7 +67,7 @@ impl Agent {
     }
 }
 
-fn with<M: Wire>(body: &[u8], handle: impl FnOnce(M)) {
+pub(crate) fn with<M: Wire>(body: &[u8], handle: impl FnOnce(M)) {
     if let Ok(message) = decode(body) {
         handle(message);
     }

@@ -71,6 +71,7 @@ impl Agent {
     /// Starts to register anew, with a random wait so that a new master is not overrun.
     pub(crate) fn schedule_registration(&mut self, turn: &Turn<'_>) {
         self.timers.cancel(&Timer::Register);
+        self.forget_authentication();
         if self.phase == Phase::Disconnected && self.registration.master.is_some() {
             let factor = self.config.registration_backoff_factor;
             let wait = self.random_up_to(factor);
@@ -79,7 +80,7 @@ impl Agent {
         }
     }
 
-    fn random_up_to(&mut self, limit: Duration) -> Duration {
+    pub(crate) fn random_up_to(&mut self, limit: Duration) -> Duration {
         let fraction = f64::from((self.entropy.next_u64() >> 32) as u32) / f64::from(u32::MAX);
         limit.mul_f64(fraction)
     }
@@ -104,6 +105,10 @@ impl Agent {
         turn.act(Action::Link {
             address: master.address,
         });
+        if !self.is_authenticated() {
+            self.authenticate(turn);
+            return;
+        }
         if self.id().is_none() {
             let message = self.register_message();
             self.send(turn, master, &message);
@@ -370,6 +375,7 @@ impl Agent {
         self.phase = Phase::Terminating(reason);
         self.timers.cancel(&Timer::Register);
         self.timers.cancel(&Timer::PingTimeout);
+        self.forget_authentication();
         let frameworks: Vec<_> = self.frameworks.keys().cloned().collect();
         for framework in frameworks {
             self.shutdown_framework(turn, &framework);

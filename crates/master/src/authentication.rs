@@ -22,7 +22,7 @@ use meseta_proto::internal::{
 };
 use meseta_proto::v1::FrameworkInfo;
 
-use crate::limits::{MAX_AUTHENTICATIONS, MAX_HELD_BYTES};
+use crate::limits::{MAX_AUTHENTICATED, MAX_AUTHENTICATIONS, MAX_HELD_BYTES};
 use crate::master::Master;
 use crate::step::Step;
 use crate::timers::Timer;
@@ -34,7 +34,10 @@ pub(crate) struct Authentications {
     attempts: BTreeMap<u64, Attempt>,
     by_client: BTreeMap<Place, u64>,
     by_address: BTreeSet<(SocketAddrV4, u64)>,
-    principals: BTreeMap<Place, String>,
+    /// As whom processes have authenticated, and in which attempt.
+    principals: BTreeMap<Place, (u64, String)>,
+    /// The same from the oldest attempt to the latest.
+    by_age: BTreeMap<u64, Place>,
     /// The bytes of all registrations that are held.
     held_bytes: usize,
     last: u64,
@@ -67,7 +70,24 @@ struct Held {
 impl Authentications {
     /// As whom a process has authenticated.
     fn principal(&self, pid: &Upid) -> Option<&str> {
-        self.principals.get(&place(pid)).map(String::as_str)
+        let known = self.principals.get(&place(pid));
+        known.map(|(_, principal)| principal.as_str())
+    }
+
+    fn enter(&mut self, number: u64, client: &Upid, principal: String) {
+        self.by_age.insert(number, place(client));
+        self.principals.insert(place(client), (number, principal));
+        if self.principals.len() > MAX_AUTHENTICATED
+            && let Some((_, oldest)) = self.by_age.pop_first()
+        {
+            self.principals.remove(&oldest);
+        }
+    }
+
+    fn forget(&mut self, client: &Upid) {
+        if let Some((number, _)) = self.principals.remove(&place(client)) {
+            self.by_age.remove(&number);
+        }
     }
 
     fn is_under_way(&self, pid: &Upid) -> bool {
@@ -197,10 +217,8 @@ impl Master {
             }
             Verdict::Completed(principal) => {
                 step.send_from(us, from, &AuthenticationCompletedMessage {});
-                // Its end is the end of what is known of the client.
-                step.link(attempt.client.address);
-                let client = place(&attempt.client);
-                self.authentications.principals.insert(client, principal);
+                let client = attempt.client.clone();
+                self.authentications.enter(number, &client, principal);
                 self.conclude(step, number);
             }
             Verdict::Failed => {
@@ -233,28 +251,20 @@ impl Master {
         self.end_attempt(number);
     }
 
-    /// The link to an address broke: its processes have to authenticate again.
-    pub(crate) fn forget_authentications_at(&mut self, address: SocketAddrV4) {
+    /// The link to an address broke, and whoever was authenticating there begins anew. Who already
+    /// has may go on to register: clients are told of no failure, so they would not try again.
+    pub(crate) fn end_attempts_at(&mut self, address: SocketAddrV4) {
         let attempts = self.authentications.by_address.range((address, 0)..);
         let attempts = attempts.take_while(|(there, _)| *there == address);
         let attempts: Vec<u64> = attempts.map(|(_, number)| *number).collect();
         for number in attempts {
             self.end_attempt(number);
         }
-        let known = self
-            .authentications
-            .principals
-            .range((address, String::new())..);
-        let known = known.take_while(|((there, _), _)| *there == address);
-        let known: Vec<Place> = known.map(|(place, _)| place.clone()).collect();
-        for place in known {
-            self.authentications.principals.remove(&place);
-        }
     }
 
     /// The client went away, or begins anew.
     pub(crate) fn forget_authentication(&mut self, pid: &Upid) {
-        self.authentications.principals.remove(&place(pid));
+        self.authentications.forget(pid);
     }
 
     /// Keeps a registration for later whose sender is authenticating just now; says whether it did.

@@ -10,6 +10,10 @@ pub(crate) const MAX_STATUSES_PER_TASK: usize = 32;
 /// when their master has failed over. Each takes a few hundred bytes.
 pub(crate) const MAX_AUTHENTICATIONS: usize = 100_000;
 
+/// Of how many clients is known who they are. Only who has a credential adds to them, and agents and
+/// drivers that go away are forgotten; so it bounds what a client does that authenticates without end.
+pub(crate) const MAX_AUTHENTICATED: usize = 200_000;
+
 /// How many bytes of registrations are held in sum for clients that are authenticating just now.
 /// Clients wait for the end of that, so that nothing is held in an honest cluster; and those that
 /// hear nothing send again.

@@ -1,5 +1,6 @@
 //! The agent as its master, its executors and its shell see it.
 
+mod authentication;
 mod chaos;
 mod delivery;
 mod executors;

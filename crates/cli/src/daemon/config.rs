@@ -27,7 +27,17 @@ pub(crate) fn master(
     config.flags = flags.shown();
     config.start_time = started;
     config.elected_time = started;
+    config.authenticator = super::credentials::authenticator(flags)?;
     config.policy = master::Policy {
+        authentication: master::AuthenticationPolicy {
+            frameworks: is_on(flags, "authenticate_frameworks")?,
+            agents: is_on(flags, "authenticate_agents")?,
+            timeout: duration(
+                flags,
+                "authentication_v0_timeout",
+                defaults.authentication.timeout,
+            )?,
+        },
         agent_ping_timeout: duration(flags, "agent_ping_timeout", defaults.agent_ping_timeout)?,
         max_agent_ping_timeouts: count(
             flags,
@@ -133,6 +143,22 @@ pub(crate) fn agent(
         .map(|a| a.0)
         .unwrap_or_default();
     config.flags = flags.shown();
+    config.credential = super::credentials::credential(flags)?;
+    config.authentication_timeout_min = duration(
+        flags,
+        "authentication_timeout_min",
+        config.authentication_timeout_min,
+    )?;
+    config.authentication_timeout_max = duration(
+        flags,
+        "authentication_timeout_max",
+        config.authentication_timeout_max,
+    )?;
+    config.authentication_backoff_factor = duration(
+        flags,
+        "authentication_backoff_factor",
+        config.authentication_backoff_factor,
+    )?;
     config.registration_backoff_factor = duration(
         flags,
         "registration_backoff_factor",
@@ -188,6 +214,10 @@ pub(crate) fn standalone_master(address: SocketAddrV4) -> v1::MasterInfo {
 
 fn duration(flags: &Flags, name: &'static str, default: Duration) -> Result<Duration, FlagError> {
     Ok(flags.get(name)?.unwrap_or(default))
+}
+
+fn is_on(flags: &Flags, name: &'static str) -> Result<bool, FlagError> {
+    Ok(flags.get(name)?.unwrap_or_default())
 }
 
 fn count(flags: &Flags, name: &'static str, default: usize) -> Result<usize, FlagError> {

@@ -4,6 +4,7 @@
 pub(crate) mod agent;
 mod config;
 mod containers;
+mod credentials;
 mod detected;
 mod driver;
 mod edge;

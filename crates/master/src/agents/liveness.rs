@@ -70,7 +70,7 @@ impl Master {
         for agent in self.peers.agents_at(address) {
             self.disconnect_agent(step, &agent);
         }
-        self.forget_authentications_at(address);
+        self.end_attempts_at(address);
     }
 
     /// The agent is gone for now. Its tasks go on if their frameworks asked for that by

@@ -1,0 +1,59 @@
+//! Credentials in files that flags name.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use meseta_authentication::{Authenticator, Credential, Credentials, CredentialsError};
+
+use crate::flags::{FlagError, Flags};
+
+/// Who may join, by `--credentials`. Without them everybody is refused who wants to authenticate.
+pub(super) fn authenticator(flags: &Flags) -> Result<Authenticator, FlagError> {
+    // The key makes challenges that nobody can foresee.
+    let key = uuid::Uuid::new_v4().into_bytes();
+    let credentials = read(flags, "credentials", Credentials::parse)?;
+    if credentials.is_none() {
+        for name in ["authenticate_agents", "authenticate_frameworks"] {
+            if flags.get::<bool>(name)?.unwrap_or_default() {
+                tracing::warn!("--{name} without --credentials: all of them are refused");
+            }
+        }
+    }
+    Ok(Authenticator::new(credentials.unwrap_or_default(), key))
+}
+
+/// What an agent authenticates with, by `--credential`.
+pub(super) fn credential(flags: &Flags) -> Result<Option<Credential>, FlagError> {
+    read(flags, "credential", Credential::parse)
+}
+
+fn read<T>(
+    flags: &Flags,
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, CredentialsError>,
+) -> Result<Option<T>, FlagError> {
+    let Some(path) = flags.get::<PathBuf>(name)? else {
+        return Ok(None);
+    };
+    let refuse = |reason: String| FlagError::Value {
+        name,
+        value: path.display().to_string(),
+        reason,
+    };
+    let text = fs::read_to_string(&path);
+    let text = text.map_err(|e| refuse(format!("failed to read the file: {e}")))?;
+    let mode = fs::metadata(&path).map(|m| m.permissions().mode());
+    if mode.is_ok_and(|mode| mode & OTHERS != 0) {
+        tracing::warn!(
+            "permissions of {} are too open: every user of this machine can reach the secrets in it",
+            path.display()
+        );
+    }
+    parse(&text)
+        .map(Some)
+        .map_err(|error| refuse(error.to_string()))
+}
+
+/// The permissions of those who are neither the owner nor in the group.
+const OTHERS: u32 = 0o007;
