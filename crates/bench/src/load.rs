@@ -131,6 +131,40 @@ impl Client {
         Ok(latencies)
     }
 
+    /// Kills tasks that have all of an offer, one after the other; says for each how long it took
+    /// from the news of its end to the offer of what it had.
+    pub(crate) async fn free_one_by_one(
+        &mut self,
+        name: &str,
+        tasks: usize,
+    ) -> Result<Vec<Duration>, Error> {
+        let mut latencies = Vec::with_capacity(tasks);
+        for i in 0..tasks {
+            let offer = self.offer().await?;
+            let mut task = self.task(&offer, &format!("{name}-{i}"), "sleep 1000");
+            task.resources.clone_from(&offer.resources);
+            let id = task.task_id.clone();
+            self.launch(offer, vec![task]).await?;
+            self.running(Instant::now()).await?;
+            self.scheduler.kill(id, None).await?;
+            let ended = loop {
+                match self.next_status("TASK_KILLED").await? {
+                    Some(status) if status.state() == TaskState::TaskKilled => break status,
+                    Some(status) => return Err(outcome(&status, "TASK_KILLED")),
+                    None => {}
+                }
+            };
+            let start = Instant::now();
+            let held = self.offers.len();
+            while self.offers.len() <= held {
+                self.next_status("an offer").await?;
+            }
+            latencies.push(start.elapsed());
+            self.scheduler.acknowledge(&ended).await?;
+        }
+        Ok(latencies)
+    }
+
     /// Starts a task that stays, and returns when it runs.
     pub(crate) async fn hold(&mut self, name: &str) -> Result<TaskId, Error> {
         let offer = self.offer().await?;

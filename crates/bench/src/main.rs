@@ -102,6 +102,7 @@ async fn measure(load: &Load) -> Result<Report, Error> {
     let mut client = Client::subscribe(master).await?;
     let throughput = client.run("many", load.tasks, slots).await?;
     let latencies = client.run_one_by_one("one", load.samples).await?;
+    let freed = client.free_one_by_one("whole", load.samples).await?;
     let executor = executor_memory(&mut client, &cluster).await?;
     client.leave().await?;
     let after = cluster.settle(Some(&before), SETTLING).await?;
@@ -111,6 +112,7 @@ async fn measure(load: &Load) -> Result<Report, Error> {
         at_once: slots,
         throughput,
         latencies,
+        freed,
         executor,
         idle_agent,
         busy_agent: Memory::of(cluster.agent_id())?,

@@ -13,6 +13,7 @@ pub(crate) struct Report {
     pub(crate) at_once: usize,
     pub(crate) throughput: Throughput,
     pub(crate) latencies: Vec<Duration>,
+    pub(crate) freed: Vec<Duration>,
     pub(crate) executor: Memory,
     pub(crate) idle_agent: Memory,
     pub(crate) busy_agent: Memory,
@@ -39,12 +40,14 @@ impl Report {
             "| tasks a second, {} at once | {tasks_a_second:.0} |",
             self.at_once
         );
-        for (name, hundredths) in [("p50", 50), ("p99", 99)] {
-            let latency = percentile(&self.latencies, hundredths);
-            println!(
-                "| ACCEPT to TASK_RUNNING, {name} | {} |",
-                milliseconds(latency)
-            );
+        for (figure, latencies) in [
+            ("ACCEPT to TASK_RUNNING", &self.latencies),
+            ("TASK_KILLED to the offer of what it had", &self.freed),
+        ] {
+            for (name, hundredths) in [("p50", 50), ("p99", 99)] {
+                let latency = percentile(latencies, hundredths);
+                println!("| {figure}, {name} | {} |", milliseconds(latency));
+            }
         }
         for (name, memory) in [
             ("command executor with its task", self.executor),
