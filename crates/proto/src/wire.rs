@@ -8,7 +8,9 @@ use prost::encoding::{
     DecodeContext, WireType, decode_key, decode_varint, encode_varint, skip_field,
 };
 
-use crate::limits::{DECODED_BYTES, DECODED_BYTES_PER_BYTE, MAX_DECODED_BYTES, MAX_DEPTH, MAX_MISSING};
+use crate::limits::{
+    DECODED_BYTES, DECODED_BYTES_PER_BYTE, MAX_DECODED_BYTES, MAX_DEPTH, MAX_MISSING,
+};
 use crate::schema::{Field, Kind, Label, Schema};
 
 /// A message whose shape is known at run time too.
