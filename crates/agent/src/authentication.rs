@@ -33,6 +33,11 @@ impl Authentication {
     fn process(&self) -> String {
         format!("crammd5-authenticatee({})", self.last)
     }
+
+    /// What was proved is to be proved again at the next attempt to register.
+    pub(crate) fn expire(&mut self) {
+        self.is_done = false;
+    }
 }
 
 impl Agent {

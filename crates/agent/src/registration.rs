@@ -326,9 +326,12 @@ impl Agent {
             .registration
             .master()
             .is_some_and(|m| m.address == address);
-        // An agent that is not registered is about to try again anyway, with its backoff.
         if is_master && self.phase == Phase::Running {
             self.reconnect(turn);
+        } else if is_master {
+            // It is about to try again anyway, with its backoff; but the master that comes next
+            // does not know what the agent proved to this one, and drops what strangers send.
+            self.authentication.expire();
         }
     }
 

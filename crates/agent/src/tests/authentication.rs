@@ -114,6 +114,20 @@ fn an_agent_that_registers_anew_authenticates_anew() {
 }
 
 #[test]
+fn an_agent_whose_master_went_away_before_it_was_registered_authenticates_anew() {
+    let (mut world, process) = asking();
+    authenticate(&mut world, &process, "p s");
+    world.step(Input::Exited {
+        address: pid(MASTER).address,
+    });
+    let did = world.wait(Duration::from_secs(2));
+    assert!(did.sent::<RegisterSlaveMessage>().is_empty());
+    let process = asker(&did);
+    let did = authenticate(&mut world, &process, "p s");
+    did.sent_one::<RegisterSlaveMessage>();
+}
+
+#[test]
 fn attempts_that_come_to_nothing_are_repeated_with_growing_patience() {
     let (mut world, first) = asking();
     let error = AuthenticationErrorMessage {

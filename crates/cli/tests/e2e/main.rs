@@ -12,6 +12,8 @@
     reason = "a test fails by panicking, and JSON is read by indexing"
 )]
 
+mod authentication;
+mod drivers;
 mod execute;
 mod failures;
 mod garbage;

@@ -1,58 +1,16 @@
 //! A genuine Mesos 1.11.0 beside ours: its agent under our master, our agent under its master.
-//!
-//! `cargo xtask test` puts the genuine one into `target/oracle`; where it is not, these tests skip.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::daemon::scheduler_api;
 use crate::support::daemon::{Place, agent_address, registered_agents, start_agent, start_master};
+use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
 use crate::support::golden::repository;
 use crate::support::scheduler::{Endpoint, Scheduler, Voice, framework, scalar, shell_task};
 use crate::support::{PATIENCE, skip};
-
-/// How long a genuine daemon runs before it ends by itself, should nobody end it.
-const SECONDS: &str = "120";
-
-/// A genuine program, ended with the test.
-struct Genuine(Child);
-
-impl Drop for Genuine {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The folder with the genuine Mesos, if it was set up.
-fn oracle() -> Option<PathBuf> {
-    let folder = repository("target/oracle");
-    folder.join("ready").exists().then_some(folder)
-}
-
-fn run(place: &Place, oracle: &PathBuf, arguments: &[&str]) -> Genuine {
-    let mut command = Command::new("bash");
-    command
-        .arg(repository("tests/oracle/oracle"))
-        .arg(oracle)
-        .args(arguments)
-        .env("MESOS_WORK_DIR", place.join("genuine"))
-        .env("MESOS_RUNTIME_DIR", place.join("runtime"))
-        .env(
-            "MESOS_RESOURCES",
-            "cpus:2;mem:1024;disk:1000;ports:[31000-31100]",
-        );
-    Genuine(place.run("genuine", &mut command))
-}
-
-/// A port that nobody listens on at the moment. The genuine one cannot choose for itself.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
-}
 
 fn python() -> String {
     let output = Command::new("python3")
@@ -73,10 +31,11 @@ fn a_genuine_agent_registers_with_our_master_and_runs_a_custom_executor() {
     let place = Place::new();
     let master = start_master(&place, &[]);
     let port = free_port().to_string();
-    let _genuine = run(
+    let _genuine = Genuine::run(
         &place,
         &oracle,
         &["agent", &master.address.to_string(), &port, SECONDS],
+        &[],
     );
     let agent = registered_agents(master.address, 1).remove(0);
     assert_eq!(agent["version"], "1.11.0");
@@ -119,7 +78,12 @@ fn our_agent_registers_with_a_genuine_master_and_runs_a_command() {
     };
     let place = Place::new();
     let port = free_port();
-    let _genuine = run(&place, &oracle, &["cluster", &port.to_string(), SECONDS]);
+    let _genuine = Genuine::run(
+        &place,
+        &oracle,
+        &["cluster", &port.to_string(), SECONDS],
+        &[],
+    );
     let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     // It has an agent of its own, which is registered when the master has recovered.
     registered_agents(master, 1);

@@ -3,7 +3,9 @@
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod daemon;
+pub(crate) mod driver;
 pub(crate) mod events;
+pub(crate) mod genuine;
 pub(crate) mod golden;
 pub(crate) mod http;
 pub(crate) mod processes;
