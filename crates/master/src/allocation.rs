@@ -88,6 +88,7 @@ impl Master {
         self.state.metrics.allocation_runs += 1;
         let proposals = self.allocator.allocate(step.now);
         self.offer(step, proposals);
+        self.ask_to_leave(step);
     }
 
     /// Makes no offers to the framework in these roles; in all of its roles when none is named.

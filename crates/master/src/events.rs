@@ -2,11 +2,14 @@
 
 use meseta_proto::internal::{
     ExecutorToFrameworkMessage, ExitedExecutorMessage, FrameworkErrorMessage,
-    FrameworkRegisteredMessage, FrameworkReregisteredMessage, LostSlaveMessage,
-    RescindResourceOfferMessage, ResourceOffersMessage, StatusUpdate, StatusUpdateMessage,
+    FrameworkRegisteredMessage, FrameworkReregisteredMessage, InverseOffersMessage,
+    LostSlaveMessage, RescindInverseOfferMessage, RescindResourceOfferMessage,
+    ResourceOffersMessage, StatusUpdate, StatusUpdateMessage,
 };
 use meseta_proto::v1::scheduler::{Event, event};
-use meseta_proto::v1::{AgentId, FrameworkId, MasterInfo, Offer, OfferId, OperationStatus};
+use meseta_proto::v1::{
+    AgentId, FrameworkId, InverseOffer, MasterInfo, Offer, OfferId, OperationStatus,
+};
 use meseta_proto::{Upid, v1};
 
 use crate::master::Master;
@@ -29,6 +32,10 @@ pub(crate) enum Notice {
     Offers(Vec<Offer>, Vec<String>),
     /// An offer is withdrawn.
     Rescind(OfferId),
+    /// Agents that it is asked to leave, and their pids in the same order.
+    InverseOffers(Vec<InverseOffer>, Vec<String>),
+    /// An inverse offer is withdrawn.
+    RescindInverse(OfferId),
     /// A task's state. To be acknowledged if it has a UUID and comes from a process.
     Update(Box<StatusUpdate>, Option<String>),
     /// An operation's state. The old driver cannot be told.
@@ -103,6 +110,14 @@ impl Master {
                 rescind: Some(event::Rescind { offer_id }),
                 ..of_type(Type::Rescind)
             },
+            Notice::InverseOffers(inverse_offers, _) => Event {
+                inverse_offers: Some(event::InverseOffers { inverse_offers }),
+                ..of_type(Type::InverseOffers)
+            },
+            Notice::RescindInverse(inverse_offer_id) => Event {
+                rescind_inverse_offer: Some(event::RescindInverseOffer { inverse_offer_id }),
+                ..of_type(Type::RescindInverseOffer)
+            },
             Notice::Update(update, from) => Event {
                 update: Some(event::Update {
                     status: event_status(*update, from.as_deref()),
@@ -159,6 +174,16 @@ impl Master {
             Notice::Heartbeat | Notice::OperationStatus(_) => {}
             Notice::Offers(offers, pids) => step.send(pid, &ResourceOffersMessage { offers, pids }),
             Notice::Rescind(offer_id) => step.send(pid, &RescindResourceOfferMessage { offer_id }),
+            Notice::InverseOffers(inverse_offers, pids) => step.send(
+                pid,
+                &InverseOffersMessage {
+                    inverse_offers,
+                    pids,
+                },
+            ),
+            Notice::RescindInverse(inverse_offer_id) => {
+                step.send(pid, &RescindInverseOfferMessage { inverse_offer_id });
+            }
             Notice::Update(update, from) => step.send(
                 pid,
                 &StatusUpdateMessage {

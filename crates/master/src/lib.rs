@@ -18,6 +18,7 @@ mod input;
 mod invariants;
 mod launch;
 mod limits;
+mod maintenance;
 mod master;
 mod messages;
 mod metrics;

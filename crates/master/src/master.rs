@@ -12,6 +12,7 @@ use crate::agents::Pings;
 use crate::authentication::Authentications;
 use crate::config::Config;
 use crate::input::Input;
+use crate::maintenance::Unavailabilities;
 use crate::peers::Peers;
 use crate::records::OperationKey;
 use crate::snapshot::Snapshot;
@@ -41,6 +42,8 @@ pub struct Master {
     pub(crate) former_drivers: BTreeMap<FrameworkId, Upid>,
     /// Which frameworks have tasks on an agent that is unreachable.
     pub(crate) unreachable_frameworks: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
+    /// When machines will be away, by machine.
+    pub(crate) unavailabilities: Unavailabilities,
     /// Why some frameworks get no offers, as far as it has been found out.
     pub(crate) inquiries: Inquiries,
     /// Operations that agents hold of frameworks that are not in the books.
@@ -56,6 +59,14 @@ pub(crate) struct Ids {
     pub(crate) frameworks: u64,
     pub(crate) offers: u64,
     pub(crate) observers: u64,
+}
+
+impl Ids {
+    pub(crate) fn next_offer(&mut self, run: &str) -> OfferId {
+        let id = OfferId::from(format!("{run}-O{}", self.offers));
+        self.offers += 1;
+        id
+    }
 }
 
 impl Master {
@@ -78,6 +89,9 @@ impl Master {
                 frameworks: imbl::OrdMap::new(),
                 completed_frameworks: imbl::Vector::new(),
                 offers: imbl::OrdMap::new(),
+                schedule: std::sync::Arc::default(),
+                inverse_offers: imbl::OrdMap::new(),
+                inverse_answers: imbl::OrdMap::new(),
                 quotas: imbl::OrdMap::new(),
                 weights: imbl::OrdMap::new(),
                 metrics: crate::Metrics::default(),
@@ -90,6 +104,7 @@ impl Master {
             pings: BTreeMap::new(),
             former_drivers: BTreeMap::new(),
             unreachable_frameworks: BTreeMap::new(),
+            unavailabilities: Unavailabilities::new(),
             inquiries: Inquiries::default(),
             orphaned_operations: BTreeMap::new(),
             entropy,

@@ -75,9 +75,9 @@ impl Master {
             self.recover(&framework_id, &agent_id, &resources);
             return None;
         };
-        let id = OfferId::from(format!("{}-O{}", self.state.config.id, self.ids.offers));
-        self.ids.offers += 1;
-        let offer = new_offer(id.clone(), framework, agent, role, &resources);
+        let id = self.ids.next_offer(&self.state.config.id);
+        let mut offer = new_offer(id.clone(), framework, agent, role, &resources);
+        offer.unavailability = self.unavailability_of(agent);
         let told = told_offer(offer.clone(), framework);
         let pid = agent.pid.to_string();
 
@@ -139,6 +139,7 @@ impl Master {
     /// A scheduler sat on an offer for too long.
     pub(crate) fn rescind_offer(&mut self, step: &mut Step<'_>, id: &OfferId) {
         self.remove_offer(step, id, Rescinding::Told);
+        self.remove_inverse_offer(step, id, Rescinding::Told);
     }
 
     pub(crate) fn remove_offers_of_framework(
@@ -151,6 +152,9 @@ impl Master {
         for offer in offers.into_iter().flatten() {
             self.remove_offer(step, &offer, rescinding);
         }
+        for offer in self.inverse_offers_of(|offer| offer.framework_id == *id) {
+            self.remove_inverse_offer(step, &offer, rescinding);
+        }
     }
 
     pub(crate) fn remove_offers_of_agent(
@@ -162,6 +166,9 @@ impl Master {
         let offers = self.state.agents.get(id).map(|agent| agent.offers.clone());
         for offer in offers.into_iter().flatten() {
             self.remove_offer(step, &offer, rescinding);
+        }
+        for offer in self.inverse_offers_of(|offer| offer.agent_id.as_ref() == Some(id)) {
+            self.remove_inverse_offer(step, &offer, rescinding);
         }
     }
 
@@ -240,7 +247,6 @@ fn new_offer(
     resources: &Resources,
 ) -> Offer {
     let info = &agent.info;
-    let address = agent.pid.address;
     let of_framework = |(owner, _): &&(FrameworkId, v1::ExecutorId)| *owner == framework.id;
     let executors = agent.executors.keys().filter(of_framework);
     Offer {
@@ -248,22 +254,28 @@ fn new_offer(
         framework_id: framework.id.clone(),
         agent_id: agent.id.clone(),
         hostname: info.hostname.clone(),
-        url: Some(Url {
-            scheme: "http".to_owned(),
-            address: Address {
-                hostname: Some(info.hostname.clone()),
-                ip: Some(address.ip().to_string()),
-                port: i32::from(address.port()),
-            },
-            path: Some(format!("/{}", agent.pid.id)),
-            ..Default::default()
-        }),
+        url: Some(agent_url(agent)),
         domain: info.domain.clone(),
         resources: resources.to_v1(),
         attributes: info.attributes.clone(),
         executor_ids: executors.map(|(_, executor)| executor.clone()).collect(),
         unavailability: None,
         allocation_info: Some(AllocationInfo { role: Some(role) }),
+    }
+}
+
+/// Where an agent listens.
+pub(crate) fn agent_url(agent: &AgentRecord) -> Url {
+    let address = agent.pid.address;
+    Url {
+        scheme: "http".to_owned(),
+        address: Address {
+            hostname: Some(agent.info.hostname.clone()),
+            ip: Some(address.ip().to_string()),
+            port: i32::from(address.port()),
+        },
+        path: Some(format!("/{}", agent.pid.id)),
+        ..Default::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use meseta_machine::{Reply, RequestId};
 use meseta_proto::v1::WeightInfo;
+use meseta_proto::v1::maintenance::Schedule;
 use meseta_proto::v1::master::call::UpdateQuota;
 use meseta_proto::v1::quota::QuotaRequest;
 
@@ -24,6 +25,8 @@ pub enum Change {
     },
     /// Weights of roles.
     UpdateWeights(Vec<WeightInfo>),
+    /// When machines will be away.
+    UpdateSchedule(Schedule),
 }
 
 /// The outcome of a change: nothing to say, or why it is not made.
@@ -41,6 +44,7 @@ impl Master {
             Change::SetQuota(request) => self.set_quota(step, request),
             Change::RemoveQuota { role, asked } => self.remove_quota(step, role, asked),
             Change::UpdateWeights(weights) => self.update_weights(step, weights),
+            Change::UpdateSchedule(schedule) => self.update_schedule(step, schedule),
         };
         // Whatever was changed is on disk before this answer leaves.
         step.reply(request, outcome.err().unwrap_or_else(Reply::ok));

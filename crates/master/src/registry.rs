@@ -6,11 +6,13 @@
 //! | `unreachable/<id>` | `Registry.UnreachableSlave`: it was given up, and may come back |
 //! | `gone/<id>` | `Registry.GoneSlave`: an operator declared it gone for ever |
 //! | `quotas/<role>` | `QuotaConfig`: what the role is guaranteed and limited to |
+//! | `maintenance` | `Schedule`: when machines will be away |
 //! | `weights/<role>` | `Registry.Weight`: how much the role counts beside others |
 
 use std::fmt::Display;
 
 use meseta_proto::internal::registry;
+use meseta_proto::v1::maintenance::Schedule;
 use meseta_proto::v1::quota::QuotaConfig;
 use meseta_proto::v1::{AgentId, AgentInfo, TimeInfo, WeightInfo};
 use meseta_proto::{Wire, decode};
@@ -23,6 +25,7 @@ const UNREACHABLE: &str = "unreachable/";
 const GONE: &str = "gone/";
 const QUOTAS: &str = "quotas/";
 const WEIGHTS: &str = "weights/";
+const MAINTENANCE: &str = "maintenance";
 
 /// The agent is admitted, or what it says about itself has changed.
 pub(crate) fn admit(id: &AgentId, info: &AgentInfo) -> Change {
@@ -72,6 +75,11 @@ pub(crate) fn set_weight(role: &str, weight: f64) -> Change {
     write(WEIGHTS, role, &registry::Weight { info })
 }
 
+/// Machines will be away at other times than before.
+pub(crate) fn set_schedule(schedule: &Schedule) -> Change {
+    write(MAINTENANCE, "", schedule)
+}
+
 fn write(prefix: &str, name: impl Display, fact: &impl Wire) -> Change {
     (format!("{prefix}{name}"), Some(fact.encode_to_vec()))
 }
@@ -89,6 +97,7 @@ pub(crate) enum Fact {
     Gone(AgentId, TimeInfo),
     Quota(QuotaConfig),
     Weight(WeightInfo),
+    Schedule(Schedule),
 }
 
 /// Reads a fact; `None` when this program did not write it.
@@ -104,6 +113,9 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Option<Fact> {
     if key.starts_with(GONE) {
         let fact: registry::GoneSlave = decode(value).ok()?;
         return Some(Fact::Gone(fact.id, fact.timestamp));
+    }
+    if key == MAINTENANCE {
+        return decode(value).ok().map(Fact::Schedule);
     }
     if key.starts_with(QUOTAS) {
         return decode(value).ok().map(Fact::Quota);

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use imbl::{OrdMap, Vector};
 use meseta_allocator::Quota;
-use meseta_proto::v1::{AgentId, FrameworkId, MasterInfo, Offer, OfferId, TimeInfo};
+use meseta_proto::v1::allocator::InverseOfferStatus;
+use meseta_proto::v1::maintenance::Schedule;
+use meseta_proto::v1::{AgentId, FrameworkId, InverseOffer, MasterInfo, Offer, OfferId, TimeInfo};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -33,6 +35,12 @@ pub struct Snapshot {
     pub completed_frameworks: Vector<Arc<FrameworkRecord>>,
     /// Offers that are neither answered nor rescinded.
     pub offers: OrdMap<OfferId, Arc<Offer>>,
+    /// When machines will be away.
+    pub schedule: Arc<Schedule>,
+    /// Inverse offers that are neither answered nor rescinded.
+    pub inverse_offers: OrdMap<OfferId, Arc<InverseOffer>>,
+    /// What frameworks have answered when they were asked to leave agents.
+    pub inverse_answers: OrdMap<AgentId, OrdMap<FrameworkId, InverseOfferStatus>>,
     /// What operators have guaranteed to roles, and where they have limited them.
     pub quotas: OrdMap<String, Quota>,
     /// The weights that operators have given to roles; others count as 1.

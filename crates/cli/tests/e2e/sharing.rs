@@ -276,7 +276,14 @@ fn why_names_what_it_does_not_know() {
 }
 
 #[test]
-fn operators_calls_on_quotas_and_weights_are_answered_as_by_mesos() {
+fn operators_calls_on_quotas_weights_and_maintenance_are_answered_as_by_mesos() {
+    const OURS: [&str; 5] = [
+        "quota",
+        "weights",
+        "maint-schedule",
+        "maint-status-after",
+        "post /master/maintenance/schedule",
+    ];
     let cluster = Cluster::with(&["--resources=cpus:2;mem:1024;disk:1000;ports:[]"]);
     let master = cluster.master();
     registered_agents(master, 1);
@@ -297,7 +304,7 @@ fn operators_calls_on_quotas_and_weights_are_answered_as_by_mesos() {
     for case in golden::master_requests() {
         let request = &case["request"];
         let name = request["name"].as_str().expect("a name");
-        let is_ours = name.contains("quota") || name.contains("weights");
+        let is_ours = OURS.iter().any(|part| name.contains(part));
         if !is_ours || golden::is_a_known_difference(name) {
             continue;
         }
@@ -332,6 +339,6 @@ fn operators_calls_on_quotas_and_weights_are_answered_as_by_mesos() {
             ));
         }
     }
-    assert!(compared >= 15, "only {compared} cases in the recording");
+    assert!(compared >= 24, "only {compared} cases in the recording");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

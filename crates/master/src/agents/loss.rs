@@ -43,6 +43,7 @@ impl Master {
                 Fact::Gone(id, since) => {
                     self.state.gone_agents.insert(id, since);
                 }
+                Fact::Schedule(schedule) => self.recover_schedule(schedule),
                 Fact::Quota(config) => quotas.push(config),
                 Fact::Weight(info) => weights.push((info.role().to_owned(), info.weight)),
             }
@@ -179,6 +180,7 @@ impl Master {
         };
         let (tasks, executors) = (agent.tasks.clone(), agent.executors.clone());
         self.allocator.remove_agent(id);
+        self.state.inverse_answers.remove(id);
         for (framework, task) in tasks {
             let aware = self
                 .framework(&framework)

@@ -59,6 +59,7 @@ impl Master {
             let view = allocation::agent_view(agent);
             self.allocator.add_agent(id.clone(), view);
             step.link(agent.pid.address);
+            self.schedule_agent(id);
         }
         self.ping(step, id);
     }

@@ -1,5 +1,6 @@
 //! Calls of schedulers, whichever way they came.
 
+use meseta_allocator::InverseAnswer;
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::internal::{
     FrameworkToExecutorMessage, KillTaskMessage, ShutdownExecutorMessage,
@@ -103,8 +104,16 @@ impl Master {
                 let reconcile = call.reconcile_operations.unwrap_or_default();
                 self.reconcile_operations(step, id, reconcile.operations);
             }
-            // No agent is ever scheduled for maintenance, so that no inverse offer is outstanding.
-            Type::AcceptInverseOffers | Type::DeclineInverseOffers => {}
+            Type::AcceptInverseOffers => {
+                let accept = call.accept_inverse_offers.unwrap_or_default();
+                let (ids, filters) = (&accept.inverse_offer_ids, accept.filters.as_ref());
+                self.answer_inverse_offers(step, id, ids, InverseAnswer::Accepted, filters);
+            }
+            Type::DeclineInverseOffers => {
+                let decline = call.decline_inverse_offers.unwrap_or_default();
+                let (ids, filters) = (&decline.inverse_offer_ids, decline.filters.as_ref());
+                self.answer_inverse_offers(step, id, ids, InverseAnswer::Declined, filters);
+            }
             Type::Subscribe | Type::Unknown => return Reply::refused(501, ""),
         }
         Reply::accepted()

@@ -136,6 +136,7 @@ impl Master {
         step.send_to_all(agents, &message);
         self.end_all_tasks(step, id);
         self.allocator.remove_framework(id);
+        self.forget_inverse_answers(id);
         self.former_drivers.remove(id);
         self.timers.cancel(&Timer::FrameworkFailover(id.clone()));
         self.orphan_operations(id);

@@ -5,6 +5,7 @@
 //! it, and answers for paths below its own.
 
 mod forms;
+mod maintenance;
 mod metrics;
 mod operator;
 mod quota;
@@ -101,6 +102,7 @@ pub fn answer_with(
         ("api", ["v1", "scheduler", ..]) => return scheduler::answer(request),
         ("api", ["v1", ..]) => return operator::answer(snapshot, request),
         ("quota", rest) => return quota::answer(snapshot, request, rest),
+        ("maintenance", rest) => return maintenance::answer(snapshot, request, rest),
         ("weights", _) => return weights::answer(snapshot, request),
         ("why", _) => return why::answer(request),
         ("teardown", _) => return teardown(request),

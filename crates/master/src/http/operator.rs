@@ -1,12 +1,15 @@
 use meseta_endpoints::{call, method_not_allowed};
 use meseta_machine::{ContentType, Reply};
+use meseta_proto::v1::maintenance::Schedule;
 use meseta_proto::v1::master::call::Type;
-use meseta_proto::v1::master::response::{self, GetQuota, GetWeights};
+use meseta_proto::v1::master::response::{
+    self, GetMaintenanceSchedule, GetMaintenanceStatus, GetQuota, GetWeights,
+};
 use meseta_proto::v1::master::{Call, Response};
 use meseta_proto::{Wire, json};
 
 use super::scheduler::answer_type;
-use super::{Answer, Request, quota, weights};
+use super::{Answer, Request, maintenance, quota, weights};
 use crate::operator::Change;
 use crate::snapshot::Snapshot;
 use crate::validation;
@@ -46,6 +49,22 @@ fn carry_out(snapshot: &Snapshot, call: Call, answer_type: ContentType) -> Answe
             };
             return Answer::Reply(written(&response, answer_type));
         }
+        Type::GetMaintenanceSchedule => {
+            let schedule = Schedule::clone(&snapshot.schedule);
+            let response = Response {
+                get_maintenance_schedule: Some(GetMaintenanceSchedule { schedule }),
+                ..response(response::Type::GetMaintenanceSchedule)
+            };
+            return Answer::Reply(written(&response, answer_type));
+        }
+        Type::GetMaintenanceStatus => {
+            let status = maintenance::status(snapshot);
+            let response = Response {
+                get_maintenance_status: Some(GetMaintenanceStatus { status }),
+                ..response(response::Type::GetMaintenanceStatus)
+            };
+            return Answer::Reply(written(&response, answer_type));
+        }
         Type::GetWeights => {
             let weight_infos = weights::infos(snapshot);
             let response = Response {
@@ -60,6 +79,9 @@ fn carry_out(snapshot: &Snapshot, call: Call, answer_type: ContentType) -> Answe
             role: it.role,
             asked: String::new(),
         }),
+        Type::UpdateMaintenanceSchedule => call
+            .update_maintenance_schedule
+            .map(|it| Change::UpdateSchedule(it.schedule)),
         Type::UpdateWeights => call
             .update_weights
             .map(|it| Change::UpdateWeights(it.weight_infos)),

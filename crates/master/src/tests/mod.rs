@@ -5,6 +5,7 @@ mod authentication;
 mod drivers;
 mod frameworks;
 mod launches;
+mod maintenance;
 mod operations;
 mod quota;
 mod reconciliation;

@@ -61,11 +61,11 @@ fn ask(world: &mut World, method: &str, path: &str, body: &str) -> (Reply, Vec<A
     (reply, actions)
 }
 
-fn text(reply: &Reply) -> String {
+pub(super) fn text(reply: &Reply) -> String {
     String::from_utf8(reply.body.to_vec()).unwrap()
 }
 
-fn operator(world: &mut World, call: &str) -> (Reply, Vec<Action>) {
+pub(super) fn operator(world: &mut World, call: &str) -> (Reply, Vec<Action>) {
     ask(world, "POST", "/api/v1", call)
 }
 
@@ -95,7 +95,7 @@ fn cpus(offers: &[Offer]) -> String {
 }
 
 /// What was persisted, and whether the answer came after it.
-fn facts(actions: &[Action]) -> Vec<(String, Option<Vec<u8>>)> {
+pub(super) fn facts(actions: &[Action]) -> Vec<(String, Option<Vec<u8>>)> {
     let changes = actions.iter().filter_map(|action| match action {
         Action::Persist { changes } => Some(changes.clone()),
         _ => None,

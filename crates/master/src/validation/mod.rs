@@ -16,6 +16,7 @@ mod executor;
 mod framework;
 mod group;
 mod id;
+mod maintenance;
 mod offer;
 mod operation;
 mod operator;
@@ -32,6 +33,7 @@ pub use framework::{
 };
 pub use group::task_group;
 pub use id::id;
+pub use maintenance::schedule;
 pub use offer::offers;
 pub use operation::operation;
 pub use operator::operator_call;

@@ -1,0 +1,244 @@
+//! Maintenance: machines that an operator has scheduled to be away, and the frameworks that are
+//! asked to leave them.
+//!
+//! Who has anything on such a machine gets an inverse offer. What it answers is shown to the
+//! operator; nothing else follows from it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meseta_allocator::{InverseAnswer, InverseProposal, refusal_time};
+use meseta_proto::v1::allocator::{InverseOfferStatus, inverse_offer_status};
+use meseta_proto::v1::maintenance::Schedule;
+use meseta_proto::v1::{
+    AgentId, Filters, FrameworkId, InverseOffer, MachineId, OfferId, Unavailability,
+};
+
+use crate::events::Notice;
+use crate::master::Master;
+use crate::offers::{Rescinding, agent_url};
+use crate::operator::Outcome;
+use crate::records::AgentRecord;
+use crate::registry;
+use crate::step::Step;
+use crate::timers::Timer;
+use crate::validation;
+
+/// The machines of the schedule, by name (in lower case) and address.
+pub(crate) type Unavailabilities = BTreeMap<(String, String), Unavailability>;
+
+impl Master {
+    /// Takes over the schedule of earlier masters.
+    pub(crate) fn recover_schedule(&mut self, schedule: Schedule) {
+        self.unavailabilities = unavailabilities(&schedule);
+        self.state.schedule = Arc::new(schedule);
+    }
+
+    /// Replaces the schedule.
+    pub(crate) fn update_schedule(&mut self, step: &mut Step<'_>, schedule: &Schedule) -> Outcome {
+        validation::schedule(schedule).map_err(|e| meseta_machine::Reply::bad_request(e.0))?;
+        step.persist(vec![registry::set_schedule(schedule)]);
+        let before = std::mem::take(&mut self.unavailabilities);
+        self.recover_schedule(schedule.clone());
+        let concerned: Vec<AgentId> = self
+            .state
+            .agents
+            .values()
+            .filter(|agent| {
+                let machine = machine_of(agent);
+                before.contains_key(&machine) || self.unavailabilities.contains_key(&machine)
+            })
+            .map(|agent| agent.id.clone())
+            .collect();
+        for agent in concerned {
+            // Frameworks are to know as soon as possible.
+            self.remove_offers_of_agent(step, &agent, Rescinding::Told);
+            self.state.inverse_answers.remove(&agent);
+            self.schedule_agent(&agent);
+        }
+        Ok(())
+    }
+
+    /// Tells the allocator when an agent will be away.
+    pub(crate) fn schedule_agent(&mut self, id: &AgentId) {
+        if let Some(agent) = self.state.agents.get(id) {
+            let unavailability = self.unavailability_of(agent);
+            self.allocator.set_unavailability(id, unavailability);
+        }
+    }
+
+    pub(crate) fn unavailability_of(&self, agent: &AgentRecord) -> Option<Unavailability> {
+        if self.unavailabilities.is_empty() {
+            return None;
+        }
+        self.unavailabilities.get(&machine_of(agent)).copied()
+    }
+
+    /// Asks frameworks to leave agents.
+    pub(crate) fn ask_to_leave(&mut self, step: &mut Step<'_>) {
+        let mut by_framework: BTreeMap<FrameworkId, (Vec<InverseOffer>, Vec<String>)> =
+            BTreeMap::new();
+        for proposal in self.allocator.inverse_offers(step.now) {
+            if let Some((offer, pid)) = self.make_inverse_offer(step, proposal) {
+                let (offers, pids) = by_framework.entry(offer.framework_id.clone()).or_default();
+                offers.push(offer);
+                pids.push(pid);
+            }
+        }
+        for (framework, (offers, pids)) in by_framework {
+            self.notify(step, &framework, Notice::InverseOffers(offers, pids));
+        }
+    }
+
+    fn make_inverse_offer(
+        &mut self,
+        step: &Step<'_>,
+        proposal: InverseProposal,
+    ) -> Option<(InverseOffer, String)> {
+        let framework = self.framework(&proposal.framework)?;
+        let agent = self.state.agents.get(&proposal.agent)?;
+        if !(framework.connected() && framework.active && agent.active) {
+            // It is asked again when both are there.
+            self.allocator.answer_inverse_offer(
+                &proposal.framework,
+                &proposal.agent,
+                Some(InverseAnswer::Declined),
+                Duration::ZERO,
+                step.now,
+            );
+            return None;
+        }
+        let (url, pid) = (agent_url(agent), agent.pid.to_string());
+        let offer = InverseOffer {
+            // Ids are unique across both sorts of offers.
+            id: self.ids.next_offer(&self.state.config.id),
+            url: Some(url),
+            framework_id: proposal.framework,
+            agent_id: Some(proposal.agent),
+            unavailability: proposal.unavailability,
+            resources: Vec::new(),
+        };
+        if let Some(timeout) = self.state.config.policy.offer_timeout {
+            let due = step.now.monotonic.saturating_add(timeout);
+            self.timers.set(Timer::Offer(offer.id.clone()), due);
+        }
+        let entry = Arc::new(offer.clone());
+        self.state.inverse_offers.insert(offer.id.clone(), entry);
+        Some((offer, pid))
+    }
+
+    /// A scheduler answers inverse offers. Those that are not its own, or are no more, do not count.
+    pub(crate) fn answer_inverse_offers(
+        &mut self,
+        step: &Step<'_>,
+        framework: &FrameworkId,
+        ids: &[OfferId],
+        answer: InverseAnswer,
+        filters: Option<&Filters>,
+    ) {
+        let refuse_for = refusal_time(filters.unwrap_or(&Filters::default()));
+        for id in ids {
+            let offer = self.state.inverse_offers.get(id);
+            if offer.is_none_or(|offer| offer.framework_id != *framework) {
+                continue;
+            }
+            let Some(agent) = self.take_inverse_offer(id) else {
+                continue;
+            };
+            self.allocator.answer_inverse_offer(
+                framework,
+                &agent,
+                Some(answer),
+                refuse_for,
+                step.now,
+            );
+            let status = match answer {
+                InverseAnswer::Accepted => inverse_offer_status::Status::Accept,
+                InverseAnswer::Declined => inverse_offer_status::Status::Decline,
+            };
+            let status = InverseOfferStatus {
+                status: status.into(),
+                framework_id: framework.clone(),
+                timestamp: step.time_info(),
+            };
+            let answers = self.state.inverse_answers.entry(agent).or_default();
+            answers.insert(framework.clone(), status);
+        }
+    }
+
+    /// The framework has ended, and what it answered with it.
+    pub(crate) fn forget_inverse_answers(&mut self, framework: &FrameworkId) {
+        let agents: Vec<AgentId> = self.state.inverse_answers.keys().cloned().collect();
+        for agent in agents {
+            if let Some(answers) = self.state.inverse_answers.get_mut(&agent) {
+                answers.remove(framework);
+            }
+        }
+    }
+
+    /// Takes an inverse offer back, unanswered.
+    pub(crate) fn remove_inverse_offer(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &OfferId,
+        rescinding: Rescinding,
+    ) {
+        let Some(framework) = self
+            .state
+            .inverse_offers
+            .get(id)
+            .map(|it| it.framework_id.clone())
+        else {
+            return;
+        };
+        if rescinding == Rescinding::Told {
+            self.notify(step, &framework, Notice::RescindInverse(id.clone()));
+        }
+        if let Some(agent) = self.take_inverse_offer(id) {
+            self.allocator
+                .answer_inverse_offer(&framework, &agent, None, Duration::ZERO, step.now);
+        }
+    }
+
+    /// The outstanding inverse offers that something holds for.
+    pub(crate) fn inverse_offers_of(
+        &self,
+        mut concerned: impl FnMut(&InverseOffer) -> bool,
+    ) -> Vec<OfferId> {
+        let offers = self.state.inverse_offers.values();
+        offers
+            .filter(|offer| concerned(offer))
+            .map(|offer| offer.id.clone())
+            .collect()
+    }
+
+    /// Takes an inverse offer out of the books; its agent.
+    fn take_inverse_offer(&mut self, id: &OfferId) -> Option<AgentId> {
+        let offer = self.state.inverse_offers.remove(id)?;
+        self.timers.cancel(&Timer::Offer(id.clone()));
+        offer.agent_id.clone()
+    }
+}
+
+fn unavailabilities(schedule: &Schedule) -> Unavailabilities {
+    let windows = schedule.windows.iter();
+    windows
+        .flat_map(|window| {
+            let machines = window.machine_ids.iter();
+            machines.map(|machine| (machine_key(machine), window.unavailability))
+        })
+        .collect()
+}
+
+/// As Mesos compares machines: by name without regard to case, and by address.
+pub(crate) fn machine_key(machine: &MachineId) -> (String, String) {
+    let hostname = machine.hostname().to_lowercase();
+    (hostname, machine.ip().to_owned())
+}
+
+/// The machine that an agent is on.
+pub(crate) fn machine_of(agent: &AgentRecord) -> (String, String) {
+    let address = agent.pid.address.ip().to_string();
+    (agent.info.hostname.to_lowercase(), address)
+}
