@@ -71,6 +71,7 @@ mod tests {
         let refusal = |text: &str| from_slice::<Call>(text.as_bytes()).unwrap_err().to_string();
         let syntax = "Failed to parse body into JSON: syntax error at line 1 near: ";
         assert_eq!(refusal(""), syntax);
+        assert_eq!(refusal("{"), syntax);
         assert_eq!(refusal("{oops"), format!("{syntax}oops"));
         assert_eq!(
             refusal("{\"type\":\"\\ud800\"}}}"),

@@ -57,9 +57,12 @@ fn syntax(text: &[u8], error: &serde_json::Error) -> String {
         .split(|b| *b == b'\n')
         .nth(error.line().saturating_sub(1))
         .unwrap_or_default();
-    let near = line
-        .get(error.column().saturating_sub(1)..)
-        .unwrap_or_default();
+    let from = if error.is_eof() {
+        line.len()
+    } else {
+        error.column().saturating_sub(1)
+    };
+    let near = line.get(from..).unwrap_or_default();
     let near: String = String::from_utf8_lossy(near)
         .chars()
         .filter(|c| !c.is_control())
