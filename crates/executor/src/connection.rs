@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
 use crate::http::{AnswerReader, HttpError, Part};
-use crate::limits::READ_SIZE;
+use crate::limits::{READ_SIZE, READS_PER_TURN};
 use crate::settings::Endpoint;
 
 /// Why a connection is of no use any more.
@@ -107,17 +107,26 @@ impl Connection {
         Ok(())
     }
 
-    /// Goes on after the socket was found ready.
-    pub(crate) fn on_ready(&mut self) -> Result<(), ConnectionError> {
+    /// Whether connecting has succeeded, after the socket was found ready.
+    pub(crate) fn connected(&mut self) -> Result<(), ConnectionError> {
         if self.connecting {
             sockopt::socket_error(&self.socket)
                 .and_then(|outcome| outcome)
                 .map_err(io::Error::from)?;
             self.connecting = false;
         }
+        Ok(())
+    }
+
+    /// Goes on after the socket was found ready.
+    pub(crate) fn on_ready(&mut self) -> Result<(), ConnectionError> {
+        self.connected()?;
         self.flush()?;
         let mut buffer = [0; READ_SIZE];
-        while !self.ended {
+        for _ in 0..READS_PER_TURN {
+            if self.ended {
+                break;
+            }
             match rustix::io::read(&self.socket, &mut buffer) {
                 Ok(0) => self.ended = true,
                 Ok(count) => self.answers.extend(buffer.get(..count).unwrap_or_default()),

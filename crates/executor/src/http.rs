@@ -34,6 +34,15 @@ impl Target {
     }
 }
 
+/// The request for a page of the task's own server.
+pub(crate) fn get(authority: &str, path: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: meseta\r\nAccept: */*\r\n\
+         Connection: close\r\n\r\n"
+    )
+    .into_bytes()
+}
+
 /// Why bytes are not an HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HttpError {

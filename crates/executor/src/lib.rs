@@ -14,11 +14,10 @@
 //! ```
 //!
 //! `machine` decides everything and owns no socket, process or clock; the rest carries its actions
-//! out. Checks and health checks of the task will come in as inputs of the machine and leave in
-//! the one place where it makes a status.
+//! out: when to probe the task for a check or a health check, too, which `probes.rs` then does.
 //!
 //! One such process runs for each task, so it starts no thread and no runtime: one loop polls the
-//! two connections and a descriptor for signals.
+//! two connections, those of probes, and a descriptor for signals.
 
 mod agent;
 mod connection;
@@ -26,6 +25,7 @@ mod duration;
 mod http;
 mod limits;
 mod machine;
+mod probes;
 mod process;
 mod settings;
 mod shell;

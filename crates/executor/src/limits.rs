@@ -13,11 +13,24 @@ pub(crate) const MAX_HEADERS: usize = 64;
 /// How much of a refusal's body is kept: enough for every sentence an agent gives.
 pub(crate) const MAX_REFUSAL: usize = 4 * 1024;
 
-/// How much is read from a connection at once.
+/// How much is read from a connection at once, and how often before others get their turn: a task's
+/// own server may send faster than anybody can read.
 pub(crate) const READ_SIZE: usize = 8 * 1024;
+pub(crate) const READS_PER_TURN: usize = 8;
 
-/// Updates that wait for their acknowledgement. A task makes a handful; only launches beyond the
-/// first add to them, and more of those than this are not even answered.
+/// How much of what `curl` prints is kept: a status, or a sentence.
+pub(crate) const MAX_CURL_OUTPUT: u64 = 4 * 1024;
+
+/// The longest delay, interval, timeout or grace period of a check, so that no sum of times
+/// overflows: thirty years.
+pub(crate) const LONGEST_CHECK_PERIOD: Duration = Duration::from_secs(1_000_000_000);
+
+/// Between looks at whether a check may tell something again, while too many updates wait.
+pub(crate) const PROBE_RETRY: Duration = Duration::from_secs(1);
+
+/// Updates that wait for their acknowledgement. A task makes a handful; launches beyond the first
+/// add to them, and more of those than this are not even answered. Checks add to them too, and
+/// pause while there are so many.
 pub(crate) const MAX_UNACKNOWLEDGED: usize = 64;
 
 /// How long the agent may take to open a connection and to answer a subscription: as long as Mesos's

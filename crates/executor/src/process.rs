@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::{fs, io};
 
 use meseta_proto::v1::environment::variable;
@@ -25,27 +25,32 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
     ))?)
 }
 
-/// Starts the task in a session of its own, so that a terminal's signals or a kill of the
-/// executor's group do not reach it.
-pub(crate) fn launch(launch: &Launch, directory: Option<&Path>) -> io::Result<Pid> {
+/// A program of the executor's own choice, with the executor's environment but for its secret.
+pub(crate) fn own_command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    if std::env::var_os("PATH").is_none() {
+        command.env("PATH", DEFAULT_PATH);
+    }
+    command.env_remove(TOKEN_VARIABLE);
+    command
+}
+
+/// The task's command, or one of its checks.
+pub(crate) fn command(launch: &Launch, directory: Option<&Path>) -> Command {
     let value = launch.command.value();
     let mut command = if launch.command.shell() {
-        let mut command = Command::new("/bin/sh");
+        let mut command = own_command("/bin/sh");
         command.arg0("sh").args(["-c", value]);
         command
     } else {
         // The first argument is the name that the program sees.
         let mut arguments = launch.command.arguments.iter();
-        let mut command = Command::new(value);
+        let mut command = own_command(value);
         command
             .arg0(arguments.next().map_or(value, String::as_str))
             .args(arguments);
         command
     };
-    if std::env::var_os("PATH").is_none() {
-        command.env("PATH", DEFAULT_PATH);
-    }
-    command.env_remove(TOKEN_VARIABLE);
     // As in Mesos, the role cannot be overridden, everything else can.
     let (role, own): (Vec<_>, Vec<_>) = launch
         .variables
@@ -62,12 +67,16 @@ pub(crate) fn launch(launch: &Launch, directory: Option<&Path>) -> io::Result<Pi
     if let Some(directory) = directory {
         command.current_dir(directory);
     }
-    detach(&mut command);
+    command
+}
+
+/// Starts a process in a session of its own, so that a terminal's signals or a kill of the
+/// executor's group do not reach it.
+pub(crate) fn spawn(command: &mut Command) -> io::Result<(Pid, Child)> {
+    detach(command);
     let child = command.spawn()?;
-    i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(|| Errno::SRCH.into())
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    Ok((pid.ok_or(Errno::SRCH)?, child))
 }
 
 /// The kernel's form of an environment has no room for other names.
@@ -93,39 +102,19 @@ fn detach(command: &mut Command) {
     }
 }
 
-/// What a round of reaping found.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Reaped {
-    /// How the process of interest ended, if it did.
-    pub(crate) ending: Option<Ending>,
-    /// Whether there is no process left.
-    pub(crate) all_gone: bool,
-}
-
-/// Takes in every process that has ended.
-pub(crate) fn reap(task: Option<Pid>) -> Reaped {
-    let mut ending = None;
+/// Takes in every process that has ended; tells whether there is none left.
+pub(crate) fn reap(mut on_ended: impl FnMut(Pid, Ending)) -> bool {
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
-                if Some(pid) == task {
-                    ending = ending_of(status);
+                if let Some(ending) = ending_of(status) {
+                    on_ended(pid, ending);
                 }
             }
-            Ok(None) => {
-                return Reaped {
-                    ending,
-                    all_gone: false,
-                };
-            }
+            Ok(None) => return false,
             Err(Errno::INTR) => {}
             // No child: the only other error.
-            Err(_) => {
-                return Reaped {
-                    ending,
-                    all_gone: true,
-                };
-            }
+            Err(_) => return true,
         }
     }
 }
@@ -149,7 +138,7 @@ pub(crate) fn kill_all(signal: Signal) -> io::Result<()> {
         Signal::Term => rustix::process::Signal::TERM,
         Signal::Kill => rustix::process::Signal::KILL,
     };
-    for pid in descendants()? {
+    for pid in descendants(rustix::process::getpid())? {
         // One that has ended meanwhile needs no signal; one of another user that a set-user-id
         // program became cannot get one.
         let _ = rustix::process::kill_process(pid, signal);
@@ -159,8 +148,20 @@ pub(crate) fn kill_all(signal: Signal) -> io::Result<()> {
     Ok(())
 }
 
+/// Ends a process that has not been taken in yet, and all below it.
+pub(crate) fn kill_tree(root: Pid) -> io::Result<()> {
+    // First, so that it cannot start others while they are listed.
+    let _ = rustix::process::kill_process(root, rustix::process::Signal::STOP);
+    let below = descendants(root);
+    let _ = rustix::process::kill_process(root, rustix::process::Signal::KILL);
+    for pid in below? {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    Ok(())
+}
+
 /// All processes below this one, level by level.
-fn descendants() -> io::Result<Vec<Pid>> {
+fn descendants(root: Pid) -> io::Result<Vec<Pid>> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -175,8 +176,8 @@ fn descendants() -> io::Result<Vec<Pid>> {
             children.entry(parent).or_default().push(pid);
         }
     }
-    let own = rustix::process::getpid().as_raw_nonzero().get();
-    let mut level = children.remove(&own).unwrap_or_default();
+    let root = root.as_raw_nonzero().get();
+    let mut level = children.remove(&root).unwrap_or_default();
     let mut found = Vec::new();
     while !level.is_empty() {
         found.extend(level.iter().filter_map(|pid| Pid::from_raw(*pid)));

@@ -15,8 +15,9 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Pid;
 
 use crate::agent::{Agent, Heard};
-use crate::machine::{Action, Input, Launch, Machine, Outcome, Signal};
-use crate::process::{self, Reaped};
+use crate::machine::{Action, Input, Launch, Machine, Outcome, Signal, Which};
+use crate::probes::Probes;
+use crate::process;
 use crate::settings::{Settings, SettingsError};
 use crate::status::Ending;
 
@@ -57,6 +58,7 @@ struct Shell {
     directory: Option<PathBuf>,
     inputs: VecDeque<Input>,
     task: Option<Pid>,
+    probes: Probes,
     sweeping: bool,
     started: Instant,
 }
@@ -71,6 +73,7 @@ impl Shell {
             directory: settings.sandbox,
             inputs: VecDeque::new(),
             task: None,
+            probes: Probes::default(),
             sweeping: false,
             started: Instant::now(),
         })
@@ -112,6 +115,11 @@ impl Shell {
                 self.launch(&launch);
             }
             Action::Kill(signal) => kill_all(signal),
+            Action::Probe(which, probe) => {
+                let failed = self.probes.start(which, probe, self.directory.as_deref());
+                self.inputs.extend(failed);
+            }
+            Action::StopProbe(which) => self.stop_probe(which),
             Action::Sweep => self.sweep(),
             Action::Log(line) => log(&line),
             Action::Exit(outcome) => return Some(outcome),
@@ -120,12 +128,19 @@ impl Shell {
     }
 
     fn launch(&mut self, launch: &Launch) {
-        match process::launch(launch, self.directory.as_deref()) {
-            Ok(pid) => self.task = Some(pid),
+        let mut command = process::command(launch, self.directory.as_deref());
+        match process::spawn(&mut command) {
+            Ok((pid, _)) => self.task = Some(pid),
             Err(error) => {
                 log(&format!("Failed to execute command: {error}"));
                 self.inputs.push_back(Input::Ended(Ending::Exited(1)));
             }
+        }
+    }
+
+    fn stop_probe(&mut self, which: Which) {
+        if let Err(error) = self.probes.stop(which) {
+            log(&format!("Failed to list the processes of a check: {error}"));
         }
     }
 
@@ -138,33 +153,55 @@ impl Shell {
     }
 
     fn reap(&mut self) {
-        let Reaped { ending, all_gone } = process::reap(self.task);
-        if let Some(ending) = ending {
-            self.task = None;
-            self.inputs.push_back(Input::Ended(ending));
-        }
+        let Self {
+            task,
+            probes,
+            inputs,
+            ..
+        } = self;
+        let all_gone = process::reap(|pid, ending| {
+            if *task == Some(pid) {
+                *task = None;
+                inputs.push_back(Input::Ended(ending));
+            } else {
+                inputs.extend(probes.on_ended(pid, ending));
+            }
+        });
         if all_gone && self.sweeping {
             self.sweeping = false;
             self.inputs.push_back(Input::Swept);
         }
     }
 
-    /// Waits for the agent, a signal or a timer, and turns it into inputs.
+    /// Waits for the agent, a signal, a probe or a timer, and turns it into inputs.
     fn wait(&mut self) -> Result<(), Error> {
         let signals = PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN);
         let mut fds: Vec<PollFd<'_>> = std::iter::once(signals)
             .chain(self.agent.poll_fds())
             .collect();
+        let first_probe = fds.len();
+        let mut probing = Vec::new();
+        for (which, fd) in self.probes.poll_fds() {
+            probing.push(which);
+            fds.push(fd);
+        }
         let timeout = self.machine.next_wake().map(|at| timespec(self.until(at)));
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(system("wait for events")(error.into())),
         }
         let ready = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
-        let (signalled, connections) = (ready(0), [ready(1), ready(2)]);
+        let signalled = ready(0);
+        // Without a connection to the agent, these places are the probes' or nobody's.
+        let connections = [1, 2].map(|at| at < first_probe && ready(at));
+        let mut at = first_probe..;
+        probing.retain(|_| at.next().is_some_and(ready));
 
         if signalled {
             self.on_signals();
+        }
+        for which in probing {
+            self.inputs.extend(self.probes.on_ready(which));
         }
         let mut heard = VecDeque::new();
         self.agent.on_ready(connections, &mut heard);

@@ -10,6 +10,7 @@
 //!                                             └──▶ given up (no checkpointing, or timed out)
 //! ```
 
+mod checks;
 mod link;
 mod status;
 mod task;
@@ -24,6 +25,8 @@ use meseta_proto::v1::{CommandInfo, ExecutorId, FrameworkId, TaskInfo};
 
 use crate::limits::{ANSWER_TIMEOUT, HEARTBEAT_INTERVAL};
 use crate::status::Ending;
+use checks::Checks;
+pub(crate) use checks::{HttpProbe, Observation, Outcome as ProbeOutcome, Probe, Scheme, Which};
 use status::Updates;
 
 /// Who an executor is, and how it is to behave.
@@ -63,6 +66,8 @@ pub(crate) enum Input {
     Ended(Ending),
     /// Nothing of the task is left.
     Swept,
+    /// A probe of the task came to something.
+    Probed { which: Which, outcome: ProbeOutcome },
     /// Somebody wants this process to end.
     Terminate,
 }
@@ -80,6 +85,10 @@ pub(crate) enum Action {
     Launch(Launch),
     /// Signal every process of the task.
     Kill(Signal),
+    /// Probe the task, and answer with [`Input::Probed`].
+    Probe(Which, Probe),
+    /// End the probe: nobody wants to know its outcome any more.
+    StopProbe(Which),
     /// Kill whatever the task has left behind, and answer with [`Input::Swept`] when it is gone.
     Sweep,
     /// Tell the reader of the sandbox's stderr.
@@ -89,7 +98,7 @@ pub(crate) enum Action {
 }
 
 /// What to run.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Launch {
     pub(crate) command: CommandInfo,
     /// Variables that come before the command's own, by name.
@@ -124,6 +133,10 @@ enum Timer {
     Heartbeat,
     /// The task has run for as long as it may.
     Completion,
+    /// The next probe of the task.
+    Probe(Which),
+    /// A probe has taken for as long as it may.
+    ProbeTimeout(Which),
     /// The grace of a kill is over.
     Escalation,
     /// Another round of killing what is left.
@@ -171,6 +184,8 @@ enum Cause {
     Request,
     /// The task's `max_completion_time` is over.
     TimeIsUp,
+    /// The task's health check failed too often.
+    Unhealthy,
 }
 
 /// The command executor's state.
@@ -182,6 +197,7 @@ pub(crate) struct Machine {
     link: Link,
     takes_killing: bool,
     task: Option<Task>,
+    checks: Checks,
     updates: Updates,
 }
 
@@ -195,6 +211,7 @@ impl Machine {
             link: Link::Away,
             takes_killing: false,
             task: None,
+            checks: Checks::default(),
         }
     }
 
@@ -214,6 +231,7 @@ impl Machine {
             Input::Disconnected { reason } => self.on_disconnected(now, &reason, actions),
             Input::Ended(ending) => self.on_ended(now, ending, actions),
             Input::Swept => self.report_end(now, actions),
+            Input::Probed { which, outcome } => self.on_probed(now, which, outcome, actions),
             Input::Terminate => self.shutdown(now, actions),
         }
     }
@@ -238,6 +256,8 @@ impl Machine {
                     .set(Timer::Heartbeat, now.monotonic + HEARTBEAT_INTERVAL);
             }
             Timer::Completion => self.kill(now, Cause::TimeIsUp, Duration::ZERO, actions),
+            Timer::Probe(which) => self.on_probe_due(now, which, actions),
+            Timer::ProbeTimeout(which) => self.on_probe_timeout(now, which, actions),
             Timer::Escalation => actions.push(Action::Kill(Signal::Kill)),
             Timer::Sweep => self.sweep(now, actions),
             Timer::SweepTimeout => {
@@ -264,7 +284,7 @@ impl Machine {
             }
             event::Type::Launch => {
                 if let Some(launch) = event.launch {
-                    self.on_launch(now, launch.task, actions);
+                    self.on_launch(now, &launch.task, actions);
                 }
             }
             event::Type::Kill => {

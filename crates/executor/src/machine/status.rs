@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 use meseta_machine::{Entropy, Now};
 use meseta_proto::v1::executor::call::Update;
 use meseta_proto::v1::task_status::{Reason, Source};
-use meseta_proto::v1::{
-    CheckInfo, CheckStatusInfo, ExecutorId, TaskInfo, TaskState, TaskStatus, check_info,
-    check_status_info,
-};
+use meseta_proto::v1::{ExecutorId, TaskInfo, TaskState, TaskStatus};
+
+use super::checks::no_result;
 
 /// The updates that the agent has not acknowledged, in the order in which they were made.
 #[derive(Debug)]
@@ -49,7 +48,7 @@ impl Updates {
             reason: reason.map(Into::into),
             message: message.map(str::to_owned),
             executor_id: Some(self.executor_id.clone()),
-            check_status: task.check.as_ref().map(no_result_yet),
+            check_status: task.check.as_ref().map(|check| no_result(check.r#type())),
             ..TaskStatus::default()
         }
     }
@@ -108,19 +107,4 @@ impl Updates {
             )
         })
     }
-}
-
-/// Statuses of a task with a check always say which kind it is, even without a result.
-fn no_result_yet(check: &CheckInfo) -> CheckStatusInfo {
-    let mut status = CheckStatusInfo {
-        r#type: check.r#type,
-        ..CheckStatusInfo::default()
-    };
-    match check.r#type() {
-        check_info::Type::Command => status.command = Some(check_status_info::Command::default()),
-        check_info::Type::Http => status.http = Some(check_status_info::Http::default()),
-        check_info::Type::Tcp => status.tcp = Some(check_status_info::Tcp::default()),
-        check_info::Type::Unknown => {}
-    }
-    status
 }

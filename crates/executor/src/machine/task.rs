@@ -15,13 +15,13 @@ use crate::limits::{
 use crate::status::Ending;
 
 impl Machine {
-    pub(super) fn on_launch(&mut self, now: Now, info: TaskInfo, actions: &mut Vec<Action>) {
+    pub(super) fn on_launch(&mut self, now: Now, info: &TaskInfo, actions: &mut Vec<Action>) {
         if let Some(task) = &self.task {
             if task.info.task_id != info.task_id && self.updates.len() < MAX_UNACKNOWLEDGED {
                 let message = "Attempted to run multiple tasks using a \"command\" executor";
                 let status = self
                     .updates
-                    .status(&info, TaskState::TaskFailed, None, Some(message));
+                    .status(info, TaskState::TaskFailed, None, Some(message));
                 self.updates.push(status, now, &mut self.entropy);
                 self.send_updates(actions);
             }
@@ -34,12 +34,7 @@ impl Machine {
             kill: None,
         });
         self.forward(now, TaskState::TaskStarting, None, None, actions);
-        if info.health_check.is_some() || info.check.is_some() {
-            actions.push(Action::Log(
-                "The task's checks and health checks are not run by this version".into(),
-            ));
-        }
-        let Some(command) = info.command.filter(|c| c.value.is_some()) else {
+        let Some(command) = info.command.clone().filter(|c| c.value.is_some()) else {
             let message = format!("The command of task '{}' is not specified", info.task_id);
             self.forward(now, TaskState::TaskFailed, None, Some(&message), actions);
             return self.await_last_acknowledgement(now, actions);
@@ -50,18 +45,12 @@ impl Machine {
             let limit = Duration::from_nanos(nanoseconds);
             self.timers.set(Timer::Completion, now.monotonic + limit);
         }
-        let role = info
-            .resources
-            .first()
-            .and_then(|r| r.allocation_info.as_ref()?.role.clone());
         actions.push(Action::Launch(Launch {
             command,
-            variables: vec![
-                ("MESOS_TASK_ID", info.task_id.value),
-                ("MESOS_ALLOCATION_ROLE", role.unwrap_or_default()),
-            ],
+            variables: variables(info),
         }));
         self.forward(now, TaskState::TaskRunning, None, None, actions);
+        self.start_checks(now, info, actions);
     }
 
     pub(super) fn on_kill(&mut self, now: Now, kill: &event::Kill, actions: &mut Vec<Action>) {
@@ -83,9 +72,14 @@ impl Machine {
             .kill_policy
             .as_ref()
             .and_then(grace_period)
-            .or_else(|| task.info.kill_policy.as_ref().and_then(grace_period))
-            .unwrap_or(DEFAULT_KILL_GRACE);
+            .unwrap_or_else(|| self.own_grace());
         self.kill(now, Cause::Request, grace, actions);
+    }
+
+    /// Between TERM and KILL when who kills does not say.
+    pub(super) fn own_grace(&self) -> Duration {
+        let policy = self.task.as_ref().and_then(|t| t.info.kill_policy.as_ref());
+        policy.and_then(grace_period).unwrap_or(DEFAULT_KILL_GRACE)
     }
 
     pub(super) fn shutdown(&mut self, now: Now, actions: &mut Vec<Action>) {
@@ -128,9 +122,10 @@ impl Machine {
             cause,
             since: now.monotonic,
         });
-        if self.takes_killing && cause == Cause::Request {
+        if self.takes_killing && cause != Cause::TimeIsUp {
             self.forward(now, TaskState::TaskKilling, None, None, actions);
         }
+        self.stop_checks(actions);
         actions.push(Action::Kill(Signal::Term));
         self.timers.set(Timer::Escalation, now.monotonic + grace);
     }
@@ -142,6 +137,7 @@ impl Machine {
         task.phase = Phase::Sweeping(ending);
         self.timers.cancel(&Timer::Completion);
         self.timers.cancel(&Timer::Escalation);
+        self.stop_checks(actions);
         self.timers
             .set(Timer::SweepTimeout, now.monotonic + SWEEP_TIMEOUT);
         self.sweep(now, actions);
@@ -168,14 +164,22 @@ impl Machine {
                 TaskState::TaskFailed,
                 Some(Reason::MaxCompletionTimeReached),
             ),
-            (Some(Cause::Request), _) => (TaskState::TaskKilled, None),
+            (Some(Cause::Request | Cause::Unhealthy), _) => (TaskState::TaskKilled, None),
             (None, Ending::Exited(0)) => (TaskState::TaskFinished, None),
             (None, _) => (TaskState::TaskFailed, None),
         };
         let message = format!("Command {ending}");
         self.timers.cancel(&Timer::Sweep);
         self.timers.cancel(&Timer::SweepTimeout);
-        self.forward(now, state, reason, Some(&message), actions);
+        let Some(task) = &self.task else { return };
+        let mut status = self
+            .updates
+            .status(&task.info, state, reason, Some(&message));
+        if kill.is_some_and(|k| k.cause == Cause::Unhealthy) {
+            status.healthy = Some(false);
+        }
+        self.updates.push(status, now, &mut self.entropy);
+        self.send_updates(actions);
         self.await_last_acknowledgement(now, actions);
     }
 
@@ -226,6 +230,18 @@ impl Machine {
         self.updates.push(status, now, &mut self.entropy);
         self.send_updates(actions);
     }
+}
+
+/// What a command of the task finds in its environment.
+pub(super) fn variables(task: &TaskInfo) -> Vec<(&'static str, String)> {
+    let role = task
+        .resources
+        .first()
+        .and_then(|r| r.allocation_info.as_ref()?.role.clone());
+    vec![
+        ("MESOS_TASK_ID", task.task_id.value.clone()),
+        ("MESOS_ALLOCATION_ROLE", role.unwrap_or_default()),
+    ]
 }
 
 fn is_of(task: &Task, id: &TaskId) -> bool {

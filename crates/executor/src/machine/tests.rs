@@ -10,12 +10,12 @@ fn at(seconds: u64) -> Now {
     }
 }
 
-struct Run {
-    machine: Machine,
+pub(super) struct Run {
+    pub(super) machine: Machine,
 }
 
 impl Run {
-    fn new(recovery: Option<Recovery>) -> Self {
+    pub(super) fn new(recovery: Option<Recovery>) -> Self {
         let identity = Identity {
             framework_id: "f".into(),
             executor_id: "t".into(),
@@ -29,17 +29,17 @@ impl Run {
         run
     }
 
-    fn step(&mut self, seconds: u64, input: Input) -> Vec<Action> {
+    pub(super) fn step(&mut self, seconds: u64, input: Input) -> Vec<Action> {
         let mut actions = Vec::new();
         self.machine.step(at(seconds), input, &mut actions);
         actions
     }
 
-    fn event(&mut self, seconds: u64, event: Event) -> Vec<Action> {
+    pub(super) fn event(&mut self, seconds: u64, event: Event) -> Vec<Action> {
         self.step(seconds, Input::Event(Box::new(event)))
     }
 
-    fn subscribed(&mut self, seconds: u64) -> Vec<Action> {
+    pub(super) fn subscribed(&mut self, seconds: u64) -> Vec<Action> {
         self.event(
             seconds,
             Event {
@@ -50,15 +50,11 @@ impl Run {
         )
     }
 
-    fn launch(&mut self, seconds: u64) -> Vec<Action> {
-        let task = TaskInfo {
-            task_id: "t".into(),
-            command: Some(CommandInfo {
-                value: Some("x".into()),
-                ..CommandInfo::default()
-            }),
-            ..TaskInfo::default()
-        };
+    pub(super) fn launch(&mut self, seconds: u64) -> Vec<Action> {
+        self.launch_task(seconds, task())
+    }
+
+    pub(super) fn launch_task(&mut self, seconds: u64, task: TaskInfo) -> Vec<Action> {
         self.event(
             seconds,
             Event {
@@ -69,7 +65,7 @@ impl Run {
         )
     }
 
-    fn kill(&mut self, seconds: u64, grace: i64) -> Vec<Action> {
+    pub(super) fn kill(&mut self, seconds: u64, grace: i64) -> Vec<Action> {
         let grace_period = Some(DurationInfo {
             nanoseconds: grace * 1_000_000_000,
         });
@@ -87,7 +83,18 @@ impl Run {
     }
 }
 
-fn states(actions: &[Action]) -> Vec<TaskState> {
+pub(super) fn task() -> TaskInfo {
+    TaskInfo {
+        task_id: "t".into(),
+        command: Some(CommandInfo {
+            value: Some("x".into()),
+            ..CommandInfo::default()
+        }),
+        ..TaskInfo::default()
+    }
+}
+
+pub(super) fn states(actions: &[Action]) -> Vec<TaskState> {
     actions
         .iter()
         .filter_map(|action| match action {
