@@ -114,7 +114,8 @@ fn a_quota_limit_holds() {
     assert!((scalar_of(&offer, "cpus") - 0.2).abs() < 1e-9, "{offer}");
     let tasks = ["a", "b"].map(|id| shell_task(id, "sleep 1000"));
     assert_eq!(scheduler.launch(&offer, &tasks).status(), 202);
-    scheduler.expect("TASK_STARTING");
+    // TASK_STARTING and TASK_RUNNING of both.
+    assert_eq!(scheduler.updates(4).len(), 4);
     reason_is(&cluster, "limited", "QUOTA_EXHAUSTED");
     let printed = why(&cluster, "limited");
     assert!(
