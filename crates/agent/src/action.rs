@@ -7,6 +7,8 @@ use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::Upid;
 use meseta_proto::v1::{ContainerId, ExecutorInfo, executor};
 
+use crate::volumes::{VolumeFolder, VolumeLink};
+
 /// What an agent wants done. The shell carries actions out in order, and holds back whatever
 /// follows a [`Action::Persist`] until that is on disk.
 #[derive(Debug, Clone)]
@@ -71,6 +73,28 @@ pub enum Action {
         /// The folder.
         path: PathBuf,
     },
+    /// Make the folders of persistent volumes, where they are not there, and remove others with all
+    /// that is in them; in order with launches. [`crate::Input::VolumesChanged`] follows.
+    ChangeVolumes {
+        /// The operation that is done then, if one waits for it.
+        operation: Option<Vec<u8>>,
+        /// What is to be there.
+        create: Vec<VolumeFolder>,
+        /// What is to be there no more.
+        remove: Vec<VolumeFolder>,
+    },
+    /// Put persistent volumes into the sandbox of an executor that runs already, before what follows.
+    /// If that fails, [`crate::Input::VolumesNotLinked`] follows.
+    LinkVolumes {
+        /// The executor's container.
+        container_id: ContainerId,
+        /// The sandbox.
+        directory: PathBuf,
+        /// Who owns it; `None` means the agent's own user.
+        user: Option<String>,
+        /// The volumes.
+        volumes: Vec<VolumeLink>,
+    },
     /// Find out how full the disk of the work directory is. [`crate::Input::DiskMeasured`] follows.
     MeasureDisk,
     /// Ask the detector again who leads: the master has been silent for too long.
@@ -111,6 +135,8 @@ pub struct Launch {
     pub arguments: Vec<String>,
     /// The whole environment; nothing of the agent's own is added.
     pub environment: Vec<(String, String)>,
+    /// The persistent volumes to be found in the sandbox.
+    pub volumes: Vec<VolumeLink>,
     /// Where standard output goes.
     pub stdout: PathBuf,
     /// Where standard error goes.

@@ -115,10 +115,17 @@ impl Turn<'_> {
         self.actions.push(action);
     }
 
-    /// Makes changes durable before anything that follows.
+    /// Makes changes durable before anything that follows; together with those before, if nothing
+    /// is done between them.
     pub(crate) fn persist(&mut self, changes: Vec<Change>) {
-        if !changes.is_empty() {
-            let changes = changes.into_iter().map(|Change(k, v)| (k, v)).collect();
+        if changes.is_empty() {
+            return;
+        }
+        let new = changes.into_iter().map(|Change(k, v)| (k, v));
+        if let Some(Action::Persist { changes }) = self.actions.last_mut() {
+            changes.extend(new);
+        } else {
+            let changes = new.collect();
             self.actions.push(Action::Persist { changes });
         }
     }
@@ -205,6 +212,13 @@ impl Agent {
             } => self.on_container_exited(turn, &container_id, status),
             Input::SandboxesFound { found } => self.on_sandboxes_found(turn, found),
             Input::Removed { has_succeeded } => self.on_removed(has_succeeded),
+            Input::VolumesChanged { operation, result } => {
+                self.on_volumes_changed(turn, operation, result);
+            }
+            Input::VolumesNotLinked {
+                container_id,
+                reason,
+            } => self.on_volumes_not_linked(turn, &container_id, &reason),
             Input::DiskMeasured { used } => self.on_disk_measured(turn, used),
             Input::Shutdown => self.on_shutdown_signal(turn),
             Input::Exited { address } => self.on_exited(turn, address),

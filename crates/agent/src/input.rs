@@ -87,6 +87,20 @@ pub enum Input {
         /// Whether nothing of it is left.
         has_succeeded: bool,
     },
+    /// What [`crate::Action::ChangeVolumes`] asked for is done, or the sentence says why it is not.
+    VolumesChanged {
+        /// The operation that waits for it.
+        operation: Option<Vec<u8>>,
+        /// How it went.
+        result: Result<(), String>,
+    },
+    /// Volumes could not be put into an executor's sandbox.
+    VolumesNotLinked {
+        /// The executor's container.
+        container_id: ContainerId,
+        /// What was attempted and what was found.
+        reason: String,
+    },
     /// How full the disk of the work directory is.
     DiskMeasured {
         /// From 0 to 1.

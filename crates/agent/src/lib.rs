@@ -16,6 +16,7 @@
 //! | `updates` | what becomes of a status update between its executor and its framework |
 //! | `kill`, `frameworks`, `drain` | how tasks end: one, a framework's, all |
 //! | `resources`, `operations` | what the agent has, and what becomes of operations on it |
+//! | `volumes` | where persistent volumes lie, and where their users find them |
 //! | `garbage` | when a sandbox is removed |
 //! | [`recovery`] | what survives the agent, and what its next life makes of it |
 //! | [`http`] | what a request to the agent means, and what readers see |
@@ -61,6 +62,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod updates;
+mod volumes;
 
 pub use action::{Action, ExitReason, Launch};
 pub use agent::Agent;
@@ -69,3 +71,4 @@ pub use input::{FoundSandbox, Input, LaunchFailure};
 pub use metrics::Counters;
 pub use records::{Executor, ExecutorState, Framework, Process};
 pub use snapshot::Snapshot;
+pub use volumes::{VolumeFolder, VolumeLink};

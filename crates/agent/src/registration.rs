@@ -342,7 +342,7 @@ impl Agent {
     }
 
     /// Registers again, with whoever leads: the present master unless the detector knows better.
-    fn reconnect(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn reconnect(&mut self, turn: &mut Turn<'_>) {
         self.phase = Phase::Disconnected;
         self.timers.cancel(&Timer::PingTimeout);
         self.schedule_registration(turn);

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use meseta_proto::internal;
+use meseta_proto::v1::Resource as Message;
 use meseta_proto::v1::resource::reservation_info;
-use meseta_proto::v1::{Resource, offer};
-use meseta_resources::Resources;
+use meseta_resources::{Conversion, Resource, Resources, without_volume};
 
+use crate::Action;
 use crate::agent::{Agent, Phase, Turn};
 use crate::recovery::facts::{Change, RESOURCES, ResourcesFact};
+use crate::volumes::{self, FolderChanges};
 
 impl Agent {
     /// The whole new set of reservations and volumes, from a master that applies operations
@@ -26,6 +28,16 @@ impl Agent {
             return;
         };
         if let Ok(total) = self.with_checkpointed(&checkpointed) {
+            let before = &self.checkpointed;
+            let changes = FolderChanges::between(&self.config.work_dir, before, &checkpointed);
+            if !changes.is_empty() {
+                // The master tells again what it wants kept, should this be cut short.
+                turn.act(Action::ChangeVolumes {
+                    operation: None,
+                    create: changes.create,
+                    remove: changes.remove,
+                });
+            }
             self.total = total;
             self.set_checkpointed(turn, checkpointed);
         }
@@ -65,103 +77,66 @@ impl Agent {
     /// Whether the reservations and volumes among these resources are known here.
     pub(crate) fn knows_checkpointed(&self, used: &Resources) -> bool {
         let used = used.unallocate();
-        needing_checkpoint(&used).iter().all(|resource| {
+        let needed = used.filter(Resource::needs_checkpoint);
+        needed.iter().all(|resource| {
             single(&resource.to_v1()).is_ok_and(|used| self.checkpointed.contains(&used))
         })
     }
 
-    /// Applies an operation to what the agent has.
+    /// Applies conversions to what the agent has.
     ///
     /// # Errors
-    /// Says why it cannot be applied.
+    /// Says why they cannot be applied.
     pub(crate) fn apply(
         &mut self,
         turn: &mut Turn<'_>,
-        operation: &offer::Operation,
+        conversions: &[Conversion],
     ) -> Result<(), String> {
-        let (consumed, converted) = conversion(operation)?;
-        let (consumed, converted) = (consumed.unallocate(), converted.unallocate());
-        if !self.total.contains(&consumed) {
-            return Err(format!(
-                "{consumed} is not in the agent's resources {}",
-                self.total
-            ));
+        let mut total = self.total.clone();
+        for conversion in conversions {
+            total = conversion.apply(&total).map_err(|e| e.to_string())?;
+            self.check_places(&conversion.converted)?;
         }
-        self.total = &(&self.total - &consumed) + &converted;
-        let checkpointed = needing_checkpoint(&self.total);
-        self.set_checkpointed(turn, checkpointed);
+        self.set_total(turn, total);
         Ok(())
     }
-}
 
-/// Those that the machine alone does not tell of.
-fn needing_checkpoint(resources: &Resources) -> Resources {
-    resources.filter(|r| r.is_dynamically_reserved() || r.is_persistent_volume())
-}
+    /// Takes back what conversions made, if it is still there as they made it.
+    pub(crate) fn undo(&mut self, turn: &mut Turn<'_>, conversions: &[Conversion]) {
+        let mut total = self.total.clone();
+        for conversion in conversions.iter().rev() {
+            if !total.contains(&conversion.converted) {
+                return;
+            }
+            total = &(&total - &conversion.converted) + &conversion.consumed;
+        }
+        self.set_total(turn, total);
+    }
 
-/// What an operation takes, and what it makes of that.
-fn conversion(operation: &offer::Operation) -> Result<(Resources, Resources), String> {
-    use offer::operation::Type;
-    let all = |resources: &[Resource]| Resources::from_v1(resources).map_err(|e| e.to_string());
-    let missing = || "The operation says nothing of what it is about".to_owned();
-    match operation.r#type() {
-        Type::Reserve => {
-            let reserve = operation.reserve.as_ref().ok_or_else(missing)?;
-            let converted = all(&reserve.resources)?;
-            let consumed = match reserve.source.as_slice() {
-                [] => converted.pop_reservation(),
-                source => all(source)?,
-            };
-            Ok((consumed, converted))
-        }
-        Type::Unreserve => {
-            let unreserve = operation.unreserve.as_ref().ok_or_else(missing)?;
-            let consumed = all(&unreserve.resources)?;
-            let converted = consumed.pop_reservation();
-            Ok((consumed, converted))
-        }
-        Type::Create => {
-            let create = operation.create.as_ref().ok_or_else(missing)?;
-            let plain: Vec<_> = create.volumes.iter().cloned().map(without_volume).collect();
-            Ok((all(&plain)?, all(&create.volumes)?))
-        }
-        Type::Destroy => {
-            let destroy = operation.destroy.as_ref().ok_or_else(missing)?;
-            let plain: Vec<_> = destroy
-                .volumes
-                .iter()
-                .cloned()
-                .map(without_volume)
-                .collect();
-            Ok((all(&destroy.volumes)?, all(&plain)?))
-        }
-        Type::GrowVolume => {
-            let grow = operation.grow_volume.as_ref().ok_or_else(missing)?;
-            let added = grow.addition.scalar.map_or(0.0, |s| s.value);
-            let grown = resized(grow.volume.clone(), added);
-            let consumed = all(&[grow.volume.clone(), grow.addition.clone()])?;
-            Ok((consumed, all(&[grown])?))
-        }
-        Type::ShrinkVolume => {
-            let shrink = operation.shrink_volume.as_ref().ok_or_else(missing)?;
-            let rest = resized(shrink.volume.clone(), -shrink.subtract.value);
-            let mut freed = without_volume(shrink.volume.clone());
-            freed.scalar = Some(shrink.subtract);
-            let consumed = all(std::slice::from_ref(&shrink.volume))?;
-            Ok((consumed, all(&[rest, freed])?))
-        }
-        Type::Unknown | Type::Launch | Type::LaunchGroup | Type::CreateDisk | Type::DestroyDisk => {
-            Err("Only resource providers can apply this operation".into())
-        }
+    fn set_total(&mut self, turn: &mut Turn<'_>, total: Resources) {
+        self.total = total;
+        let checkpointed = self.total.filter(Resource::needs_checkpoint);
+        self.set_checkpointed(turn, checkpointed);
+    }
+
+    fn check_places(&self, made: &Resources) -> Result<(), String> {
+        let volumes = made.persistent_volumes();
+        let work_dir = &self.config.work_dir;
+        let homeless = volumes
+            .iter()
+            .find(|v| volumes::folder(work_dir, v).is_none());
+        homeless.map_or(Ok(()), |volume| {
+            Err(format!("The persistent volume {volume} has no place here"))
+        })
     }
 }
 
-fn single(resource: &Resource) -> Result<Resources, String> {
+fn single(resource: &Message) -> Result<Resources, String> {
     Resources::from_v1(std::slice::from_ref(resource)).map_err(|e| e.to_string())
 }
 
 /// What a resource was before schedulers and operators changed it.
-fn plain(mut resource: Resource) -> Resource {
+fn plain(mut resource: Message) -> Message {
     while resource
         .reservations
         .last()
@@ -169,22 +144,5 @@ fn plain(mut resource: Resource) -> Resource {
     {
         resource.reservations.pop();
     }
-    without_volume(resource)
-}
-
-fn without_volume(mut resource: Resource) -> Resource {
-    resource.shared = None;
-    resource.disk = resource.disk.take().and_then(|mut disk| {
-        disk.persistence = None;
-        disk.volume = None;
-        disk.source.is_some().then_some(disk)
-    });
-    resource
-}
-
-fn resized(mut volume: Resource, by: f64) -> Resource {
-    if let Some(scalar) = &mut volume.scalar {
-        scalar.value += by;
-    }
-    volume
+    without_volume(&resource)
 }

@@ -52,6 +52,7 @@ mod spawn;
 mod table;
 mod usage;
 mod user;
+mod volumes;
 mod watch;
 
 pub use children::become_subreaper;
@@ -63,4 +64,7 @@ pub use rustix::process::Signal;
 pub use sandbox::{Reason, Sandbox, SandboxError, prepare_sandbox};
 pub use usage::{Usage, usage};
 pub use user::UserError;
+pub use volumes::{
+    VolumeError, VolumeLink, create_volume, empty_volume, link_volume, remove_volume,
+};
 pub use watch::{Watcher, wait};

@@ -202,6 +202,34 @@ impl Agent {
         }
     }
 
+    /// An executor lacks volumes that tasks of its are to use.
+    pub(crate) fn on_volumes_not_linked(
+        &mut self,
+        turn: &mut Turn<'_>,
+        container: &ContainerId,
+        reason: &str,
+    ) {
+        let Some(key) = self.containers.get(container).cloned() else {
+            return;
+        };
+        match self.executor_mut(&key) {
+            Some(executor) if executor.state != ExecutorState::Terminated => {
+                executor.state = ExecutorState::Terminating;
+            }
+            Some(_) | None => return,
+        }
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.end = Some(Verdict::new(
+                TaskState::TaskFailed,
+                Reason::ContainerUpdateFailed,
+                format!("Failed to update resources for container: {reason}"),
+            ));
+        }
+        turn.act(Action::Destroy {
+            container_id: container.clone(),
+        });
+    }
+
     /// Destroys the container of an executor that has not subscribed.
     pub(crate) fn give_up_on_executor(
         &mut self,

@@ -1,11 +1,13 @@
 //! Whether a task can run here and now.
 
+use meseta_proto::v1::TaskState;
 use meseta_proto::v1::task_status::Reason;
 use meseta_resources::Resources;
 
 use super::{Order, Refusal};
 use crate::agent::Agent;
 use crate::records::ExecutorState;
+use crate::task::Verdict;
 
 impl Agent {
     pub(super) fn admit(&self, order: &Order) -> Result<(), Refusal> {
@@ -51,6 +53,17 @@ impl Agent {
                 Reason::ResourcesUnknown,
                 "The checkpointed resources being used by the executor are unknown to the agent",
             );
+        }
+        let resources: Vec<_> = order.resources().cloned().collect();
+        if let Err(sentence) = self.volume_links(&order.key(), &resources) {
+            return Err(Refusal {
+                verdict: Verdict::new(
+                    TaskState::TaskFailed,
+                    Reason::ContainerLaunchFailed,
+                    format!("Failed to launch container: {sentence}"),
+                ),
+                ends_executor: false,
+            });
         }
         self.admit_to_executor(order)
     }

@@ -26,6 +26,7 @@ impl Agent {
         resources.extend(order.tasks.iter().flat_map(|task| task.resources.clone()));
         // Adds up what is alike. Admission has seen that all of it is valid.
         info.resources = Resources::from_v1(&resources).map_or(resources, |sum| sum.to_v1());
+        let volumes = self.volume_links(&order.key(), &info.resources)?;
         let agent = self.id().cloned().unwrap_or_default();
         let checkpoint = order.framework.checkpoint();
         let directory = executor.directory.clone();
@@ -46,6 +47,7 @@ impl Agent {
             program,
             arguments,
             environment,
+            volumes,
             stdout: directory.join("stdout"),
             stderr: directory.join("stderr"),
             directory,

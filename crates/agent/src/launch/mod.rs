@@ -43,6 +43,12 @@ impl Order {
         let framework = self.framework.id.clone().unwrap_or_default();
         (framework, self.executor.executor_id.clone())
     }
+
+    /// What the tasks and their executor use.
+    fn resources(&self) -> impl Iterator<Item = &Resource> {
+        let of_tasks = self.tasks.iter().flat_map(|task| &task.resources);
+        self.executor.resources.iter().chain(of_tasks)
+    }
 }
 
 /// Why an order is not followed.
@@ -187,7 +193,24 @@ impl Agent {
         if is_new {
             self.launch_container(turn, &key, order);
         } else {
+            self.link_volumes(turn, &key, order);
             self.deliver(turn, &key);
+        }
+    }
+
+    /// Puts the volumes of further tasks into the sandbox of their executor.
+    fn link_volumes(&self, turn: &mut Turn<'_>, key: &RunKey, order: &Order) {
+        let resources = order.tasks.iter().flat_map(|task| task.resources.clone());
+        let resources: Vec<Resource> = resources.collect();
+        // Admission has seen that they have their places.
+        let volumes = self.volume_links(key, &resources).unwrap_or_default();
+        if let Some(executor) = self.executor(key).filter(|_| !volumes.is_empty()) {
+            turn.act(crate::Action::LinkVolumes {
+                container_id: executor.container_id.clone(),
+                directory: executor.directory.clone(),
+                user: executor.user.clone(),
+                volumes,
+            });
         }
     }
 

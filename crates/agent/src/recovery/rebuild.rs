@@ -43,6 +43,7 @@ impl Agent {
             Timer::DiskWatch,
             turn.after(self.config.disk_watch_interval),
         );
+        self.redo_operations(turn);
         self.end_lost_frameworks(turn);
         self.bury_the_dead(turn, alive);
         match self.config.recover {

@@ -213,6 +213,19 @@ impl Effects<Action> for Shell {
             Action::Launch(launch) => self.containers.launch(launch),
             Action::Destroy { container_id } => self.containers.destroy(container_id),
             Action::Remove { path } => self.containers.discard(path),
+            Action::ChangeVolumes {
+                operation,
+                create,
+                remove,
+            } => self.containers.change_volumes(operation, create, remove),
+            Action::LinkVolumes {
+                container_id,
+                directory,
+                user,
+                volumes,
+            } => self
+                .containers
+                .link_volumes(container_id, directory, user, volumes),
             Action::MeasureDisk => self.garbage.measure(),
             // There is one master to be found: the one that the flags name.
             Action::Redetect => {

@@ -6,11 +6,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use meseta_agent::{Input, Launch, LaunchFailure, recovery};
-use meseta_containerizer::{self as containerizer, Container, Process, Sandbox, Spec, Watcher};
+use meseta_agent::{Input, Launch, LaunchFailure, VolumeFolder, VolumeLink, recovery};
+use meseta_containerizer::{
+    self as containerizer, Container, Process, Sandbox, Spec, VolumeError, Watcher,
+};
 use meseta_proto::v1::ContainerId;
 
 use super::driver::Inputs;
@@ -36,6 +38,25 @@ enum Order {
     Launch(Box<Launch>),
     Destroy(ContainerId),
     Discard(PathBuf),
+    ChangeVolumes(VolumeChanges),
+    LinkVolumes(LinkOrder, SyncSender<()>),
+}
+
+/// Folders of volumes that are to be there, and to be there no more.
+#[derive(Debug)]
+struct VolumeChanges {
+    operation: Option<Vec<u8>>,
+    create: Vec<VolumeFolder>,
+    remove: Vec<VolumeFolder>,
+}
+
+/// Volumes for the sandbox of a container that runs already.
+#[derive(Debug)]
+struct LinkOrder {
+    container_id: ContainerId,
+    directory: PathBuf,
+    user: Option<String>,
+    volumes: Vec<VolumeLink>,
 }
 
 impl Containers {
@@ -116,6 +137,42 @@ impl Containers {
         let _ = self.orders.send(Order::Discard(folder));
     }
 
+    /// Makes and removes folders of volumes.
+    pub(crate) fn change_volumes(
+        &self,
+        operation: Option<Vec<u8>>,
+        create: Vec<VolumeFolder>,
+        remove: Vec<VolumeFolder>,
+    ) {
+        let changes = VolumeChanges {
+            operation,
+            create,
+            remove,
+        };
+        let _ = self.orders.send(Order::ChangeVolumes(changes));
+    }
+
+    /// Puts volumes into the sandbox of a container that runs already; returns when they are there,
+    /// because a task is about to look for them.
+    pub(crate) fn link_volumes(
+        &self,
+        container_id: ContainerId,
+        directory: PathBuf,
+        user: Option<String>,
+        volumes: Vec<VolumeLink>,
+    ) {
+        let order = LinkOrder {
+            container_id,
+            directory,
+            user,
+            volumes,
+        };
+        let (done, is_done) = sync_channel(1);
+        if self.orders.send(Order::LinkVolumes(order, done)).is_ok() {
+            let _ = is_done.recv();
+        }
+    }
+
     /// Ends every process of every container, now, and returns when none is left.
     pub(crate) fn destroy_all(&self) {
         let all: Vec<Container> = lock(&self.shared.alive).values().cloned().collect();
@@ -154,8 +211,55 @@ fn carry_out(shared: &Arc<Shared>, garbage: &Garbage, orders: &Receiver<Order>) 
             }
             // In order with launches: the next may make the folder anew.
             Order::Discard(folder) => garbage.discard(folder),
+            Order::ChangeVolumes(changes) => {
+                let result = change_volumes(garbage, &changes);
+                if let Err(error) = &result {
+                    tracing::error!(%error, "a volume is not as it should be");
+                }
+                shared.inputs.send(Input::VolumesChanged {
+                    operation: changes.operation,
+                    result: result.map_err(|e| e.to_string()),
+                });
+            }
+            Order::LinkVolumes(order, done) => {
+                let linked = link_all(&order.directory, order.user.as_deref(), &order.volumes);
+                if let Err(error) = linked {
+                    shared.inputs.send(Input::VolumesNotLinked {
+                        container_id: order.container_id,
+                        reason: error.to_string(),
+                    });
+                }
+                let _ = done.send(());
+            }
         }
     }
+}
+
+fn change_volumes(garbage: &Garbage, changes: &VolumeChanges) -> Result<(), VolumeError> {
+    for folder in &changes.remove {
+        if folder.is_mount {
+            containerizer::empty_volume(&folder.path)?;
+        } else if !garbage.discard_volume(&folder.path) {
+            // Not there, or on another disk: then it is removed where it is, before one of the same
+            // name is made.
+            containerizer::remove_volume(&folder.path)?;
+        }
+    }
+    changes
+        .create
+        .iter()
+        .try_for_each(|folder| containerizer::create_volume(&folder.path))
+}
+
+fn link_all(sandbox: &Path, user: Option<&str>, volumes: &[VolumeLink]) -> Result<(), VolumeError> {
+    volumes.iter().try_for_each(|volume| {
+        let link = containerizer::VolumeLink {
+            volume: &volume.volume,
+            name: &volume.name,
+            give_to: user.filter(|_| volume.is_given),
+        };
+        containerizer::link_volume(sandbox, &link)
+    })
 }
 
 fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
@@ -175,6 +279,12 @@ fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
         return shared
             .inputs
             .send(failed(LaunchFailure::Sandbox(error.to_string())));
+    }
+    let user = launch.user.as_deref();
+    if let Err(error) = link_all(&launch.directory, user, &launch.volumes) {
+        return shared
+            .inputs
+            .send(failed(LaunchFailure::Container(error.to_string())));
     }
     let spec = Spec {
         program: launch.program.clone(),

@@ -34,6 +34,7 @@ pub(crate) struct Garbage {
 enum Order {
     FindFormer,
     Remove(PathBuf),
+    RemoveVolume(PathBuf),
     Measure,
 }
 
@@ -73,6 +74,16 @@ impl Garbage {
         let _ = self.orders.send(Order::Remove(folder));
     }
 
+    /// Puts the folder of a volume aside and has it removed; false if it cannot be put aside.
+    pub(crate) fn discard_volume(&self, folder: &Path) -> bool {
+        let aside = self.aside.join(uuid::Uuid::new_v4().to_string());
+        let is_aside = std::fs::rename(folder, &aside).is_ok();
+        if is_aside {
+            let _ = self.orders.send(Order::RemoveVolume(aside));
+        }
+        is_aside
+    }
+
     /// Finds out how full the disk is.
     pub(crate) fn measure(&self) {
         let _ = self.orders.send(Order::Measure);
@@ -93,6 +104,10 @@ fn carry_out(work_dir: &Path, orders: &Receiver<Order>, inputs: &Inputs<Input>) 
             Order::Remove(folder) => inputs.send(Input::Removed {
                 has_succeeded: remove(&folder),
             }),
+            // The agent counts those of sandboxes alone.
+            Order::RemoveVolume(folder) => {
+                remove(&folder);
+            }
             Order::Measure => match disk_used(work_dir) {
                 Ok(used) => inputs.send(Input::DiskMeasured { used }),
                 Err(error) => tracing::warn!(%error, "the disk's use can't be measured"),

@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Cluster, registered_agents};
-use crate::support::eventually;
 use crate::support::golden::{scenario, scenarios};
-use crate::support::scheduler::{Scheduler, Voice, framework, shell_task};
+use crate::support::scheduler::{
+    Scheduler, Voice, framework, shell_task, task_on_volume, to_end_volume, to_make_volume, volume,
+};
+use crate::support::{eventually, http};
 
 /// Lifecycles that begin with tasks on an offer and need nothing else.
 fn of_tasks_alone() -> Vec<Value> {
@@ -157,6 +159,83 @@ fn a_second_subscriber_takes_over_and_a_removed_framework_stays_away() {
     let refused = Scheduler::try_subscribe(cluster.scheduler_api(), Voice::JSON, info)
         .expect_err("a framework that was removed");
     assert_eq!(refused, scenario("subscribe after teardown")["event"]);
+}
+
+#[test]
+fn reservations_and_volumes_come_and_go_as_on_mesos() {
+    let cluster = cluster();
+    let recorded = scenario("reserve create launch destroy unreserve");
+    let mut scheduler = cluster.subscribe(framework("golden"));
+    let offer = scheduler.offer();
+    let [mut reserve, mut create] = to_make_volume("vol1", 64.0);
+    reserve["id"] = json!({"value": "op1"});
+    create["id"] = json!({"value": "op2"});
+    let writer = task_on_volume("w", "echo kept > data/file", volume("vol1", 64.0));
+    let launch = scheduler.to_launch(&writer, &offer);
+    let answer = scheduler.accept(&offer, &[reserve, create, launch]);
+    assert_eq!(recorded["accept_status"], answer.status());
+    let mut operations =
+        [scheduler.operation_status(), scheduler.operation_status()].map(|it| shape(&it));
+    operations.sort_by_key(|status| status["operation"].to_string());
+    let events = recorded["events"].as_array().expect("events").iter();
+    let expected: Vec<Value> = events
+        .filter(|event| event["type"] == "UPDATE_OPERATION_STATUS")
+        .map(|event| shape(&event["update_operation_status"]["status"]))
+        .collect();
+    assert_eq!(operations[..], expected);
+
+    let mut sent = scheduler.updates(3);
+    let offer = scheduler.offer_of_volume();
+    let reader = task_on_volume("r", "grep kept data/file", volume("vol1", 64.0));
+    let launch = scheduler.to_launch(&reader, &offer);
+    scheduler.accept(&offer, &[launch]);
+    sent.extend(scheduler.updates(3));
+    let sent: Vec<Value> = sent.iter().map(comparable).collect();
+    let updates = updates_of(&recorded);
+    assert_eq!(by_task(&sent), by_task(&updates));
+
+    let offer = scheduler.offer_of_volume();
+    assert_eq!(
+        resources_of_agent(&cluster),
+        resources_in(&recorded["slaves"])
+    );
+    scheduler.accept(&offer, &to_end_volume("vol1", 64.0));
+    eventually("an agent without a volume", || {
+        (resources_of_agent(&cluster) == resources_in(&recorded["slaves_after"])).then_some(())
+    });
+}
+
+/// What there is to compare of an operation's status.
+fn shape(status: &Value) -> Value {
+    let mut fields: Vec<&String> = status.as_object().expect("a status").keys().collect();
+    fields.sort();
+    json!({
+        "operation": status["operation_id"]["value"],
+        "state": status["state"],
+        "message": status["message"],
+        "fields": fields,
+    })
+}
+
+fn resources_of_agent(cluster: &Cluster) -> Value {
+    let answer = http::request(cluster.master(), "GET", "/slaves", &[], None).expect("an answer");
+    resources_in(&json!({"body": answer.json()}))
+}
+
+/// What `/slaves` says of the agent's resources, whoever uses them at the moment.
+fn resources_in(answer: &Value) -> Value {
+    let agent = &answer["body"]["slaves"][0];
+    let mut unreserved = agent["unreserved_resources_full"].clone();
+    if let Some(unreserved) = unreserved.as_array_mut() {
+        unreserved.sort_by_key(|resource| resource["name"].to_string());
+    }
+    json!({
+        "resources": agent["resources"],
+        "reserved": agent["reserved_resources"],
+        "reserved_full": agent["reserved_resources_full"],
+        "unreserved": agent["unreserved_resources"],
+        "unreserved_full": unreserved,
+    })
 }
 
 /// The next updates are the recorded ones of a scenario.

@@ -26,3 +26,4 @@ mod sharing;
 mod support;
 mod thousand;
 mod tutorial;
+mod volumes;

@@ -9,8 +9,11 @@ use crate::support::daemon::scheduler_api;
 use crate::support::daemon::{Place, agent_address, registered_agents, start_agent, start_master};
 use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
 use crate::support::golden::repository;
-use crate::support::scheduler::{Endpoint, Scheduler, Voice, framework, scalar, shell_task};
-use crate::support::{PATIENCE, skip};
+use crate::support::scheduler::{
+    Endpoint, Scheduler, Voice, framework, scalar, shell_task, task_on_volume, to_end_volume,
+    to_make_volume, volume,
+};
+use crate::support::{PATIENCE, eventually, skip};
 
 fn python() -> String {
     let output = Command::new("python3")
@@ -109,6 +112,76 @@ fn our_agent_registers_with_a_genuine_master_and_runs_a_command() {
         std::fs::read_to_string(written).expect("what the task wrote"),
         "ran\n"
     );
+}
+
+#[test]
+fn a_genuine_agent_carries_out_our_masters_operations() {
+    let Some(oracle) = oracle() else {
+        return skip("no genuine Mesos in target/oracle");
+    };
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let port = free_port().to_string();
+    let address = master.address.to_string();
+    let _genuine = Genuine::run(&place, &oracle, &["agent", &address, &port, SECONDS], &[]);
+    registered_agents(master.address, 1);
+    let info = framework("operations");
+    let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
+    let offer = scheduler.offer();
+    scheduler.accept(&offer, &to_make_volume("v", 64.0));
+    finish_volume(&mut scheduler);
+    let folder = place.join("genuine/agents/0/work/volumes/roles/golden/v");
+    assert!(folder.is_dir(), "the genuine agent made the volume");
+    let offer = scheduler.offer_of_volume();
+    scheduler.accept(&offer, &to_end_volume("v", 64.0));
+    eventually("the end of the volume", || (!folder.exists()).then_some(()));
+}
+
+#[test]
+fn our_agent_carries_out_a_genuine_masters_operations() {
+    let Some(oracle) = oracle() else {
+        return skip("no genuine Mesos in target/oracle");
+    };
+    let place = Place::new();
+    let port = free_port();
+    let _genuine = Genuine::run(
+        &place,
+        &oracle,
+        &["cluster", &port.to_string(), SECONDS],
+        &[],
+    );
+    let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    registered_agents(master, 1);
+    let agent = start_agent(&place, master, 0, &["--resources=cpus:3;mem:512;disk:100"]);
+    registered_agents(master, 2);
+    let endpoint = Endpoint {
+        address: master,
+        target: "/master/api/v1/scheduler",
+    };
+    let info = framework("operations");
+    let mut scheduler = Scheduler::subscribe(endpoint, Voice::JSON, info);
+    let offer = offer_of(&mut scheduler, agent.address.port());
+    let [reserve, create] = to_make_volume("v", 64.0);
+    let writer = task_on_volume("w", "echo kept > data/file", volume("v", 64.0));
+    let launch = scheduler.to_launch(&writer, &offer);
+    scheduler.accept(&offer, &[reserve, create, launch]);
+    finish_volume(&mut scheduler);
+    scheduler.expect("TASK_STARTING");
+    scheduler.expect("TASK_RUNNING");
+    scheduler.expect("TASK_FINISHED");
+    let folder = place.join("agent/volumes/roles/golden/v");
+    assert!(folder.join("file").is_file());
+    let offer = scheduler.offer_of_volume();
+    scheduler.accept(&offer, &to_end_volume("v", 64.0));
+    eventually("the end of the volume", || (!folder.exists()).then_some(()));
+}
+
+/// Both operations that make a volume end well.
+fn finish_volume(scheduler: &mut Scheduler) {
+    for _ in 0..2 {
+        let status = scheduler.operation_status();
+        assert_eq!(status["state"], "OPERATION_FINISHED", "{status}");
+    }
 }
 
 /// The offer of the agent that listens on a port; the genuine agent beside it is offered, too.

@@ -93,6 +93,53 @@ pub(crate) fn scalar(name: &str, value: f64) -> Value {
     json!({"name": name, "type": "SCALAR", "role": "*", "scalar": {"value": value}})
 }
 
+/// Disk that is reserved for the role of [`framework`].
+pub(crate) fn reserved_disk(megabytes: f64) -> Value {
+    json!({
+        "name": "disk",
+        "type": "SCALAR",
+        "scalar": {"value": megabytes},
+        "reservations": [{"type": "DYNAMIC", "role": "golden"}],
+    })
+}
+
+/// A persistent volume on such disk, to be found as `data`.
+pub(crate) fn volume(id: &str, megabytes: f64) -> Value {
+    let mut volume = reserved_disk(megabytes);
+    volume["disk"] = json!({
+        "persistence": {"id": id},
+        "volume": {"mode": "RW", "container_path": "data"},
+    });
+    volume
+}
+
+/// The operations that make such a volume, with feedback as `reserve` and `create`.
+pub(crate) fn to_make_volume(id: &str, megabytes: f64) -> [Value; 2] {
+    [
+        json!({"type": "RESERVE", "id": {"value": "reserve"},
+            "reserve": {"resources": [reserved_disk(megabytes)]}}),
+        json!({"type": "CREATE", "id": {"value": "create"},
+            "create": {"volumes": [volume(id, megabytes)]}}),
+    ]
+}
+
+/// The operations that leave nothing of such a volume.
+pub(crate) fn to_end_volume(id: &str, megabytes: f64) -> [Value; 2] {
+    [
+        json!({"type": "DESTROY", "destroy": {"volumes": [volume(id, megabytes)]}}),
+        json!({"type": "UNRESERVE", "unreserve": {"resources": [reserved_disk(megabytes)]}}),
+    ]
+}
+
+/// A [`shell_task`] with a volume.
+pub(crate) fn task_on_volume(id: &str, command: &str, volume: Value) -> Value {
+    let mut task = shell_task(id, command);
+    if let Some(resources) = task["resources"].as_array_mut() {
+        resources.push(volume);
+    }
+    task
+}
+
 impl Scheduler {
     pub(crate) fn subscribe(endpoint: Endpoint, voice: Voice, info: Value) -> Self {
         match Self::try_subscribe(endpoint, voice, info) {
@@ -293,6 +340,47 @@ impl Scheduler {
             "operations": [{"type": "LAUNCH", "launch": {"task_infos": tasks}}],
             "filters": {"refuse_seconds": 0.0},
         }}))
+    }
+
+    /// Accepts an offer for operations of any kind; what they leave is offered again at once.
+    pub(crate) fn accept(&self, offer: &Value, operations: &[Value]) -> Answer {
+        self.call(json!({"type": "ACCEPT", "accept": {
+            "offer_ids": [offer["id"]],
+            "operations": operations,
+            "filters": {"refuse_seconds": 0.0},
+        }}))
+    }
+
+    /// The operation that launches a task, for [`Self::accept`].
+    pub(crate) fn to_launch(&self, task: &Value, offer: &Value) -> Value {
+        json!({"type": "LAUNCH", "launch": {"task_infos": [self.complete(task, offer)]}})
+    }
+
+    /// The next offer that holds a persistent volume; others are kept.
+    pub(crate) fn offer_of_volume(&mut self) -> Value {
+        loop {
+            let offer = self.offer();
+            let mut resources = offer["resources"].as_array().into_iter().flatten();
+            if resources.any(|it| it["disk"].get("persistence").is_some()) {
+                return offer;
+            }
+        }
+    }
+
+    /// What becomes of the next operation, acknowledged if it wants to be.
+    pub(crate) fn operation_status(&mut self) -> Value {
+        let status = self.event("UPDATE_OPERATION_STATUS")["status"].clone();
+        if let Some(uuid) = status.get("uuid") {
+            self.tell(json!({
+                "type": "ACKNOWLEDGE_OPERATION_STATUS",
+                "acknowledge_operation_status": {
+                    "agent_id": status["agent_id"],
+                    "operation_id": status["operation_id"],
+                    "uuid": uuid["value"],
+                },
+            }));
+        }
+        status
     }
 
     fn complete(&self, task: &Value, offer: &Value) -> Value {
