@@ -126,6 +126,8 @@ fn a_quota_limit_holds() {
     );
     // What is freed below the limit comes back.
     scheduler.kill("a");
+    scheduler.expect("TASK_KILLING");
+    scheduler.expect("TASK_KILLED");
     let offer = scheduler.offer();
     assert!((scalar_of(&offer, "cpus") - 0.1).abs() < 1e-9, "{offer}");
 }
