@@ -73,6 +73,67 @@ fn a_killed_executor_fails_its_task_and_takes_its_processes_along() {
 }
 
 #[test]
+fn a_task_that_its_health_check_finds_sick_is_killed_and_its_checks_are_told() {
+    let cluster = Cluster::start();
+    let sick = cluster.place.join("sick");
+    let mut task = shell_task("t", "sleep 1000");
+    task["check"] = json!({
+        "type": "COMMAND",
+        "command": {"command": {"value": "exit 4"}},
+        "delay_seconds": 0.0,
+    });
+    task["health_check"] = json!({
+        "type": "COMMAND",
+        "command": {"value": format!("test ! -e {}", sick.display())},
+        "delay_seconds": 0.0,
+        "interval_seconds": 0.05,
+        "grace_period_seconds": 0.0,
+        "consecutive_failures": 2,
+    });
+    let mut scheduler = cluster.subscribe(framework("failures"));
+    let running = scheduler.start_and_see_running(&task);
+    assert_eq!(running["healthy"], Value::Null);
+    assert_eq!(
+        running["check_status"],
+        json!({"type": "COMMAND", "command": {}})
+    );
+
+    // The two are told in either order, and the later tells both.
+    let updates = [
+        scheduler.expect("TASK_RUNNING"),
+        scheduler.expect("TASK_RUNNING"),
+    ];
+    let mut reasons = updates.each_ref().map(|update| update["reason"].as_str());
+    reasons.sort_unstable();
+    assert_eq!(
+        reasons,
+        [
+            Some("REASON_TASK_CHECK_STATUS_UPDATED"),
+            Some("REASON_TASK_HEALTH_CHECK_STATUS_UPDATED")
+        ]
+    );
+    let both = |status: &Value| (status["healthy"].clone(), status["check_status"].clone());
+    let known = (
+        json!(true),
+        json!({"type": "COMMAND", "command": {"exit_code": 4}}),
+    );
+    assert_eq!(both(&updates[1]), known);
+    scheduler.tell(json!({"type": "RECONCILE", "reconcile": {"tasks": []}}));
+    assert_eq!(both(&scheduler.expect("TASK_RUNNING")), known);
+
+    std::fs::write(&sick, "").expect("a file");
+    for _ in 0..2 {
+        let update = scheduler.expect("TASK_RUNNING");
+        assert_eq!(update["reason"], "REASON_TASK_HEALTH_CHECK_STATUS_UPDATED");
+        assert_eq!(update["healthy"], false);
+    }
+    scheduler.expect("TASK_KILLING");
+    let killed = scheduler.expect("TASK_KILLED");
+    assert_eq!(killed["healthy"], false);
+    assert_eq!(killed["reason"], Value::Null);
+}
+
+#[test]
 fn the_tree_of_a_task_that_is_killed_ends_as_a_whole() {
     let cluster = Cluster::start();
     let child = cluster.place.join("child");
