@@ -5,10 +5,10 @@ use serde_json::json;
 use crate::support::daemon::{
     Place, RESOURCES, agent_address, registered_agents, scheduler_api, start_agent, start_master,
 };
-use crate::support::eventually;
 use crate::support::scheduler::{
     Scheduler, Voice, framework, task_on_volume, to_end_volume, to_make_volume, volume,
 };
+use crate::support::{eventually, http};
 
 #[test]
 fn a_file_in_a_volume_outlives_its_task_and_the_agent_and_goes_with_the_volume() {
@@ -58,4 +58,41 @@ fn a_file_in_a_volume_outlives_its_task_and_the_agent_and_goes_with_the_volume()
         }}),
     );
     assert_eq!(scheduler.operation_status()["state"], "OPERATION_UNKNOWN");
+}
+
+#[test]
+fn a_volume_that_cannot_be_made_is_none_and_its_reservation_stays() {
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    std::fs::create_dir(place.join("agent")).expect("the agent's folder");
+    std::fs::write(place.join("agent/volumes"), "in the way").expect("a file");
+    let _agent = start_agent(&place, master.address, 0, &[RESOURCES]);
+    registered_agents(master.address, 1);
+    let info = framework("volumes");
+    let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
+    let offer = scheduler.offer();
+    let task = task_on_volume("t", "true", volume("v", 64.0));
+    let launch = scheduler.to_launch(&task, &offer);
+    let [reserve, create] = to_make_volume("v", 64.0);
+    scheduler.accept(&offer, &[reserve, create, launch]);
+    let reserved = scheduler.operation_status();
+    assert_eq!(reserved["state"], "OPERATION_FINISHED");
+    let created = scheduler.operation_status();
+    assert_eq!(created["state"], "OPERATION_FAILED");
+    let message = created["message"].as_str().expect("a message");
+    assert!(
+        message.starts_with("Failed to create the persistent volume at '"),
+        "{message}"
+    );
+    let failed = scheduler.expect("TASK_FAILED");
+    assert_eq!(failed["reason"], "REASON_CONTAINER_LAUNCH_FAILED");
+    eventually("what the agent has in truth", || {
+        let answer = http::request(master.address, "GET", "/slaves", &[], None).ok()?;
+        let agents = answer.json();
+        let reserved = &agents["slaves"][0]["reserved_resources_full"]["golden"];
+        let [only] = reserved.as_array()?.as_slice() else {
+            return None;
+        };
+        (only["scalar"]["value"] == 64.0 && only.get("disk").is_none()).then_some(())
+    });
 }
