@@ -42,7 +42,7 @@ pub(crate) const DEFAULT_TASKS_LIMIT: usize = 100;
 pub(crate) const MAX_REGEX_LENGTH: usize = 4 * 1024;
 
 /// How many agents are looked at in one step to find out why a framework gets no offers. It takes
-/// about a millisecond, after which whatever else has come has its turn.
+/// half a millisecond, after which whatever else has come has its turn.
 pub(crate) const MAX_VERDICTS_PER_STEP: usize = 1000;
 
 /// How many such questions wait at most. Each may take a look at all agents for all roles of its

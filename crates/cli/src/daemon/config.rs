@@ -327,3 +327,24 @@ impl crate::flags::FlagValue for Variables {
             .map_err(|e| format!("expected a JSON object of strings: {e}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::FlagValue;
+
+    #[test]
+    fn weights_are_positive_numbers_of_roles() {
+        let weights = |text| Weights::parse(text).map(|weights| weights.0);
+        let two = [("web".to_owned(), 2.0), ("a/b".to_owned(), 0.5)];
+        assert_eq!(weights("web=2,a/b=0.5"), Ok(two.into()));
+        for (text, sentence) in [
+            ("web", "expected weights such as role=weight,role=weight"),
+            ("web=0", "weights must be positive, but web's is 0"),
+            ("web=inf", "weights must be positive, but web's is inf"),
+            ("/web=1", "Role '/web' cannot start with a slash"),
+        ] {
+            assert_eq!(weights(text), Err(sentence.to_owned()));
+        }
+    }
+}

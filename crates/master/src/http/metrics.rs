@@ -3,6 +3,7 @@ use meseta_proto::v1::offer::operation::Type;
 use meseta_proto::v1::{OperationState, TaskState};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::roles::Roles;
 use crate::OperationCounts;
 use crate::metrics::{Messages, Metrics};
 use crate::records::FrameworkRecord;
@@ -19,6 +20,7 @@ pub(super) fn gauges(snapshot: &Snapshot) -> Gauges {
     gauges.count("master/operator_event_stream_subscribers", 0);
     gauges.count("master/http_cache_hits", 0);
     agents(&mut gauges, snapshot);
+    quotas(&mut gauges, snapshot);
     frameworks(&mut gauges, snapshot);
     tasks(&mut gauges, &snapshot.metrics);
     messages(&mut gauges, &snapshot.metrics.messages);
@@ -56,6 +58,23 @@ fn agents(gauges: &mut Gauges, snapshot: &Snapshot) {
         let taken = of(&used) + of(&offered);
         gauges.set(format!("{prefix}/total"), of(&total).to_f64());
         gauges.set(format!("{prefix}/offered_or_allocated"), taken.to_f64());
+    }
+}
+
+fn quotas(gauges: &mut Gauges, snapshot: &Snapshot) {
+    if snapshot.quotas.is_empty() {
+        return;
+    }
+    let roles = Roles::new(snapshot);
+    for (role, quota) in &snapshot.quotas {
+        let taken = roles.taken(role);
+        for (name, guarantee) in quota.guarantees.iter() {
+            let role = utf8_percent_encode(role, RESERVED);
+            let prefix = format!("allocator/mesos/quota/roles/{role}/resources/{name}");
+            gauges.set(format!("{prefix}/guarantee"), guarantee.to_f64());
+            let taken = taken.get(name).to_f64();
+            gauges.set(format!("{prefix}/offered_or_allocated"), taken);
+        }
     }
 }
 

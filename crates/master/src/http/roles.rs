@@ -28,6 +28,12 @@ struct Role<'a> {
 }
 
 impl Role<'_> {
+    fn taken(&self) -> Quantities {
+        let mut taken = self.allocated.clone();
+        taken += &self.offered;
+        taken
+    }
+
     fn consumed(&self) -> Quantities {
         let mut consumed = self.allocated.clone();
         consumed += &self.idle;
@@ -78,6 +84,11 @@ impl<'a> Roles<'a> {
     /// What counts against the quota of a role.
     pub(crate) fn consumed(&self, role: &str) -> Quantities {
         self.roles.get(role).map(Role::consumed).unwrap_or_default()
+    }
+
+    /// What a role and those below it are offered or use.
+    pub(super) fn taken(&self, role: &str) -> Quantities {
+        self.roles.get(role).map(Role::taken).unwrap_or_default()
     }
 
     /// The role, which is known from now on, and with it those above it.
@@ -167,9 +178,7 @@ impl Entries for Shown<'_> {
         map.serialize_entry("name", self.name)?;
         map.serialize_entry("weight", &self.weight)?;
         map.serialize_entry("quota", self)?;
-        let mut taken = role.allocated.clone();
-        taken += &role.offered;
-        map.serialize_entry("resources", &quantities(&taken))?;
+        map.serialize_entry("resources", &quantities(&role.taken()))?;
         map.serialize_entry("allocated", &quantities(&role.allocated))?;
         map.serialize_entry("offered", &quantities(&role.offered))?;
         map.serialize_entry("reserved", &quantities(&role.reserved))?;

@@ -161,6 +161,12 @@ fn quotas_that_cannot_hold_are_refused_unless_forced() {
     let forced =
         guarantee("web", 5.0).replace("\"quota_configs\"", "\"force\":true,\"quota_configs\"");
     assert_eq!(operator(&mut world, &forced).0, Reply::ok());
+    let (metrics, _) = ask(&mut world, "GET", "/metrics/snapshot", "");
+    let metrics: Value = serde_json::from_slice(&metrics.body).unwrap();
+    let of_quota =
+        |name: &str| &metrics[format!("allocator/mesos/quota/roles/web/resources/cpus/{name}")];
+    assert_eq!(of_quota("guarantee"), 5.0);
+    assert_eq!(of_quota("offered_or_allocated"), 0.0);
 
     let scheduler = world.subscribe(in_role("app"));
     let (reply, _) = ask(&mut world, "DELETE", "/quota/web", "");
