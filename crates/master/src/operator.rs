@@ -1,10 +1,10 @@
 //! What operators change, and on which conditions.
 
 use meseta_machine::{Reply, RequestId};
-use meseta_proto::v1::WeightInfo;
 use meseta_proto::v1::maintenance::Schedule;
 use meseta_proto::v1::master::call::UpdateQuota;
 use meseta_proto::v1::quota::QuotaRequest;
+use meseta_proto::v1::{AgentId, WeightInfo};
 
 use crate::master::Master;
 use crate::step::Step;
@@ -12,6 +12,8 @@ use crate::step::Step;
 /// What an operator wants changed, complete as far as it alone shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
+    /// An agent is gone for ever.
+    MarkAgentGone(AgentId),
     /// Guarantees and limits of roles.
     UpdateQuota(UpdateQuota),
     /// A guarantee, which is also the limit, of a role that has no quota: the older form.
@@ -40,6 +42,7 @@ impl Master {
         change: &Change,
     ) {
         let outcome = match change {
+            Change::MarkAgentGone(id) => self.mark_agent_gone(step, id),
             Change::UpdateQuota(update) => self.update_quota(step, update),
             Change::SetQuota(request) => self.set_quota(step, request),
             Change::RemoveQuota { role, asked } => self.remove_quota(step, role, asked),

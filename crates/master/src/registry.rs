@@ -84,6 +84,15 @@ fn write(prefix: &str, name: impl Display, fact: &impl Wire) -> Change {
     (format!("{prefix}{name}"), Some(fact.encode_to_vec()))
 }
 
+/// An operator declared the agent gone for ever.
+pub(crate) fn mark_gone(id: &AgentId, since: TimeInfo) -> Change {
+    let fact = registry::GoneSlave {
+        id: id.clone(),
+        timestamp: since,
+    };
+    write(GONE, id, &fact)
+}
+
 /// The agent that an operator declared gone is forgotten.
 pub(crate) fn forget_gone(id: &AgentId) -> Change {
     (format!("{GONE}{id}"), None)

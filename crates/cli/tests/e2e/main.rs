@@ -20,6 +20,7 @@ mod garbage;
 mod golden_endpoints;
 mod golden_requests;
 mod golden_scenarios;
+mod gone;
 mod local;
 mod oracle;
 mod sharing;

@@ -169,7 +169,7 @@ impl Master {
 
     /// Ends all that is on an agent, as `ending` says for frameworks that are partition-aware and
     /// for those that are not, and removes the agent.
-    fn end_agent(
+    pub(super) fn end_agent(
         &mut self,
         step: &mut Step<'_>,
         id: &AgentId,

@@ -11,6 +11,7 @@
 //! ```
 
 mod forget;
+mod gone;
 mod liveness;
 mod loss;
 mod register;

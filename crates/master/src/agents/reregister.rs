@@ -137,6 +137,7 @@ impl Master {
         }
 
         self.reconcile_known_agent(step, id, pid, report);
+        self.restore_unknown(step, id, pid, report);
         if let Some(agent) = self.agent_mut(id) {
             agent.connected = true;
             agent.active = true;
@@ -298,7 +299,9 @@ impl Master {
             (None, Some(_)) => Some("Unreachable agent re-reregistered"),
             (None, None) => Some("Unknown agent reregistered"),
         };
-        self.restore_tasks(step, id, pid, report, message);
+        self.restore_executors(id, report);
+        let tasks: Vec<&Task> = report.tasks.iter().collect();
+        self.restore_tasks(step, pid, &tasks, message);
         self.open_agent(step, id);
         self.restore_completed_tasks(&report.completed);
         self.state.metrics.slave_reregistrations += 1;
@@ -312,27 +315,72 @@ impl Master {
         self.settle_frameworks(step, pid, report);
     }
 
-    /// Enters what runs on an agent. Where its tasks had been given up, their frameworks are told
-    /// with the `message` that they are not.
-    fn restore_tasks(
-        &mut self,
-        step: &mut Step<'_>,
-        id: &AgentId,
-        pid: &Upid,
-        report: &Report,
-        message: Option<&str>,
-    ) {
+    /// Enters what runs on an agent that is in the books, but without it: what its frameworks had
+    /// there was given up when the link to it broke, and yet it lives. It takes resources, which
+    /// must not be offered to others.
+    fn restore_unknown(&mut self, step: &mut Step<'_>, id: &AgentId, pid: &Upid, report: &Report) {
+        for info in &report.frameworks {
+            self.recover_framework(step, info);
+        }
+        let Some(agent) = self.state.agents.get(id) else {
+            return;
+        };
+        let is_known = |task: &Task| {
+            let key = (task.framework_id.clone(), task.task_id.clone());
+            agent.tasks.contains(&key)
+        };
+        let tasks = report.tasks.iter();
+        let unknown = tasks.filter(|task| !is_terminal(task.state()) && !is_known(task));
+        let unknown: Vec<&Task> = unknown.collect();
+        let before = agent.used.clone();
+        self.restore_executors(id, report);
+        let message = "Disconnected agent reregistered";
+        self.restore_tasks(step, pid, &unknown, Some(message));
+        let Some(agent) = self.state.agents.get(id) else {
+            return;
+        };
+        let gained = agent.used.iter().map(|(framework, used)| {
+            let mut gained = used.clone();
+            if let Some(before) = before.get(framework) {
+                gained -= before;
+            }
+            (framework.clone(), gained)
+        });
+        let gained: Vec<_> = gained.filter(|(_, gained)| !gained.is_empty()).collect();
+        if gained.is_empty() {
+            return;
+        }
+        // A part of it may have been offered meanwhile.
+        self.remove_offers_of_agent(step, id, Rescinding::Told);
+        for (framework, gained) in &gained {
+            self.allocator.take(framework, id, gained);
+        }
+    }
+
+    fn restore_executors(&mut self, id: &AgentId, report: &Report) {
         for executor in &report.executors {
             if let Some(framework) = executor.framework_id.as_ref()
                 && self.state.frameworks.contains_key(framework)
+                && !self.has_executor(framework, id, &executor.executor_id)
             {
                 self.add_executor(framework, id, executor);
             }
         }
+    }
+
+    /// Enters tasks on an agent. Where they had been given up, their frameworks are told with the
+    /// `message` that they are not.
+    fn restore_tasks(
+        &mut self,
+        step: &mut Step<'_>,
+        pid: &Upid,
+        tasks: &[&Task],
+        message: Option<&str>,
+    ) {
         if message.is_some() {
-            self.forget_completed_tasks(&report.tasks);
+            self.forget_completed_tasks(tasks);
         }
-        for task in &report.tasks {
+        for task in tasks.iter().copied() {
             if !self.state.frameworks.contains_key(&task.framework_id) {
                 continue;
             }
@@ -352,8 +400,7 @@ impl Master {
     }
 
     /// Ends completed frameworks on the agent, and tells it where the others' schedulers are.
-    /// Those that this master does not know are recovered from what the agent tells.
-    fn settle_frameworks(&mut self, step: &mut Step<'_>, pid: &Upid, report: &Report) {
+    fn settle_frameworks(&self, step: &mut Step<'_>, pid: &Upid, report: &Report) {
         for info in &report.frameworks {
             let Some(id) = &info.id else {
                 continue;
@@ -365,15 +412,14 @@ impl Master {
                 step.send(pid, &message);
                 continue;
             }
-            match self.state.frameworks.get(id) {
-                Some(framework) => Self::send_framework(step, pid, framework),
-                None => self.recover_framework(step, info),
+            if let Some(framework) = self.state.frameworks.get(id) {
+                Self::send_framework(step, pid, framework);
             }
         }
     }
 
     /// Tasks that are told of are not completed, though they may have been taken for lost.
-    fn forget_completed_tasks(&mut self, told: &[Task]) {
+    fn forget_completed_tasks(&mut self, told: &[&Task]) {
         let mut by_framework: BTreeMap<&FrameworkId, BTreeSet<&TaskId>> = BTreeMap::new();
         for task in told {
             let ids = by_framework.entry(&task.framework_id).or_default();

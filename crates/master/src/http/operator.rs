@@ -73,6 +73,9 @@ fn carry_out(snapshot: &Snapshot, call: Call, answer_type: ContentType) -> Answe
             };
             return Answer::Reply(written(&response, answer_type));
         }
+        Type::MarkAgentGone => call
+            .mark_agent_gone
+            .map(|it| Change::MarkAgentGone(it.agent_id)),
         Type::UpdateQuota => call.update_quota.map(Change::UpdateQuota),
         Type::SetQuota => call.set_quota.map(|it| Change::SetQuota(it.quota_request)),
         Type::RemoveQuota => call.remove_quota.map(|it| Change::RemoveQuota {

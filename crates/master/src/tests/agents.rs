@@ -15,14 +15,14 @@ use super::world::*;
 use crate::{Action, Input};
 
 /// A world with an agent on which a framework runs the task `t`.
-struct Running {
-    world: World,
-    pid: meseta_proto::Upid,
-    agent: AgentId,
-    scheduler: Scheduler,
+pub(super) struct Running {
+    pub(super) world: World,
+    pub(super) pid: meseta_proto::Upid,
+    pub(super) agent: AgentId,
+    pub(super) scheduler: Scheduler,
 }
 
-fn running(info: FrameworkInfo) -> Running {
+pub(super) fn running(info: FrameworkInfo) -> Running {
     let mut world = World::new();
     let pid = upid("slave(1)", 5051);
     let agent = world.agent(&pid);
@@ -44,7 +44,7 @@ fn running(info: FrameworkInfo) -> Running {
 }
 
 impl Running {
-    fn told(&self) -> (FrameworkInfo, Task) {
+    pub(super) fn told(&self) -> (FrameworkInfo, Task) {
         let snapshot = self.world.master.snapshot();
         let framework = &snapshot.frameworks[&self.scheduler.id];
         let task = framework.tasks[&TaskId::from("t")].as_ref().clone();
@@ -52,7 +52,7 @@ impl Running {
     }
 
     /// Lets the agent fall silent for so long that it is given up.
-    fn lose(&mut self) {
+    pub(super) fn lose(&mut self) {
         self.world.pass(Duration::from_secs(91));
         assert!(
             !self
@@ -328,6 +328,34 @@ fn tasks_that_do_not_checkpoint_are_lost_with_the_connection() {
     assert_eq!(statuses[0].state(), TaskState::TaskLost);
     assert_eq!(statuses[0].reason(), Reason::AgentDisconnected);
     assert_eq!(statuses[0].message(), "Agent host disconnected");
+}
+
+#[test]
+fn tasks_that_outlived_a_broken_link_are_in_the_books_again_and_charged() {
+    let mut run = running(FrameworkInfo {
+        checkpoint: Some(false),
+        ..framework_info()
+    });
+    let (framework, task) = run.told();
+    let address = run.pid.address;
+    run.world.step(Input::Exited { address });
+    run.world.events(&run.scheduler);
+    let free = run.world.master.free(&run.agent).unwrap();
+    let mut ended = task.clone();
+    ended.task_id = "acknowledged".into();
+    ended.state = TaskState::TaskFinished.into();
+    let tasks = vec![task, ended];
+    run.world
+        .reregister(&run.pid, &run.agent, vec![framework], tasks);
+    let statuses = run.world.statuses(&run.scheduler);
+    assert_eq!(statuses.len(), 1);
+    assert_eq!(statuses[0].state(), TaskState::TaskRunning);
+    assert_eq!(statuses[0].reason(), Reason::AgentReregistered);
+    let snapshot = run.world.master.snapshot();
+    let framework = &snapshot.frameworks[&run.scheduler.id];
+    assert_eq!(framework.tasks.len(), 1);
+    assert!(framework.completed_tasks.is_empty());
+    assert_ne!(run.world.master.free(&run.agent), Some(free));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod agents;
 mod authentication;
 mod drivers;
 mod frameworks;
+mod gone;
 mod launches;
 mod maintenance;
 mod operations;

@@ -189,6 +189,11 @@ impl World {
         std::mem::take(&mut self.actions)
     }
 
+    /// Lets a later look find an action again.
+    pub(super) fn put_back(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
     /// The messages of a type that a process was sent.
     pub(super) fn sent<M: Wire>(&self, to: &Upid) -> Vec<M> {
         let messages = self.actions.iter().filter_map(|action| match action {

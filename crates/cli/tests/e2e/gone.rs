@@ -1,0 +1,56 @@
+//! An agent that an operator declares gone ends, its tasks end with it, and it does not come back.
+
+use serde_json::json;
+
+use crate::support::daemon::{Place, registered_agents, scheduler_api, start_agent, start_master};
+use crate::support::scheduler::{Scheduler, Voice, framework, shell_task};
+use crate::support::{eventually, http, processes};
+
+#[test]
+fn an_agent_that_is_declared_gone_ends_with_its_tasks_and_stays_away() {
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let flags = [
+        "--resources=cpus:1;mem:512",
+        "--registration_backoff_factor=10ms",
+    ];
+    let agent = start_agent(&place, master.address, 0, &flags);
+    let id = registered_agents(master.address, 1)[0]["id"].clone();
+    let api = scheduler_api(master.address);
+    let mut scheduler = Scheduler::subscribe(api, Voice::JSON, framework("gone"));
+    scheduler.start_and_see_running(&shell_task("t", "sleep 1000"));
+
+    let mark = |id: &serde_json::Value| {
+        let call =
+            json!({"type": "MARK_AGENT_GONE", "mark_agent_gone": {"agent_id": {"value": id}}});
+        let headers = [("content-type", "application/json")];
+        let body = call.to_string();
+        http::request(
+            master.address,
+            "POST",
+            "/api/v1",
+            &headers,
+            Some(body.as_bytes()),
+        )
+        .expect("an answer")
+    };
+    let unknown = mark(&json!("nobody"));
+    assert_eq!(
+        (unknown.status(), unknown.text().as_str()),
+        (404, "Agent 'nobody' not found")
+    );
+    assert_eq!(mark(&id).status(), 200);
+    let status = scheduler.expect("TASK_GONE_BY_OPERATOR");
+    assert_eq!(status["reason"], "REASON_AGENT_REMOVED_BY_OPERATOR");
+    assert_eq!(status["message"], "Agent has been marked gone");
+    eventually("the agent's end", || {
+        (!processes::runs(agent.pid())).then_some(())
+    });
+    assert_eq!(mark(&id).status(), 200, "what is gone is gone");
+
+    scheduler.tell(json!({"type": "RECONCILE", "reconcile": {"tasks": [
+        {"task_id": {"value": "t"}, "agent_id": {"value": id}},
+    ]}}));
+    let status = scheduler.expect("TASK_GONE_BY_OPERATOR");
+    assert_eq!(status["message"], "Reconciliation: Task is gone");
+}
