@@ -60,6 +60,14 @@ pub enum Action {
         /// Keys with their new bytes, or with `None` to forget them.
         changes: Vec<(String, Option<Vec<u8>>)>,
     },
+    /// Make facts durable soon, or forget them: with the next [`Action::Persist`], or within
+    /// milliseconds. Nothing that follows waits for it. What is on disk is always what all changes
+    /// up to some point, persisted or noted, have made; so a crash may lose the latest notes, and
+    /// never a note that a later durable change came after.
+    Note {
+        /// As in [`Action::Persist`].
+        changes: Vec<(String, Option<Vec<u8>>)>,
+    },
     /// Make a sandbox and start a container in it.
     Launch(Box<Launch>),
     /// End every process of a container. [`crate::Input::ContainerExited`] follows.

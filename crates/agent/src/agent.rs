@@ -130,6 +130,15 @@ impl Turn<'_> {
         }
     }
 
+    /// Makes changes durable soon, where nothing that follows depends on it: a crash that loses
+    /// them must leave a state that a crash before them could have left.
+    pub(crate) fn note(&mut self, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            let changes = changes.into_iter().map(|Change(k, v)| (k, v)).collect();
+            self.actions.push(Action::Note { changes });
+        }
+    }
+
     pub(crate) fn after(&self, wait: Duration) -> Duration {
         self.now.monotonic.saturating_add(wait)
     }

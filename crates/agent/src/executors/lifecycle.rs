@@ -34,7 +34,9 @@ impl Agent {
             return;
         };
         executor.process = Some(Process { pid, start_time });
-        self.persist_executor(turn, &key);
+        // If a crash loses it, the container goes as one that the crash kept from being started:
+        // its executor can't have been given a task yet, because that is persisted.
+        turn.note(self.executor_change(&key).into_iter().collect());
     }
 
     pub(crate) fn on_container_launch_failed(
@@ -102,7 +104,8 @@ impl Agent {
             turn.act(Action::CloseStream { stream });
         }
         self.cancel_executor_timers(&container);
-        self.persist_executor(turn, key);
+        // The next life would find the process gone as well.
+        turn.note(self.executor_change(key).into_iter().collect());
         self.end_tasks(turn, key);
 
         let awaited = self.runs.get(key).is_some_and(|run| run.exit_is_awaited);
@@ -280,7 +283,7 @@ impl Agent {
         self.containers.remove(&executor.container_id);
         self.cancel_executor_timers(&executor.container_id);
         self.discard_executor(turn, key, executor.container_id.clone());
-        turn.persist(changes);
+        turn.note(changes);
     }
 
     /// Lets a framework go that has nothing on the agent any more. Its updates that are not yet
@@ -301,7 +304,7 @@ impl Agent {
             }
             self.discard_framework(turn, id);
         }
-        turn.persist(vec![Change::forget(framework_key(id))]);
+        turn.note(vec![Change::forget(framework_key(id))]);
         self.end_drain_when_empty(turn);
         self.exit_when_idle(turn);
     }

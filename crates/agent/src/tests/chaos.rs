@@ -2,7 +2,7 @@
 //! hold after every step (the machine checks them itself), and when everything has ended and is
 //! acknowledged, nothing of it is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use meseta_machine::StreamId;
@@ -11,7 +11,7 @@ use meseta_proto::v1::{ContainerId, TaskState};
 use proptest::prelude::*;
 
 use super::{Did, MASTER, World, command, custom, framework, status};
-use crate::{Action, Input, LaunchFailure};
+use crate::{Action, Input, LaunchFailure, recovery};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -31,6 +31,8 @@ enum Step {
     Wait(u16),
     LoseMaster,
     Reregister,
+    /// What was noted has reached the disk.
+    WriteNotes,
     Crash,
 }
 
@@ -53,6 +55,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (1..100_u16).prop_map(Step::Wait),
         1 => Just(Step::LoseMaster),
         2 => Just(Step::Reregister),
+        1 => Just(Step::WriteNotes),
         1 => Just(Step::Crash),
     ];
     proptest::collection::vec(step, 1..80)
@@ -167,9 +170,23 @@ impl Chaos {
                 did.0.extend(self.world.reregister().0);
                 did
             }
+            Step::WriteNotes => {
+                self.world.write_notes();
+                return;
+            }
             Step::Crash => {
+                // A container whose process is not known any more is ended by the shell.
+                let facts: Vec<_> = self.world.store.clone().into_iter().collect();
+                let known: BTreeSet<_> =
+                    recovery::survivors(&self.world.config.work_dir, "", &facts)
+                        .into_iter()
+                        .filter(|survivor| survivor.process.is_some())
+                        .map(|survivor| survivor.container_id)
+                        .collect();
+                self.containers
+                    .retain(|container| known.contains(container));
                 let alive: Vec<_> = self.containers.iter().collect();
-                self.world.restart(&alive)
+                self.world.crash(&alive)
             }
         };
         self.note(did);

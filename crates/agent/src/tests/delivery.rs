@@ -21,7 +21,9 @@ enum Step {
     Wait(u16),
     /// The master goes and comes.
     LoseMaster,
-    /// The agent is killed and started again.
+    /// What was noted has reached the disk.
+    WriteNotes,
+    /// The agent is killed and started again; what was noted since is lost.
     Crash,
 }
 
@@ -33,6 +35,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<u8>().prop_map(Step::AcknowledgeAnything),
         2 => (1..1200_u16).prop_map(Step::Wait),
         1 => Just(Step::LoseMaster),
+        1 => Just(Step::WriteNotes),
         1 => Just(Step::Crash),
     ];
     proptest::collection::vec(step, 1..60)
@@ -127,9 +130,10 @@ impl History {
                 self.reconnect();
             }
             Step::LoseMaster => self.reconnect(),
+            Step::WriteNotes => self.world.write_notes(),
             Step::Crash => {
                 let container = self.container.clone();
-                let did = self.world.restart(&[&container]);
+                let did = self.world.crash(&[&container]);
                 self.note(&did);
                 let task = super::command("t", "sleep 1000");
                 let (did, _) = self.world.resubscribe("t", &[task], &[]);
@@ -155,6 +159,7 @@ proptest! {
         }
         let all: Vec<u8> = (1..=history.reported).collect();
         prop_assert_eq!(&history.acknowledged, &all);
+        history.world.write_notes();
         let pending = history.world.store.keys().any(|key| key.starts_with("update/"));
         prop_assert!(!pending);
     }

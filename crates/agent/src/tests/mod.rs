@@ -35,7 +35,7 @@ fn pid(text: &str) -> Upid {
     text.parse().unwrap()
 }
 
-/// What a step did, beside what it persisted.
+/// What a step did, beside what it persisted and noted.
 #[derive(Debug, Default)]
 struct Did(Vec<Action>);
 
@@ -121,7 +121,10 @@ struct World {
     agent: Agent,
     config: Config,
     clock: Duration,
+    /// What is on disk.
     store: BTreeMap<String, Vec<u8>>,
+    /// What is noted, and lost by a crash.
+    noted: Vec<(String, Option<Vec<u8>>)>,
     numbers: u64,
 }
 
@@ -144,6 +147,7 @@ impl World {
             config,
             clock: Duration::ZERO,
             store: BTreeMap::new(),
+            noted: Vec::new(),
             numbers: 0,
         };
         world.recover(&[]);
@@ -165,8 +169,26 @@ impl World {
         self.step(Input::Recovered { facts, alive })
     }
 
-    /// Another life of the agent, after a crash.
+    /// Another life of the agent, after a crash that comes so early that what was noted since the
+    /// last change that had to be durable is lost.
+    fn crash(&mut self, alive: &[&ContainerId]) -> Did {
+        self.noted.clear();
+        self.restart(alive)
+    }
+
+    /// What was noted is on disk now.
+    fn write_notes(&mut self) {
+        for (key, value) in self.noted.drain(..) {
+            match value {
+                Some(value) => self.store.insert(key, value),
+                None => self.store.remove(&key),
+            };
+        }
+    }
+
+    /// Another life of the agent, after a crash when everything was on disk.
     fn restart(&mut self, alive: &[&ContainerId]) -> Did {
+        self.write_notes();
         // A shell gives every life another seed.
         let entropy = Entropy::new(1 + self.number());
         self.agent = Agent::new(self.config.clone(), entropy, now(self.clock));
@@ -180,13 +202,10 @@ impl World {
         for action in actions {
             match action {
                 Action::Persist { changes } => {
-                    for (key, value) in changes {
-                        match value {
-                            Some(value) => self.store.insert(key, value),
-                            None => self.store.remove(&key),
-                        };
-                    }
+                    self.noted.extend(changes);
+                    self.write_notes();
                 }
+                Action::Note { changes } => self.noted.extend(changes),
                 other => did.push(other),
             }
         }
@@ -376,7 +395,8 @@ impl World {
     }
 
     /// The kinds of facts that are kept, the agent's own left out.
-    fn kept(&self) -> Vec<&str> {
+    fn kept(&mut self) -> Vec<&str> {
+        self.write_notes();
         self.store
             .keys()
             .map(String::as_str)

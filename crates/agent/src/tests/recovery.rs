@@ -263,3 +263,35 @@ fn a_container_whose_launch_the_crash_cut_short_is_looked_for_by_its_sandbox() {
     assert_eq!(survivors[0].container_id, container);
     assert_eq!(survivors[0].process, None);
 }
+
+#[test]
+fn a_crash_may_repeat_the_last_acknowledged_update_and_none_before_it() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    let (first, second) = (
+        status("t", TaskState::TaskStarting, 1),
+        status("t", TaskState::TaskRunning, 2),
+    );
+    world.update("t", first.clone());
+    world.update("t", second.clone());
+    world.acknowledge(&first);
+    world.acknowledge(&second);
+    world.crash(&[&container]);
+    world.resubscribe("t", &[command("t", "sleep 1000")], &[]);
+    assert_eq!(back(&mut world).update().uuid(), second.uuid());
+    assert_eq!(world.acknowledge(&second).updates().len(), 0);
+}
+
+#[test]
+fn a_task_whose_end_was_acknowledged_just_before_a_crash_is_over_when_that_is_repeated() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    let finished = status("t", TaskState::TaskFinished, 1);
+    world.update("t", finished.clone());
+    world.acknowledge(&finished);
+    world.exited(&container, Some(0));
+    world.crash(&[]);
+    assert_eq!(back(&mut world).update().uuid(), finished.uuid());
+    world.acknowledge(&finished);
+    assert_eq!(world.kept(), Vec::<&str>::new());
+}

@@ -324,9 +324,11 @@ impl Agent {
                 if !self.tasks.contains_key(&key) {
                     self.updates.remove(&key, &mut changes);
                 }
-                turn.persist(changes);
+                // Without it the next life would send the update again, and nothing in between.
+                turn.note(changes);
             }
             Acknowledged::Next => {
+                // First durable: after the next update this one must not come again.
                 turn.persist(changes);
                 self.forward(turn, &key, UPDATE_RETRY_MIN);
             }
@@ -343,7 +345,7 @@ impl Agent {
     fn complete_task(&mut self, turn: &mut Turn<'_>, key: &StreamKey, mut changes: Vec<Change>) {
         use crate::limits::MAX_COMPLETED_TASKS;
         let Some(owner) = self.tasks.get(key).map(|e| (key.0.clone(), e.clone())) else {
-            turn.persist(changes);
+            turn.note(changes);
             return;
         };
         let mut has_ended = false;
@@ -368,7 +370,7 @@ impl Agent {
         {
             changes.extend(self.executor_change(&owner));
         }
-        turn.persist(changes);
+        turn.note(changes);
         if has_ended {
             self.remove_executor(turn, &owner);
             self.remove_framework_when_idle(turn, &key.0);

@@ -11,12 +11,12 @@ use meseta_agent::http::{self, Answer};
 use meseta_agent::{Action, Agent, ExitReason, Input, Snapshot, recovery};
 use meseta_machine::{Entropy, Now, StreamId};
 use meseta_proto::{Upid, v1};
-use meseta_store::{Change, Store};
+use meseta_store::Store;
 use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
 
 use super::containers::Containers;
-use super::driver::{self, Clock, Effects, Inputs};
+use super::driver::{self, Changes, Clock, Effects, Inputs};
 use super::exchange::{Exchange, Found};
 use super::garbage::Garbage;
 use super::net::{Edge, Net, header};
@@ -170,9 +170,10 @@ impl driver::Machine for Agent {
         self.snapshot()
     }
 
-    fn into_changes(action: Action) -> Result<Vec<Change>, Action> {
+    fn into_changes(action: Action) -> Result<Changes, Action> {
         match action {
-            Action::Persist { changes } => Ok(changes),
+            Action::Persist { changes } => Ok(Changes::Persist(changes)),
+            Action::Note { changes } => Ok(Changes::Note(changes)),
             other => Err(other),
         }
     }
@@ -238,7 +239,7 @@ impl Effects<Action> for Shell {
                 ExitReason::Conflict(why) => End::Failed(why),
             }),
             // The driver has taken these out and made them durable.
-            Action::Persist { .. } => {}
+            Action::Persist { .. } | Action::Note { .. } => {}
         }
     }
 

@@ -5,7 +5,8 @@
 //! *effects thread* carries them out in order; changes that must be durable are gathered from all
 //! batches that wait, synced once, and only then is anything behind them let out. So the machine
 //! goes on while the disk works (until a bound of batches waits), and a promise never overtakes its
-//! fact.
+//! fact. Changes that nothing waits for go with the next that something does, or alone after
+//! [`NOTE_PATIENCE`]; the order of all changes is that of the actions.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, RwLock};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use meseta_machine::Now;
 use meseta_store::{Change, Store};
 
-use super::limits::{MAX_BATCH, MAX_WAITING_BATCHES, MAX_WAITING_INPUTS};
+use super::limits::{MAX_BATCH, MAX_WAITING_BATCHES, MAX_WAITING_INPUTS, NOTE_PATIENCE};
 
 /// A state machine as the driver sees it.
 pub(crate) trait Machine: Send + 'static {
@@ -26,8 +27,17 @@ pub(crate) trait Machine: Send + 'static {
     fn step(&mut self, now: Now, input: Self::Input, actions: &mut Vec<Self::Action>);
     fn next_wake(&self) -> Option<Duration>;
     fn snapshot(&self) -> Self::Snapshot;
-    /// The changes of an action that must be durable before what follows it, or the action itself.
-    fn into_changes(action: Self::Action) -> Result<Vec<Change>, Self::Action>;
+    /// What an action asks of the store, or the action itself when it asks nothing of it.
+    fn into_changes(action: Self::Action) -> Result<Changes, Self::Action>;
+}
+
+/// What an action asks of the store.
+#[derive(Debug)]
+pub(crate) enum Changes {
+    /// These must be durable before anything that follows.
+    Persist(Vec<Change>),
+    /// These must be durable soon, and not after changes that follow.
+    Note(Vec<Change>),
 }
 
 /// Carries actions out.
@@ -180,20 +190,26 @@ fn drive<M: Machine>(
 fn carry_out<M: Machine, E: Effects<M::Action>>(
     waiting: &Receiver<Vec<M::Action>>,
     mut effects: E,
-    mut store: Option<Store>,
+    store: Option<Store>,
 ) {
-    while let Ok(batch) = waiting.recv() {
-        let mut changes = Vec::new();
+    let mut pending = Pending::new(store);
+    loop {
+        let batch = match pending.due {
+            None => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => waiting.recv_timeout(due.saturating_duration_since(Instant::now())),
+        };
+        let has_ended = matches!(batch, Err(RecvTimeoutError::Disconnected));
+        let more = waiting.try_iter().take(MAX_WAITING_BATCHES);
         let mut held = Vec::new();
-        for action in batch.into_iter().chain(waiting.try_iter().flatten()) {
+        for action in batch.into_iter().chain(more).flatten() {
             match M::into_changes(action) {
-                Ok(more) => changes.extend(more),
-                Err(action) if changes.is_empty() => effects.apply(action),
+                Ok(changes) => pending.add(changes),
+                Err(action) if !pending.is_awaited => effects.apply(action),
                 Err(action) => held.push(action),
             }
         }
-        if let (Some(store), false) = (&mut store, changes.is_empty())
-            && let Err(error) = store.commit(&changes)
+        if (has_ended || pending.must_be_written())
+            && let Err(error) = pending.write()
         {
             effects.store_failed(&error);
             return;
@@ -201,8 +217,64 @@ fn carry_out<M: Machine, E: Effects<M::Action>>(
         for action in held {
             effects.apply(action);
         }
+        if has_ended {
+            break;
+        }
     }
+    // Whoever is told that the machine has ended may open the store.
+    drop(pending);
     effects.machine_ended();
+}
+
+/// Changes that are not on disk yet, in order.
+struct Pending {
+    store: Option<Store>,
+    changes: Vec<Change>,
+    /// When the oldest of them has waited long enough.
+    due: Option<Instant>,
+    /// Whether something waits for them.
+    is_awaited: bool,
+}
+
+impl Pending {
+    fn new(store: Option<Store>) -> Self {
+        Self {
+            store,
+            changes: Vec::new(),
+            due: None,
+            is_awaited: false,
+        }
+    }
+
+    fn add(&mut self, changes: Changes) {
+        let changes = match changes {
+            Changes::Persist(changes) => {
+                self.is_awaited = true;
+                changes
+            }
+            Changes::Note(changes) => {
+                self.due
+                    .get_or_insert_with(|| Instant::now() + NOTE_PATIENCE);
+                changes
+            }
+        };
+        self.changes.extend(changes);
+    }
+
+    fn must_be_written(&self) -> bool {
+        self.is_awaited || self.due.is_some_and(|due| due <= Instant::now())
+    }
+
+    /// Makes all of them durable as one.
+    fn write(&mut self) -> Result<(), meseta_store::Error> {
+        let changes = std::mem::take(&mut self.changes);
+        self.due = None;
+        self.is_awaited = false;
+        match &mut self.store {
+            Some(store) if !changes.is_empty() => store.commit(&changes),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -218,7 +290,12 @@ mod tests {
 
     enum Action {
         Keep(u64),
+        Note(u64),
         Say(u64),
+    }
+
+    fn fact(n: u64) -> Change {
+        (n.to_string(), Some(Vec::new()))
     }
 
     impl Machine for Echo {
@@ -245,9 +322,10 @@ mod tests {
 
         fn snapshot(&self) {}
 
-        fn into_changes(action: Action) -> Result<Vec<Change>, Action> {
+        fn into_changes(action: Action) -> Result<Changes, Action> {
             match action {
-                Action::Keep(n) => Ok(vec![(n.to_string(), Some(Vec::new()))]),
+                Action::Keep(n) => Ok(Changes::Persist(vec![fact(n)])),
+                Action::Note(n) => Ok(Changes::Note(vec![fact(n)])),
                 say @ Action::Say(_) => Err(say),
             }
         }
@@ -307,5 +385,80 @@ mod tests {
         run(machine, Clock::start(), receiver, None, Say(said)).unwrap();
         assert_eq!(hear.recv().unwrap(), 0);
         drop(inputs);
+    }
+
+    /// Carries batches out, with a store; gives what was said, and the store's facts after that.
+    fn carried_out(
+        batches: impl FnOnce(&SyncSender<Vec<Action>>, &mpsc::Receiver<u64>),
+    ) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts");
+        let store = Store::open(&path).unwrap();
+        let (sender, waiting) = sync_channel(MAX_WAITING_BATCHES);
+        let (said, hear) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || carry_out::<Echo, _>(&waiting, Say(said), Some(store)));
+            batches(&sender, &hear);
+            drop(sender);
+            assert_eq!(hear.iter().last(), Some(u64::MAX));
+        });
+        let facts = Store::open(&path).unwrap().load().unwrap();
+        facts.into_iter().map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn nothing_waits_for_what_is_noted_and_all_of_it_is_on_disk_in_the_end() {
+        let facts = carried_out(|batches, hear| {
+            let batch = vec![Action::Note(1), Action::Say(10), Action::Note(2)];
+            batches.send(batch).unwrap();
+            assert_eq!(hear.recv(), Ok(10));
+        });
+        assert_eq!(facts, ["1", "2"]);
+    }
+
+    #[test]
+    fn what_is_noted_is_written_with_the_next_promise_or_when_its_time_has_come() {
+        let mut pending = Pending::new(None);
+        pending.add(Changes::Note(vec![fact(1)]));
+        let due = pending.due.unwrap();
+        assert!(due <= Instant::now() + NOTE_PATIENCE);
+        pending.add(Changes::Note(vec![fact(2)]));
+        assert_eq!(pending.due, Some(due), "later notes do not put it off");
+        pending.due = Some(Instant::now());
+        assert!(pending.must_be_written());
+        pending.due = Some(due + Duration::from_hours(1));
+        assert!(!pending.must_be_written());
+        pending.add(Changes::Persist(vec![fact(3)]));
+        assert!(pending.must_be_written());
+        assert_eq!(pending.changes, [fact(1), fact(2), fact(3)], "in order");
+        pending.write().unwrap();
+        assert!(!pending.must_be_written() && pending.due.is_none());
+        assert!(pending.changes.is_empty());
+    }
+
+    #[test]
+    fn what_is_noted_is_written_though_nothing_follows() {
+        const NOTED: u64 = 7_777_777_777_777;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts");
+        let store = Store::open(&path).unwrap();
+        let (sender, waiting) = sync_channel(MAX_WAITING_BATCHES);
+        let (said, _hear) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || carry_out::<Echo, _>(&waiting, Say(said), Some(store)));
+            sender.send(vec![Action::Note(NOTED)]).unwrap();
+            let wanted = NOTED.to_string();
+            let is_written = || {
+                let file = std::fs::read(&path).unwrap();
+                file.windows(wanted.len())
+                    .any(|part| part == wanted.as_bytes())
+            };
+            let give_up = Instant::now() + Duration::from_secs(30);
+            while !is_written() {
+                assert!(Instant::now() < give_up, "it is never written");
+                std::thread::yield_now();
+            }
+            drop(sender);
+        });
     }
 }

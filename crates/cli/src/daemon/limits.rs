@@ -13,6 +13,11 @@ pub(crate) const MAX_BATCH: usize = 1_024;
 /// Batches of actions that may wait for the disk before their machine waits as well.
 pub(crate) const MAX_WAITING_BATCHES: usize = 64;
 
+/// How long a change may wait for the disk that nothing else waits for. A crash loses what was noted
+/// within that time: little enough to be of no consequence, long enough for a promise to come by
+/// that takes the change along.
+pub(crate) const NOTE_PATIENCE: Duration = Duration::from_millis(5);
+
 /// Folders of former lives that are told of at once.
 pub(crate) const MAX_FOUND_AT_ONCE: usize = 1_000;
 

@@ -11,11 +11,11 @@ use meseta_machine::{Entropy, Now, StreamId};
 use meseta_master::http::{self, Answer};
 use meseta_master::{Action, Input, Master, Snapshot};
 use meseta_proto::Upid;
-use meseta_store::{Change, Store};
+use meseta_store::Store;
 use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
 
-use super::driver::{self, Clock, Effects, Inputs, Latest};
+use super::driver::{self, Changes, Clock, Effects, Inputs, Latest};
 use super::exchange::{Exchange, Found};
 use super::net::{Edge, Net, header};
 use super::process::{self, End, Ends, Signals};
@@ -127,9 +127,9 @@ impl driver::Machine for Master {
         self.snapshot()
     }
 
-    fn into_changes(action: Action) -> Result<Vec<Change>, Action> {
+    fn into_changes(action: Action) -> Result<Changes, Action> {
         match action {
-            Action::Persist { changes } => Ok(changes),
+            Action::Persist { changes } => Ok(Changes::Persist(changes)),
             other => Err(other),
         }
     }

@@ -12,6 +12,7 @@
     reason = "a test fails by panicking, and JSON is read by indexing"
 )]
 
+mod agent_deaths;
 mod authentication;
 mod drivers;
 mod execute;
