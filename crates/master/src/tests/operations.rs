@@ -21,7 +21,7 @@ const VOLUME: &str =
     r#""disk":{"persistence":{"id":"v"},"volume":{"mode":"RW","container_path":"p"}}"#;
 
 /// An operation on so much reserved disk.
-fn operation(kind: &str, id: &str, amount: u32) -> Operation {
+pub(super) fn operation(kind: &str, id: &str, amount: u32) -> Operation {
     let (field, more) = match kind {
         "RESERVE" | "UNRESERVE" => ("resources", String::new()),
         _ => ("volumes", format!(",{VOLUME}")),
@@ -35,7 +35,7 @@ fn operation(kind: &str, id: &str, amount: u32) -> Operation {
 }
 
 /// The same without a wish for feedback.
-fn quiet(operation: Operation) -> Operation {
+pub(super) fn quiet(operation: Operation) -> Operation {
     Operation {
         id: None,
         ..operation
@@ -53,19 +53,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self::with(&[
-            agent_info::capability::Type::AgentOperationFeedback,
-            agent_info::capability::Type::ResizeVolume,
-        ])
-    }
-
-    fn with(more: &[agent_info::capability::Type]) -> Self {
-        let capabilities = more.iter().map(|kind| agent_info::Capability {
-            r#type: Some((*kind).into()),
-        });
-        let mut registration = registration();
-        registration.agent_capabilities.extend(capabilities);
-        Self::of(&registration)
+        Self::of(&registration())
     }
 
     fn of(registration: &RegisterSlaveMessage) -> Self {

@@ -4,13 +4,20 @@
 use std::time::Duration;
 
 use meseta_machine::Entropy;
-use meseta_proto::internal::{ExitedExecutorMessage, PongSlaveMessage, UnregisterSlaveMessage};
+use meseta_proto::Upid;
+use meseta_proto::internal::{
+    ExitedExecutorMessage, PongSlaveMessage, UnregisterSlaveMessage, UpdateOperationStatusMessage,
+    UpdateSlaveMessage, update_slave_message,
+};
+use meseta_proto::v1::offer::Operation;
 use meseta_proto::v1::scheduler::{Call, call};
 use meseta_proto::v1::{
-    AgentId, ExecutorInfo, Filters, FrameworkInfo, Offer, Task, TaskId, TaskState,
+    self, AgentId, ExecutorInfo, Filters, FrameworkInfo, Offer, OperationStatus, Task, TaskId,
+    TaskState, Uuid,
 };
 use meseta_resources::Resources;
 
+use super::operations::{operation, quiet};
 use super::world::*;
 use crate::Input;
 
@@ -59,7 +66,7 @@ impl Storm {
             agent = Some(task.agent_id);
             scheduler = Some(at);
         }
-        match (self.below(22), scheduler, agent) {
+        match (self.below(25), scheduler, agent) {
             (0, ..) => {
                 self.world.message(&pid, "master", &registration());
             }
@@ -90,6 +97,11 @@ impl Storm {
                 };
                 self.world.call(&scheduler, acknowledge);
             }
+            (22, Some(scheduler), Some(agent)) => {
+                self.acknowledge_an_operation(&scheduler, &agent);
+            }
+            (23, _, Some(agent)) => self.tell_of_an_operation(&pid, &agent),
+            (24, _, Some(agent)) => self.tell_of_all_operations(&pid, agent),
             (8, _, Some(agent)) => self.reregister(&pid, &agent),
             (9, Some(scheduler), _) if self.below(4) == 0 => {
                 self.world.call(&scheduler, call(call::Type::Teardown));
@@ -182,11 +194,13 @@ impl Storm {
                 ..call(call::Type::Decline)
             }
         } else {
+            let mut operations = self.operations();
             let tasks = (0..self.below(4)).map(|_| self.task(&offer)).collect();
+            operations.push(launch(tasks));
             Call {
                 accept: Some(call::Accept {
                     offer_ids,
-                    operations: vec![launch(tasks)],
+                    operations,
                     filters,
                 }),
                 ..call(call::Type::Accept)
@@ -208,6 +222,97 @@ impl Storm {
             });
         }
         task
+    }
+
+    /// A volume from its reservation to its end, or a part of that.
+    fn operations(&mut self) -> Vec<Operation> {
+        let amount = 10 * (1 + u32::try_from(self.below(2)).unwrap());
+        let (from, count) = (self.below(4), self.below(4));
+        let kinds = ["RESERVE", "CREATE", "DESTROY", "UNRESERVE"].iter();
+        let kinds = kinds.skip(usize::try_from(from / 2).unwrap());
+        let kinds = kinds.take(usize::try_from(count).unwrap());
+        let made = kinds.map(|kind| {
+            let made = operation(kind, &format!("op{}", self.below(4)), amount);
+            if self.below(3) == 0 {
+                quiet(made)
+            } else {
+                made
+            }
+        });
+        made.collect()
+    }
+
+    fn operations_of(&mut self, agent: &AgentId) -> Vec<v1::Operation> {
+        let agents = self.world.master.snapshot().agents;
+        let operations = agents.get(agent).map(|agent| agent.operations.clone());
+        let operations = operations.into_iter().flatten();
+        operations.map(|(_, it)| it.as_ref().clone()).collect()
+    }
+
+    fn tell_of_an_operation(&mut self, pid: &Upid, agent: &AgentId) {
+        let operations = self.operations_of(agent);
+        let Some(operation) = self.pick(&operations) else {
+            return;
+        };
+        let state = i32::try_from(self.below(10)).unwrap();
+        let message = UpdateOperationStatusMessage {
+            framework_id: operation.framework_id.filter(|_| self.below(4) > 0),
+            slave_id: Some(agent.clone()),
+            status: OperationStatus {
+                state,
+                uuid: (self.below(4) > 0).then(|| Uuid { value: vec![7; 16] }),
+                ..Default::default()
+            },
+            operation_uuid: Some(operation.uuid).filter(|_| self.below(8) > 0),
+            ..Default::default()
+        };
+        self.world.message(pid, "master", &message);
+    }
+
+    /// All, some, or those of an earlier master.
+    fn tell_of_all_operations(&mut self, pid: &Upid, agent: AgentId) {
+        let mut operations = self.operations_of(&agent);
+        operations.truncate(usize::try_from(self.below(6)).unwrap());
+        if self.below(2) == 0 {
+            let owner = self.pick(&self.schedulers.clone()).map(|s| s.id);
+            operations.push(v1::Operation {
+                framework_id: owner.filter(|_| self.below(2) == 0),
+                info: operation("RESERVE", "op0", 10),
+                uuid: Uuid {
+                    value: self.entropy.uuid_bytes().to_vec(),
+                },
+                ..Default::default()
+            });
+        }
+        let message = UpdateSlaveMessage {
+            slave_id: agent,
+            update_oversubscribed_resources: Some(false),
+            operations: Some(update_slave_message::Operations { operations }),
+            ..Default::default()
+        };
+        self.world.message(pid, "master", &message);
+    }
+
+    fn acknowledge_an_operation(&mut self, scheduler: &Scheduler, agent: &AgentId) {
+        let operations = self.operations_of(agent);
+        let operation = self.pick(&operations);
+        let owner = operation.as_ref().and_then(|it| it.framework_id.clone());
+        let schedulers = self.schedulers.clone();
+        // Mostly who made it, and the latest that is connected.
+        let owner = schedulers.iter().rfind(|it| Some(&it.id) == owner.as_ref());
+        let scheduler = owner.unwrap_or(scheduler);
+        let id = operation.and_then(|operation| operation.info.id);
+        let id = id.unwrap_or_else(|| "op0".into());
+        let acknowledge = Call {
+            acknowledge_operation_status: Some(call::AcknowledgeOperationStatus {
+                agent_id: Some(agent.clone()),
+                operation_id: id,
+                uuid: vec![7; 16],
+                ..Default::default()
+            }),
+            ..call(call::Type::AcknowledgeOperationStatus)
+        };
+        self.world.call(scheduler, acknowledge);
     }
 
     /// An agent comes back with whatever tasks of whatever frameworks.
@@ -247,6 +352,7 @@ impl Storm {
 #[test]
 fn the_books_agree_whatever_happens() {
     let mut seen = (0, 0, 0);
+    let mut of_operations = (0, 0);
     for seed in 0..12 {
         let mut storm = Storm {
             world: World::new(),
@@ -280,10 +386,16 @@ fn the_books_agree_whatever_happens() {
             assert_eq!(free, Some(agent.total.clone()), "seed {seed}");
         }
         let metrics = &snapshot.metrics;
+        of_operations.0 += metrics.valid_operation_status_updates;
+        of_operations.1 += metrics.valid_operation_status_update_acknowledgements;
         seen.0 += metrics.valid_status_updates;
         seen.1 += metrics.valid_status_update_acknowledgements;
         seen.2 += metrics.terminal(TaskState::TaskLost);
     }
     // It was a storm, not a breeze.
+    assert!(
+        of_operations.0 > 100 && of_operations.1 > 5,
+        "{of_operations:?}"
+    );
     assert!(seen.0 > 100 && seen.1 > 300 && seen.2 > 50, "{seen:?}");
 }

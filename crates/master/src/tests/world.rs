@@ -70,6 +70,8 @@ pub(super) fn agent_capabilities() -> Vec<agent_info::Capability> {
         T::HierarchicalRole,
         T::ReservationRefinement,
         T::ResourceProvider,
+        T::ResizeVolume,
+        T::AgentOperationFeedback,
     ]
     .map(|kind| agent_info::Capability {
         r#type: Some(kind.into()),
