@@ -123,3 +123,64 @@ fn nothing_is_said_while_an_agent_may_still_come_back() {
         TaskState::TaskUnknown
     );
 }
+
+#[test]
+fn every_state_that_was_told_is_told_again_until_its_end_is_acknowledged() {
+    for state in [
+        TaskState::TaskStarting,
+        TaskState::TaskRunning,
+        TaskState::TaskKilling,
+        TaskState::TaskFinished,
+        TaskState::TaskFailed,
+        TaskState::TaskKilled,
+        TaskState::TaskLost,
+        TaskState::TaskError,
+        TaskState::TaskDropped,
+        TaskState::TaskGone,
+    ] {
+        let mut world = World::new();
+        let pid = upid("slave(1)", 5051);
+        let agent = world.agent(&pid);
+        let scheduler = world.subscribe(framework_info());
+        let offers = world.offers(&scheduler);
+        let task = command_task("t", &offers[0], "cpus:1;mem:64");
+        world.accept(&scheduler, &offers[0], vec![task]);
+        let told = |world: &mut World, asked| {
+            world.events(&scheduler);
+            world.call(&scheduler, reconcile(asked));
+            let told = world.statuses(&scheduler);
+            told.iter().map(|s| s.state()).collect::<Vec<_>>()
+        };
+        let by_name = [("t", Some(agent.as_str()))];
+        assert_eq!(told(&mut world, &[]), [TaskState::TaskStaging]);
+        world.update(&pid, &agent, &scheduler, "t", state, None);
+        assert_eq!(told(&mut world, &[]), [state]);
+        assert_eq!(told(&mut world, &by_name), [state]);
+        world.acknowledge(&scheduler, &agent, "t", state);
+        let is_end = crate::tasks::is_terminal(state);
+        let of_all = if is_end { vec![] } else { vec![state] };
+        assert_eq!(told(&mut world, &[]), of_all);
+        let known = if is_end { TaskState::TaskGone } else { state };
+        assert_eq!(told(&mut world, &by_name), [known]);
+    }
+}
+
+#[test]
+fn frameworks_that_know_no_partitions_are_told_of_lost_tasks_whatever_their_agent_is() {
+    use meseta_proto::v1::framework_info::capability::Type::PartitionAware;
+    let mut world = World::new();
+    let registered = world.agent(&upid("slave(1)", 5051));
+    let mut info = framework_info();
+    info.capabilities.retain(|c| c.r#type() != PartitionAware);
+    let scheduler = world.subscribe(info);
+    world.events(&scheduler);
+    let asked = [
+        ("a", Some(registered.as_str())),
+        ("b", Some("nope")),
+        ("c", None),
+    ];
+    world.call(&scheduler, reconcile(&asked));
+    let told = world.statuses(&scheduler);
+    let states: Vec<_> = told.iter().map(|s| s.state()).collect();
+    assert_eq!(states, [TaskState::TaskLost; 3]);
+}
