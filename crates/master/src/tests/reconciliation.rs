@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use meseta_proto::v1::TaskState;
 use meseta_proto::v1::scheduler::{Call, call};
 use meseta_proto::v1::task_status::{Reason, Source};
+use meseta_proto::v1::{TaskState, TaskStatus};
 
 use super::world::*;
 
@@ -149,7 +149,7 @@ fn every_state_that_was_told_is_told_again_until_its_end_is_acknowledged() {
             world.events(&scheduler);
             world.call(&scheduler, reconcile(asked));
             let told = world.statuses(&scheduler);
-            told.iter().map(|s| s.state()).collect::<Vec<_>>()
+            told.iter().map(TaskStatus::state).collect::<Vec<_>>()
         };
         let by_name = [("t", Some(agent.as_str()))];
         assert_eq!(told(&mut world, &[]), [TaskState::TaskStaging]);
@@ -181,6 +181,6 @@ fn frameworks_that_know_no_partitions_are_told_of_lost_tasks_whatever_their_agen
     ];
     world.call(&scheduler, reconcile(&asked));
     let told = world.statuses(&scheduler);
-    let states: Vec<_> = told.iter().map(|s| s.state()).collect();
+    let states: Vec<_> = told.iter().map(TaskStatus::state).collect();
     assert_eq!(states, [TaskState::TaskLost; 3]);
 }
