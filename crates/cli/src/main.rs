@@ -31,6 +31,7 @@ enum Program {
     Execute,
     Why,
     CommandExecutor,
+    Fetcher,
 }
 
 const PROGRAMS: [(&str, Program, &str); 5] = [
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         None if args.first().is_some_and(|a| a == daemon::COMMAND_EXECUTOR) => {
             Program::CommandExecutor
         }
+        None if args.first().is_some_and(|a| a == daemon::FETCHER) => Program::Fetcher,
         None => match by_subcommand(&args) {
             Ok(program) => {
                 args.remove(0);
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
     };
     match program {
         Program::CommandExecutor => meseta_executor::run(),
+        Program::Fetcher => meseta_fetcher::run(),
         Program::Local => finish(local::run(args)),
         Program::Master => finish(daemon::master::run(args)),
         Program::Agent => finish(daemon::agent::run(args)),

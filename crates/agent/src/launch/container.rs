@@ -58,10 +58,6 @@ impl Agent {
 /// What changes the world that a program sees must not be left out silently: the program would work
 /// on another one.
 fn refuse_unserved(executor: &ExecutorInfo) -> Result<(), String> {
-    let uris = executor.command.as_ref().map_or(0, |c| c.uris.len());
-    if uris > 0 {
-        return Err("This agent has no fetcher for the command's URIs".into());
-    }
     let Some(container) = &executor.container else {
         return Ok(());
     };

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use super::containers::Containers;
 use super::driver::{self, Changes, Clock, Effects, Inputs};
 use super::exchange::{Exchange, Found};
+use super::fetching::Fetcher;
 use super::garbage::Garbage;
 use super::net::{Edge, Net, header};
 use super::process::{self, Asked, End, Ends, Signals};
@@ -93,8 +94,9 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let (inputs, receiver) = driver::queue();
     let unready = |e| Failure::Start(format!("failed to make ready for containers: {e}"));
     let garbage = Arc::new(Garbage::start(&work_dir, inputs.clone()).map_err(unready)?);
-    let containers =
-        Containers::start(inputs.clone(), Arc::clone(&garbage), ends.clone()).map_err(unready)?;
+    let fetcher = Fetcher::new(flags, &work_dir)?;
+    let containers = Containers::start(inputs.clone(), Arc::clone(&garbage), fetcher, ends.clone())
+        .map_err(unready)?;
     let survivors = recovery::survivors(&work_dir, &config.boot_id, &facts);
     let alive = containers.adopt(survivors);
     let master = config::standalone_master(master);

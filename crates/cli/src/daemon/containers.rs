@@ -1,8 +1,9 @@
 //! Carries out an agent's launches and destructions, and reports how containers end.
 //!
 //! One thread prepares and launches, in the order of the agent's actions; one waits for the end of
-//! every container at once. Destroying may take long (a process in the kernel can't be hurried), so
-//! each destruction has a thread of its own.
+//! every container at once. Fetching may take long, and so may destroying (a process in the kernel
+//! can't be hurried): each has a thread of its own. A container whose URIs are there comes back to
+//! the first thread, which alone decides whether it is started or was destroyed meanwhile.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use meseta_containerizer::{
 use meseta_proto::v1::ContainerId;
 
 use super::driver::Inputs;
+use super::fetching::{self, Fetch, Fetcher};
 use super::garbage::{self, Garbage};
 use super::process::{End, Ends};
 
@@ -29,6 +31,8 @@ pub(crate) struct Containers {
 #[derive(Debug)]
 struct Shared {
     alive: Mutex<HashMap<ContainerId, Container>>,
+    fetching: Mutex<HashMap<ContainerId, (Arc<Fetch>, PathBuf)>>,
+    fetcher: Fetcher,
     watcher: Watcher<ContainerId>,
     inputs: Inputs<Input>,
 }
@@ -36,6 +40,8 @@ struct Shared {
 #[derive(Debug)]
 enum Order {
     Launch(Box<Launch>),
+    /// Its URIs are there, or will not be.
+    Fetched(Box<Launch>, Result<(), String>),
     Destroy(ContainerId),
     Discard(PathBuf),
     ChangeVolumes(VolumeChanges),
@@ -67,19 +73,25 @@ impl Containers {
     pub(crate) fn start(
         inputs: Inputs<Input>,
         garbage: Arc<Garbage>,
+        fetcher: Fetcher,
         ends: Ends,
     ) -> std::io::Result<Self> {
         containerizer::become_subreaper()?;
         let shared = Arc::new(Shared {
             alive: Mutex::default(),
+            fetching: Mutex::default(),
+            fetcher,
             watcher: Watcher::new()?,
             inputs,
         });
         let (orders, receiver) = channel();
-        let launching = Arc::clone(&shared);
+        let launching = Launching {
+            shared: Arc::clone(&shared),
+            fetched: orders.clone(),
+        };
         std::thread::Builder::new()
             .name("launches".into())
-            .spawn(move || carry_out(&launching, &garbage, &receiver))?;
+            .spawn(move || launching.carry_out(&garbage, &receiver))?;
         let watching = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("exits".into())
@@ -175,6 +187,10 @@ impl Containers {
 
     /// Ends every process of every container, now, and returns when none is left.
     pub(crate) fn destroy_all(&self) {
+        let fetches: Vec<_> = lock(&self.shared.fetching).values().cloned().collect();
+        for (fetch, sandbox) in &fetches {
+            self.shared.fetcher.cancel(fetch, sandbox);
+        }
         let all: Vec<Container> = lock(&self.shared.alive).values().cloned().collect();
         for container in &all {
             destroy(container);
@@ -198,39 +214,159 @@ impl Shared {
     }
 }
 
-fn carry_out(shared: &Arc<Shared>, garbage: &Garbage, orders: &Receiver<Order>) {
-    while let Ok(order) = orders.recv() {
-        match order {
-            Order::Launch(launch) => launch_one(shared, &launch),
-            Order::Destroy(container_id) => {
-                let container = lock(&shared.alive).get(&container_id).cloned();
-                // One that is gone has been reported, or is about to be.
-                if let Some(container) = container {
-                    aside(move || destroy(&container));
+/// The thread that launches.
+struct Launching {
+    shared: Arc<Shared>,
+    fetched: Sender<Order>,
+}
+
+impl Launching {
+    fn carry_out(&self, garbage: &Garbage, orders: &Receiver<Order>) {
+        while let Ok(order) = orders.recv() {
+            match order {
+                Order::Launch(launch) => self.launch(launch),
+                Order::Fetched(launch, outcome) => self.go_on(&launch, outcome),
+                Order::Destroy(container_id) => self.destroy(&container_id),
+                // In order with launches: the next may make the folder anew.
+                Order::Discard(folder) => garbage.discard(folder),
+                Order::ChangeVolumes(changes) => self.change_volumes(garbage, changes),
+                Order::LinkVolumes(order, done) => {
+                    self.link_volumes(order);
+                    let _ = done.send(());
                 }
             }
-            // In order with launches: the next may make the folder anew.
-            Order::Discard(folder) => garbage.discard(folder),
-            Order::ChangeVolumes(changes) => {
-                let result = change_volumes(garbage, &changes);
-                if let Err(error) = &result {
-                    tracing::error!(%error, "a volume is not as it should be");
-                }
-                shared.inputs.send(Input::VolumesChanged {
-                    operation: changes.operation,
-                    result: result.map_err(|e| e.to_string()),
-                });
+        }
+    }
+
+    fn change_volumes(&self, garbage: &Garbage, changes: VolumeChanges) {
+        let result = change_volumes(garbage, &changes);
+        if let Err(error) = &result {
+            tracing::error!(%error, "a volume is not as it should be");
+        }
+        self.shared.inputs.send(Input::VolumesChanged {
+            operation: changes.operation,
+            result: result.map_err(|e| e.to_string()),
+        });
+    }
+
+    fn link_volumes(&self, order: LinkOrder) {
+        let linked = link_all(&order.directory, order.user.as_deref(), &order.volumes);
+        if let Err(error) = linked {
+            self.shared.inputs.send(Input::VolumesNotLinked {
+                container_id: order.container_id,
+                reason: error.to_string(),
+            });
+        }
+    }
+
+    fn launch(&self, launch: Box<Launch>) {
+        let sandbox = Sandbox {
+            directory: &launch.directory,
+            latest: &launch.latest,
+            stdout: &launch.stdout,
+            stderr: &launch.stderr,
+            user: launch.user.as_deref(),
+        };
+        if let Err(error) = containerizer::prepare_sandbox(&sandbox) {
+            return self.failed(&launch, LaunchFailure::Sandbox(error.to_string()));
+        }
+        let user = launch.user.as_deref();
+        if let Err(error) = link_all(&launch.directory, user, &launch.volumes) {
+            return self.failed(&launch, LaunchFailure::Container(error.to_string()));
+        }
+        if fetching::is_needed(&launch) {
+            self.fetch(launch);
+        } else {
+            self.start(&launch);
+        }
+    }
+
+    fn fetch(&self, launch: Box<Launch>) {
+        let fetch = Arc::new(Fetch::default());
+        let entry = (Arc::clone(&fetch), launch.directory.clone());
+        let container_id = launch.container_id.clone();
+        lock(&self.shared.fetching).insert(container_id, entry);
+        let shared = Arc::clone(&self.shared);
+        let fetched = self.fetched.clone();
+        aside("fetch", move || {
+            let outcome = shared.fetcher.fetch(&launch, &fetch);
+            // The other side lives as long as the process.
+            let _ = fetched.send(Order::Fetched(launch, outcome));
+        });
+    }
+
+    /// Goes on with a container whose URIs are there, unless it was destroyed meanwhile.
+    fn go_on(&self, launch: &Launch, outcome: Result<(), String>) {
+        let fetch = lock(&self.shared.fetching).remove(&launch.container_id);
+        if fetch.is_some_and(|(fetch, _)| fetch.is_cancelled()) {
+            garbage::mark_end(&launch.directory);
+            return self.shared.inputs.send(Input::ContainerExited {
+                container_id: launch.container_id.clone(),
+                status: None,
+            });
+        }
+        match outcome {
+            Ok(()) => self.start(launch),
+            Err(reason) => {
+                garbage::mark_end(&launch.directory);
+                self.failed(launch, LaunchFailure::Container(reason));
             }
-            Order::LinkVolumes(order, done) => {
-                let linked = link_all(&order.directory, order.user.as_deref(), &order.volumes);
-                if let Err(error) = linked {
-                    shared.inputs.send(Input::VolumesNotLinked {
-                        container_id: order.container_id,
-                        reason: error.to_string(),
-                    });
-                }
-                let _ = done.send(());
+        }
+    }
+
+    fn start(&self, launch: &Launch) {
+        let shared = &self.shared;
+        let container_id = launch.container_id.clone();
+        let spec = Spec {
+            program: launch.program.clone(),
+            arguments: launch.arguments.clone(),
+            environment: launch.environment.clone(),
+            directory: launch.directory.clone(),
+            stdout: launch.stdout.clone(),
+            stderr: launch.stderr.clone(),
+            user: launch.user.clone(),
+        };
+        let process = match containerizer::launch(&spec) {
+            Ok(process) => process,
+            Err(error) => {
+                return self.failed(launch, LaunchFailure::Container(error.to_string()));
             }
+        };
+        // Before it is watched, so that its end is not told before its beginning.
+        shared.inputs.send(Input::ContainerLaunched {
+            container_id: container_id.clone(),
+            pid: process.pid.unsigned_abs(),
+            start_time: process.start_time,
+        });
+        if !shared.watch(&container_id, process, &launch.directory) {
+            destroy(&Container {
+                process: Some(process),
+                directory: launch.directory.clone(),
+            });
+            shared.inputs.send(Input::ContainerExited {
+                container_id,
+                status: None,
+            });
+        }
+    }
+
+    fn failed(&self, launch: &Launch, failure: LaunchFailure) {
+        self.shared.inputs.send(Input::ContainerLaunchFailed {
+            container_id: launch.container_id.clone(),
+            failure,
+        });
+    }
+
+    fn destroy(&self, container_id: &ContainerId) {
+        let fetching = lock(&self.shared.fetching).get(container_id).cloned();
+        if let Some((fetch, sandbox)) = fetching {
+            let shared = Arc::clone(&self.shared);
+            return aside("destroy", move || shared.fetcher.cancel(&fetch, &sandbox));
+        }
+        let container = lock(&self.shared.alive).get(container_id).cloned();
+        // One that is gone has been reported, or is about to be.
+        if let Some(container) = container {
+            aside("destroy", move || destroy(&container));
         }
     }
 }
@@ -262,71 +398,13 @@ fn link_all(sandbox: &Path, user: Option<&str>, volumes: &[VolumeLink]) -> Resul
     })
 }
 
-fn launch_one(shared: &Arc<Shared>, launch: &Launch) {
-    let container_id = launch.container_id.clone();
-    let failed = |failure| Input::ContainerLaunchFailed {
-        container_id: container_id.clone(),
-        failure,
-    };
-    let sandbox = Sandbox {
-        directory: &launch.directory,
-        latest: &launch.latest,
-        stdout: &launch.stdout,
-        stderr: &launch.stderr,
-        user: launch.user.as_deref(),
-    };
-    if let Err(error) = containerizer::prepare_sandbox(&sandbox) {
-        return shared
-            .inputs
-            .send(failed(LaunchFailure::Sandbox(error.to_string())));
-    }
-    let user = launch.user.as_deref();
-    if let Err(error) = link_all(&launch.directory, user, &launch.volumes) {
-        return shared
-            .inputs
-            .send(failed(LaunchFailure::Container(error.to_string())));
-    }
-    let spec = Spec {
-        program: launch.program.clone(),
-        arguments: launch.arguments.clone(),
-        environment: launch.environment.clone(),
-        directory: launch.directory.clone(),
-        stdout: launch.stdout.clone(),
-        stderr: launch.stderr.clone(),
-        user: launch.user.clone(),
-    };
-    match containerizer::launch(&spec) {
-        Ok(process) => {
-            // Before it is watched, so that its end is not told before its beginning.
-            shared.inputs.send(Input::ContainerLaunched {
-                container_id: container_id.clone(),
-                pid: process.pid.unsigned_abs(),
-                start_time: process.start_time,
-            });
-            if !shared.watch(&container_id, process, &launch.directory) {
-                destroy(&Container {
-                    process: Some(process),
-                    directory: launch.directory.clone(),
-                });
-                shared.inputs.send(Input::ContainerExited {
-                    container_id,
-                    status: None,
-                });
-            }
-        }
-        Err(error) => shared
-            .inputs
-            .send(failed(LaunchFailure::Container(error.to_string()))),
-    }
-}
-
 /// Does something on a thread of its own, or if there is none to be had, on this one: nobody asks
 /// again.
-fn aside(job: impl FnOnce() + Send + 'static) {
+fn aside(name: &str, job: impl FnOnce() + Send + 'static) {
     let job = Arc::new(Mutex::new(Some(job)));
     let theirs = Arc::clone(&job);
     let spawned = std::thread::Builder::new()
-        .name("destroy".into())
+        .name(name.into())
         .spawn(move || run_once(&theirs));
     if spawned.is_err() {
         run_once(&job);
@@ -370,7 +448,7 @@ fn report_exits(shared: &Arc<Shared>) -> std::io::Error {
                     None => report(),
                     // What it has left behind goes with it. Processes that hang in the kernel
                     // do not hold up the ends of other containers.
-                    Some(left) => aside(move || {
+                    Some(left) => aside("destroy", move || {
                         destroy(&left);
                         report();
                     }),

@@ -9,6 +9,7 @@ mod detected;
 mod driver;
 mod edge;
 mod exchange;
+mod fetching;
 mod garbage;
 pub(crate) mod limits;
 pub(crate) mod master;
@@ -18,6 +19,9 @@ mod system;
 
 /// The hidden subcommand under which an agent starts the command executor.
 pub(crate) const COMMAND_EXECUTOR: &str = "command-executor";
+
+/// The hidden subcommand under which an agent starts a fetch.
+pub(crate) const FETCHER: &str = "fetcher";
 
 /// A seed for a machine's ids: unguessable, from the operating system.
 fn seed() -> u64 {

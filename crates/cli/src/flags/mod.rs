@@ -19,7 +19,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
-pub(crate) use values::FlagValue;
+pub(crate) use values::{Bytes, FlagValue};
 
 use crate::complain;
 

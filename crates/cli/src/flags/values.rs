@@ -90,6 +90,28 @@ impl FlagValue for Duration {
     }
 }
 
+/// A number of bytes, such as `2GB`; units count by 1,024 as in Mesos.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Bytes(pub(crate) u64);
+
+/// Units of bytes, as powers of 1,024. The last matches what the others do not.
+const BYTE_UNITS: [(&str, u32); 5] = [("KB", 1), ("MB", 2), ("GB", 3), ("TB", 4), ("B", 0)];
+
+impl FlagValue for Bytes {
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected = || "expected a size such as 512MB or 2GB".to_owned();
+        let (number, power) = BYTE_UNITS
+            .iter()
+            .find_map(|(unit, power)| Some((text.strip_suffix(unit)?, *power)))
+            .ok_or_else(expected)?;
+        let number: u64 = number.trim().parse().map_err(|_| expected())?;
+        number
+            .checked_mul(1_024_u64.pow(power))
+            .map(Self)
+            .ok_or_else(|| "larger than there are numbers for".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +137,16 @@ mod tests {
             "NaNsecs",
         ] {
             assert!(Duration::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_as_in_mesos() {
+        for (text, bytes) in [("0B", 0), ("3KB", 3_072), ("2GB", 2_147_483_648)] {
+            assert_eq!(Bytes::parse(text), Ok(Bytes(bytes)), "{text}");
+        }
+        for text in ["", "2", "GB", "-1B", "1.5GB", "99999999999TB"] {
+            assert!(Bytes::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -17,6 +17,7 @@ mod authentication;
 mod drivers;
 mod execute;
 mod failures;
+mod fetching;
 mod garbage;
 mod golden_endpoints;
 mod golden_requests;
