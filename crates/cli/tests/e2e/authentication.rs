@@ -8,11 +8,11 @@ use meseta_proto::internal::FrameworkErrorMessage;
 use meseta_proto::v1::FrameworkInfo;
 
 use crate::support::daemon::{
-    Daemon, Place, finish, meseta, registered_agents, start_agent, start_master,
+    Daemon, Place, agent_address, finish, meseta, registered_agents, start_agent, start_master,
 };
 use crate::support::driver::{Dialect, Driver, Force};
 use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
-use crate::support::{http, skip};
+use crate::support::{eventually, http, skip};
 
 const CREDENTIALS: &str = r#"{"credentials": [{"principal": "sherman", "secret": "kitesurf"}]}"#;
 
@@ -49,6 +49,11 @@ fn an_agent_joins_with_its_credential_and_comes_back_after_the_masters_restart()
     let flags = [credential.as_str(), "--registration_backoff_factor=10ms"];
     let _agent = start_agent(&place, master.address, 0, &flags);
     let before = registered_agents(master.address, 1).remove(0);
+    // The master shows an agent before it has told it so; one that was never told comes as new.
+    eventually("the agent to know its id", || {
+        let state = http::get(agent_address(&before), "/state").json();
+        (state["id"] == before["id"]).then_some(())
+    });
 
     let address = master.address;
     master.kill9();
