@@ -46,9 +46,9 @@ enum Benchmark {
 
 #[derive(Debug, clap::Args)]
 struct Load {
-    /// The `meseta` binary to measure.
-    #[arg(long, default_value = "target/release/meseta")]
-    binary: PathBuf,
+    /// The `meseta` binary to measure [default: the one beside this program]
+    #[arg(long)]
+    binary: Option<PathBuf>,
     /// Tasks to run for the throughput.
     #[arg(long, default_value_t = 1000)]
     tasks: usize,
@@ -58,6 +58,11 @@ struct Load {
     /// Tasks to run one by one for the time from ACCEPT to TASK_RUNNING.
     #[arg(long, default_value_t = 200)]
     samples: usize,
+}
+
+/// Where a build puts `meseta` when it has put this program here.
+fn beside_this_program() -> PathBuf {
+    std::env::current_exe().map_or_else(|_| "meseta".into(), |own| own.with_file_name("meseta"))
 }
 
 fn main() -> ExitCode {
@@ -89,7 +94,8 @@ fn run_cluster(load: &Load) -> Result<(), Error> {
 
 async fn measure(load: &Load) -> Result<Report, Error> {
     let slots = usize::from(load.at_once);
-    let cluster = Cluster::start(&load.binary, load.at_once)?;
+    let binary = load.binary.clone().unwrap_or_else(beside_this_program);
+    let cluster = Cluster::start(&binary, load.at_once)?;
     let master = cluster.master_address();
 
     let mut client = Client::subscribe(master).await?;

@@ -8,13 +8,7 @@ use crate::release;
 
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
     release::build(root)?;
-    Run {
-        root,
-        line: &["cargo", "build", "--release", "-p", "meseta-bench"],
-        help: "",
-    }
-    .show()?;
-    let mut measure = vec!["target/release/meseta-bench"];
+    let mut measure = vec!["cargo", "run", "--release", "-p", "meseta-bench", "--"];
     if arguments.is_empty() {
         measure.push("cluster");
     }
