@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, getsid, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 
 use crate::limits::CHILDREN_READINGS;
-use crate::process::{has_ended, stat};
+use crate::process::{has_ended, session, stat};
 use crate::table::Table;
 
 /// Makes this process the parent of every descendant whose own parent ends, so that nothing that a
@@ -119,12 +119,12 @@ pub(crate) fn any_orphan_runs() -> bool {
 
 /// The children of this process that came from containers, but are not the first process of any.
 fn orphans() -> Vec<i32> {
-    let own_session = getsid(None).ok();
+    let own_session = session(own_pid());
     let mut found = list();
     // Who has announced itself before the list was made is still known, here or as a first process.
     let children = children();
     found.retain(|pid| {
-        let session = Pid::from_raw(*pid).and_then(|pid| getsid(Some(pid)).ok());
+        let session = session(*pid);
         session.is_some() && session != own_session && !children.is_first(*pid)
     });
     found

@@ -50,6 +50,12 @@ pub(crate) fn stat(pid: i32) -> Option<Stat> {
     Stat::from_read(File::open(format!("/proc/{pid}/stat")).ok()?).ok()
 }
 
+/// The session of a process; 0 for one whose leader is outside this PID namespace, as that of all
+/// that a container's entry point starts. (`getsid` of `rustix` takes that 0 for impossible.)
+pub(crate) fn session(pid: i32) -> Option<i32> {
+    Some(stat(pid)?.session)
+}
+
 /// Whether a process has ended and only waits for its end to be taken. One whose first thread has
 /// ended looks the same, but for the threads it still has.
 pub(crate) fn has_ended(stat: &Stat) -> bool {

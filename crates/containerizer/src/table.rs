@@ -5,8 +5,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use rustix::process::{getpgrp, getpid, getsid};
-
+use crate::children::own_pid;
 use crate::process::{Process, has_ended, stat};
 
 /// The variables that name a sandbox.
@@ -125,9 +124,9 @@ impl Table {
     /// The sessions and groups around the tree are where it must not spread to.
     fn nothing_found(&self, root: Option<Process>) -> Found {
         let mut found = Found::default();
-        found.groups.insert(getpgrp().as_raw_pid());
-        if let Ok(session) = getsid(None) {
-            found.sessions.insert(session.as_raw_pid());
+        if let Some(own) = self.entries.get(&own_pid()) {
+            found.groups.insert(own.group);
+            found.sessions.insert(own.session);
         }
         let parent = root
             .and_then(|root| self.entries.get(&root.pid).filter(|e| e.process == root))
@@ -141,7 +140,7 @@ impl Table {
 
     fn close(&self, found: &mut Found) {
         while let Some(pid) = found.queue.pop() {
-            if pid == INIT || pid == getpid().as_raw_pid() || !found.pids.insert(pid) {
+            if pid == INIT || pid == own_pid() || !found.pids.insert(pid) {
                 continue;
             }
             found.queue.extend(self.children(pid));

@@ -349,8 +349,15 @@ fn daemons_that_outlive_their_container_are_destroyed() {
 #[test]
 fn a_container_that_left_nothing_behind_is_known_to_be_destroyed() {
     let place = Place::new();
-    let process = launch(&place.script("1", "exec true")).unwrap();
-    wait(process).unwrap();
+    let ours = start_time(std::process::id().cast_signed()).unwrap();
+    // What starts in the same tick of the kernel's clock as this process may be from before it.
+    let process = loop {
+        let process = launch(&place.script("1", "exec true")).unwrap();
+        wait(process).unwrap();
+        if process.start_time > ours {
+            break process;
+        }
+    };
     assert!(is_destroyed(&place.container("1", process)));
 
     let process = launch(&place.script("2", "(setsid sleep 1000 &)")).unwrap();
@@ -527,4 +534,26 @@ fn a_user_who_may_not_enter_the_directory_is_told_so() {
     spec.user = Some("nobody".to_owned());
     let error = launch(&spec).unwrap_err();
     assert!(matches!(error, LaunchError::Directory { .. }), "{error}");
+}
+
+/// What a container's entry point starts has its session's leader outside: the session's number is 0.
+#[test]
+fn processes_are_told_apart_where_the_own_session_comes_from_another_pid_namespace() {
+    let mut unshare = std::process::Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    let output = unshare
+        .args(["--pid", "--fork", "--mount-proc"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .args(["a_tree_with_daemons_is_destroyed_to_the_last_process"])
+        .args(["orphans_that_end_while_their_container_runs_leave_no_zombies"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("2 passed"),
+        "{said} {output:?}"
+    );
 }
