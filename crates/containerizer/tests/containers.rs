@@ -351,8 +351,9 @@ fn a_container_that_left_nothing_behind_is_known_to_be_destroyed() {
     let place = Place::new();
     let ours = start_time(std::process::id().cast_signed()).unwrap();
     // What starts in the same tick of the kernel's clock as this process may be from before it.
+    let script = place.script("1", "exec true");
     let process = loop {
-        let process = launch(&place.script("1", "exec true")).unwrap();
+        let process = launch(&script).unwrap();
         wait(process).unwrap();
         if process.start_time > ours {
             break process;
