@@ -1,6 +1,7 @@
 //! Credentials, and how agents and old drivers prove to a master that they have one: CRAM-MD5
 //! (RFC 2195), as SASL speaks it, from both sides. Pure: what is sent and received, and when, is
-//! the concern of the machines that hold a [`Session`] or an [`Authenticatee`].
+//! the concern of the machines that hold a [`Session`] or an [`Authenticatee`]. Executors prove to
+//! their agent who they are with a token that it has signed ([`TokenKey`]).
 //!
 //! ```
 //! use meseta_authentication::{Answer, Authenticatee, Authenticator, Credentials, Session, Verdict};
@@ -21,10 +22,12 @@ mod client;
 mod credentials;
 mod digest;
 mod server;
+mod token;
 
 pub use client::{Answer, Authenticatee, OutOfStep};
 pub use credentials::{Credential, Credentials, CredentialsError};
 pub use server::{Authenticator, Session, Verdict};
+pub use token::{Claims, TokenError, TokenKey};
 
 /// The one mechanism, by its SASL name.
 pub const CRAM_MD5: &str = "CRAM-MD5";
