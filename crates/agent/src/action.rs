@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -124,7 +125,7 @@ pub enum ExitReason {
 }
 
 /// A container to start.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Launch {
     /// The container's id, also the name of its sandbox's folder.
     pub container_id: ContainerId,
@@ -149,4 +150,19 @@ pub struct Launch {
     pub stdout: PathBuf,
     /// Where standard error goes.
     pub stderr: PathBuf,
+}
+
+/// Shows variables of the environment by their names alone: their values may be secrets.
+impl fmt::Debug for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables = self.environment.iter().map(|(name, _)| name);
+        f.debug_struct("Launch")
+            .field("container_id", &self.container_id)
+            .field("directory", &self.directory)
+            .field("user", &self.user)
+            .field("program", &self.program)
+            .field("arguments", &self.arguments)
+            .field("environment", &variables.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
 }

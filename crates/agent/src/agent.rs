@@ -204,7 +204,8 @@ impl Agent {
                 request,
                 call,
                 new_stream,
-            } => self.on_executor_call(turn, request, *call, new_stream),
+                principal,
+            } => self.on_executor_call(turn, request, *call, new_stream, principal.as_ref()),
             Input::StreamClosed { stream } => self.on_stream_closed(&stream),
             Input::ContainerLaunched {
                 container_id,

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use meseta_authentication::Credential;
+use meseta_authentication::{Credential, TokenKey};
 use meseta_proto::Upid;
 use meseta_proto::v1::{Attribute, DomainInfo, Resource};
 
@@ -67,6 +67,12 @@ pub struct Config {
     pub boot_id: String,
     /// A unix socket of the executor API, if there is one.
     pub domain_socket: Option<PathBuf>,
+    /// Whether executors on the HTTP API must prove who they are.
+    pub authenticate_executors: bool,
+    /// What signs the tokens by which executors prove it; without it they get none.
+    pub executor_key: Option<TokenKey>,
+    /// The address that programs on libprocess are to listen on, where the agent was told one.
+    pub libprocess_ip: Option<String>,
 }
 
 /// What an agent does with live executors after its restart.
@@ -111,6 +117,9 @@ impl Config {
             disk_watch_interval: Duration::from_mins(1),
             boot_id: String::new(),
             domain_socket: None,
+            authenticate_executors: false,
+            executor_key: None,
+            libprocess_ip: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use meseta_authentication::Claims;
 use meseta_machine::{RequestId, StreamId};
 use meseta_proto::Upid;
 use meseta_proto::v1::{ContainerId, MasterInfo, executor};
@@ -47,6 +48,8 @@ pub enum Input {
         call: Box<executor::Call>,
         /// The id of the event stream that a SUBSCRIBE opens.
         new_stream: StreamId,
+        /// What the caller's token says, if executors must authenticate.
+        principal: Option<Claims>,
     },
     /// An executor's event stream has ended, from whichever side.
     StreamClosed {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use meseta_authentication::Claims;
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::v1::executor::{self, call};
 use meseta_proto::v1::task_status::Reason;
@@ -10,6 +11,7 @@ use meseta_proto::v1::{ContainerId, TaskId, TaskState};
 use crate::Action;
 use crate::agent::{Agent, Phase, Timer, Turn};
 use crate::executors::{RunKey, ToExecutor};
+use crate::http::tokens;
 use crate::limits::EXECUTOR_HEARTBEAT_INTERVAL;
 use crate::records::ExecutorState;
 use crate::task::{self, Verdict};
@@ -22,11 +24,12 @@ impl Agent {
         request: RequestId,
         call: executor::Call,
         new_stream: StreamId,
+        principal: Option<&Claims>,
     ) {
         use executor::call::Type;
         let kind = call.r#type();
         let key = (call.framework_id, call.executor_id);
-        let reply = match self.admit_call(&key, kind) {
+        let reply = match self.admit_call(&key, kind, principal) {
             Err(refusal) => refusal,
             Ok(()) => match (kind, call.subscribe, call.update, call.message) {
                 (Type::Subscribe, subscribe, ..) => {
@@ -57,7 +60,12 @@ impl Agent {
         turn.act(Action::Reply { request, reply });
     }
 
-    fn admit_call(&self, key: &RunKey, kind: call::Type) -> Result<(), Reply> {
+    fn admit_call(
+        &self,
+        key: &RunKey,
+        kind: call::Type,
+        principal: Option<&Claims>,
+    ) -> Result<(), Reply> {
         // Its ids may be dummies.
         if kind == call::Type::Heartbeat {
             return Ok(());
@@ -68,6 +76,10 @@ impl Agent {
         let Some(executor) = self.executor(key) else {
             return Err(Reply::bad_request("Executor cannot be found"));
         };
+        if let Some(claims) = principal {
+            tokens::check(claims, &key.0, &key.1, &executor.container_id)
+                .map_err(|sentence| Reply::refused(403, sentence))?;
+        }
         if executor.state == ExecutorState::Registering && kind != call::Type::Subscribe {
             return Err(Reply::refused(403, "Executor is not subscribed"));
         }

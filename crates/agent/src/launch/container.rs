@@ -30,7 +30,7 @@ impl Agent {
         let agent = self.id().cloned().unwrap_or_default();
         let checkpoint = order.framework.checkpoint();
         let directory = executor.directory.clone();
-        let environment = environment(&self.config, &agent, &info, checkpoint, &directory);
+        let environment = environment(&self.config, &agent, &info, checkpoint, executor);
         let (framework, id) = order.key();
         let (_, latest) = sandbox::sandbox(
             &self.config.work_dir,

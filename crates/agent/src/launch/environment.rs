@@ -1,11 +1,12 @@
 //! The environment of executors.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use meseta_proto::v1::environment::variable;
 use meseta_proto::v1::{AgentId, ExecutorInfo, container_info};
 
+use crate::http::tokens;
+use crate::records::Executor;
 use crate::{Config, duration};
 
 /// Where programs are looked for unless the agent's configuration says otherwise.
@@ -18,16 +19,19 @@ pub(crate) fn environment(
     agent: &AgentId,
     executor: &ExecutorInfo,
     checkpoint: bool,
-    directory: &Path,
+    run: &Executor,
 ) -> Vec<(String, String)> {
     let mut variables = BTreeMap::from([("PATH".to_owned(), PATH.to_owned())]);
+    // Where names are not known, programs on libprocess cannot find out by themselves.
+    let address = config.libprocess_ip.iter().cloned();
+    variables.extend(address.map(|ip| ("LIBPROCESS_IP".to_owned(), ip)));
     variables.extend(
         config
             .executor_environment_variables
             .clone()
             .unwrap_or_default(),
     );
-    let directory = directory.to_string_lossy();
+    let directory = run.directory.to_string_lossy();
     let has_own_root = executor.container.as_ref().is_some_and(|container| {
         container.r#type() == container_info::Type::Docker
             || container.mesos.as_ref().is_some_and(|m| m.image.is_some())
@@ -42,7 +46,8 @@ pub(crate) fn environment(
         .map_or(config.executor_shutdown_grace_period, |grace| {
             duration::from_nanoseconds(grace.nanoseconds)
         });
-    let framework = executor.framework_id.as_ref().map_or("", |id| id.as_str());
+    let framework = executor.framework_id.clone().unwrap_or_default();
+    let framework = framework.as_str();
     let mut set = |name: &str, value: &str| {
         variables.insert(name.to_owned(), value.to_owned());
     };
@@ -64,6 +69,10 @@ pub(crate) fn environment(
     );
     if let Some(socket) = &config.domain_socket {
         set("MESOS_DOMAIN_SOCKET", &socket.to_string_lossy());
+    }
+    if let Some(key) = &config.executor_key {
+        let claims = tokens::claims(&framework.into(), &executor.executor_id, &run.container_id);
+        set("MESOS_EXECUTOR_AUTHENTICATION_TOKEN", &key.sign(&claims));
     }
     if checkpoint {
         set(

@@ -319,6 +319,7 @@ impl World {
                 ..call
             }),
             new_stream: new_stream.clone(),
+            principal: None,
         });
         (did, new_stream)
     }

@@ -25,6 +25,7 @@ fn an_update_is_durable_before_its_executor_is_told_that_it_arrived() {
         request: meseta_machine::RequestId(900),
         call: Box::new(call),
         new_stream: meseta_machine::StreamId("unused".into()),
+        principal: None,
     };
     world
         .agent

@@ -287,19 +287,26 @@ impl Edge for Agent {
                 query: &request.query,
                 content_type: header("content-type"),
                 accept: header("accept"),
+                authorization: header("authorization"),
                 body: &request.body,
+                now: config::since_epoch(),
             },
             || system::metrics("slave/uptime_secs", snapshot.start_time),
         );
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),
-            Answer::ExecutorCall { call, stream_type } => {
+            Answer::ExecutorCall {
+                call,
+                stream_type,
+                principal,
+            } => {
                 let (request, answer) = exchange.ask(stream_type);
                 let new_stream = StreamId(uuid::Uuid::new_v4().to_string());
                 let input = Input::ExecutorCall {
                     request,
                     call,
                     new_stream,
+                    principal,
                 };
                 Found::Question(input, answer)
             }

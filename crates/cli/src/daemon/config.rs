@@ -144,6 +144,19 @@ pub(crate) fn agent(
         .unwrap_or_default();
     config.flags = flags.shown();
     config.credential = super::credentials::credential(flags)?;
+    config.executor_key = super::credentials::executor_key(flags)?;
+    config.authenticate_executors = is_on(flags, "authenticate_http_executors")?;
+    if config.authenticate_executors && config.executor_key.is_none() {
+        return Err(FlagError::Missing {
+            name: "jwt_secret_key",
+            reason: "--authenticate_http_executors needs a key for executors' tokens",
+        }
+        .into());
+    }
+    // What this process was told holds for those that it starts.
+    config.libprocess_ip = flags
+        .get("ip")?
+        .or_else(|| std::env::var("LIBPROCESS_IP").ok());
     config.authentication_timeout_min = duration(
         flags,
         "authentication_timeout_min",
@@ -231,7 +244,7 @@ fn names(flags: &Flags, name: &'static str) -> Result<Option<BTreeSet<String>>, 
     Ok(list.map(names))
 }
 
-fn since_epoch() -> Duration {
+pub(super) fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

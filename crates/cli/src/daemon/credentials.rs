@@ -1,10 +1,11 @@
 //! Credentials in files that flags name.
 
+use std::fmt::Display;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use meseta_authentication::{Authenticator, Credential, Credentials, CredentialsError};
+use meseta_authentication::{Authenticator, Credential, Credentials, TokenKey};
 
 use crate::flags::{FlagError, Flags};
 
@@ -28,10 +29,18 @@ pub(super) fn credential(flags: &Flags) -> Result<Option<Credential>, FlagError>
     read(flags, "credential", Credential::parse)
 }
 
-fn read<T>(
+/// What an agent signs its executors' tokens with, by `--jwt_secret_key`: the file as it is.
+pub(super) fn executor_key(flags: &Flags) -> Result<Option<TokenKey>, FlagError> {
+    read(flags, "jwt_secret_key", |text| match text {
+        "" => Err("the file is empty, and what everybody knows proves nothing"),
+        text => Ok(TokenKey::new(text)),
+    })
+}
+
+fn read<T, E: Display>(
     flags: &Flags,
     name: &'static str,
-    parse: impl FnOnce(&str) -> Result<T, CredentialsError>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
 ) -> Result<Option<T>, FlagError> {
     let Some(path) = flags.get::<PathBuf>(name)? else {
         return Ok(None);

@@ -8,6 +8,9 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+use meseta_authentication::Claims;
 use meseta_endpoints::forms::Object;
 use meseta_endpoints::{
     Gauges, Query, Sums, endpoint, json, method_not_allowed, metrics, route, version,
@@ -17,7 +20,7 @@ use meseta_proto::v1;
 use meseta_resources::Resources;
 use serde_json::json as value;
 
-use super::{ExecutorCall, ExecutorRequest, parse_executor_call};
+use super::{ExecutorCall, ExecutorRequest, parse_executor_call, tokens};
 use crate::records::Executor;
 use crate::snapshot::Snapshot;
 
@@ -34,8 +37,12 @@ pub struct Request<'a> {
     pub content_type: Option<&'a str>,
     /// The `Accept` header.
     pub accept: Option<&'a str>,
+    /// The `Authorization` header.
+    pub authorization: Option<&'a str>,
     /// The whole body.
     pub body: &'a [u8],
+    /// The time, since the Unix epoch.
+    pub now: Duration,
 }
 
 /// What becomes of a request.
@@ -49,6 +56,8 @@ pub enum Answer {
         call: Box<v1::executor::Call>,
         /// The media type of the events, if the call is a SUBSCRIBE.
         stream_type: ContentType,
+        /// What the caller's token says, if executors must authenticate.
+        principal: Option<Claims>,
     },
     /// It is none of the machine's paths.
     Elsewhere,
@@ -72,8 +81,8 @@ pub fn answer_with(
     };
     let query = Query(request.query);
     Answer::Reply(match (endpoint(first), rest) {
-        ("api", ["v1", "executor", ..]) => return executor(request),
-        ("api", ["v1", ..]) => operator(request),
+        ("api", ["v1", "executor", ..]) => return executor(snapshot, request),
+        ("api", ["v1", ..]) => operator(snapshot, request),
         ("health", _) => Reply::ok(),
         ("version", _) => version(query, &snapshot.config.version),
         ("flags", _) => flags(snapshot, request),
@@ -88,7 +97,12 @@ pub fn answer_with(
     })
 }
 
-fn executor(request: &Request<'_>) -> Answer {
+fn executor(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
+    let authenticated = tokens::executor(&snapshot.config, request.authorization, request.now);
+    let principal = match authenticated {
+        Ok(principal) => principal,
+        Err(refusal) => return Answer::Reply(*refusal),
+    };
     let parsed = parse_executor_call(ExecutorRequest {
         method: request.method,
         content_type: request.content_type,
@@ -96,12 +110,20 @@ fn executor(request: &Request<'_>) -> Answer {
         body: request.body,
     });
     match parsed {
-        Ok(ExecutorCall { call, stream_type }) => Answer::ExecutorCall { call, stream_type },
+        Ok(ExecutorCall { call, stream_type }) => Answer::ExecutorCall {
+            call,
+            stream_type,
+            principal,
+        },
         Err(refusal) => Answer::Reply(*refusal),
     }
 }
 
-fn operator(request: &Request<'_>) -> Reply {
+fn operator(snapshot: &Snapshot, request: &Request<'_>) -> Reply {
+    let authenticated = tokens::operator(&snapshot.config, request.authorization, request.now);
+    if let Err(refusal) = authenticated {
+        return *refusal;
+    }
     if request.method == "POST" {
         Reply::refused(501, "The operator API is not implemented")
     } else {

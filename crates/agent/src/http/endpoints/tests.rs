@@ -132,7 +132,9 @@ fn ask(snapshot: &Snapshot, method: &str, path: &str, query: &[(&str, &str)]) ->
         query: &query,
         content_type: None,
         accept: None,
+        authorization: None,
         body: &[],
+        now: Duration::from_secs(1_700_000_000),
     };
     answer_with(snapshot, &request, || vec![("slave/uptime_secs", 5.0)])
 }
@@ -232,7 +234,9 @@ fn recorded_executor_calls_are_refused_as_recorded_or_reach_the_machine() {
             query: &[],
             content_type: request["headers"]["Content-Type"].as_str(),
             accept: None,
+            authorization: None,
             body: request["body"].as_str().unwrap_or_default().as_bytes(),
+            now: Duration::from_secs(1_700_000_000),
         };
         match answer(&snapshot, &request) {
             Answer::Reply(reply) => {
