@@ -2,11 +2,11 @@ use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 
+use crate::beneath;
 use crate::children::Launching;
 use crate::files::limit_at_start;
 use crate::process::{Process, start_time};
@@ -108,7 +108,13 @@ pub enum LaunchError {
 ///
 /// Its end is kept by the kernel until [`crate::Watcher`] or [`crate::wait`] takes it.
 pub fn launch(spec: &Spec) -> Result<Process, LaunchError> {
-    let child = prepare(spec)?;
+    let no_input = open(Path::new("/dev/null"), OpenOptions::new().read(true))?;
+    launch_with(spec, no_input)
+}
+
+/// Starts a program as [`launch`] does, with this as its standard input.
+pub(crate) fn launch_with(spec: &Spec, stdin: OwnedFd) -> Result<Process, LaunchError> {
+    let child = prepare(spec, stdin)?;
     let launching = Launching::begin();
     let pid = spawn(&child, launching.announced()).map_err(|error| explain(spec, error))?;
     launching.succeeded();
@@ -117,7 +123,7 @@ pub fn launch(spec: &Spec) -> Result<Process, LaunchError> {
     Ok(Process { pid, start_time })
 }
 
-fn prepare(spec: &Spec) -> Result<Child, LaunchError> {
+fn prepare(spec: &Spec, stdin: OwnedFd) -> Result<Child, LaunchError> {
     let zero = |what: &'static str| {
         move |_| LaunchError::ZeroByte {
             program: spec.program.clone(),
@@ -157,7 +163,7 @@ fn prepare(spec: &Spec) -> Result<Child, LaunchError> {
         directory,
         identity: identity.filter(|identity| !identity.is_ours()),
         file_limit: limit_at_start(),
-        stdin: open(Path::new("/dev/null"), OpenOptions::new().read(true))?,
+        stdin,
         stdout: open_output(&spec.stdout)?,
         stderr: open_output(&spec.stderr)?,
     })
@@ -185,19 +191,25 @@ fn candidates(spec: &Spec) -> Vec<PathBuf> {
 }
 
 fn open_output(path: &Path) -> Result<OwnedFd, LaunchError> {
-    // The sandbox is the user's, and this process may be root: a link put in place of the file is
-    // not followed.
-    open(
-        path,
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o644)
-            .custom_flags((OFlags::NOFOLLOW | OFlags::NOCTTY).bits().cast_signed()),
-    )
+    // The sandbox is the user's, and this process may be root: a link put in place of the file, or
+    // on the way to it, is not followed.
+    let flags = OFlags::WRONLY
+        | OFlags::APPEND
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::NOCTTY
+        | OFlags::CLOEXEC;
+    let name = path.file_name().unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    beneath::open_path(folder)
+        .and_then(|folder| rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o644)))
+        .map_err(|errno| LaunchError::Open {
+            path: path.to_owned(),
+            source: errno.into(),
+        })
 }
 
-fn open(path: &Path, options: &OpenOptions) -> Result<OwnedFd, LaunchError> {
+pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<OwnedFd, LaunchError> {
     options
         .open(path)
         .map(File::into)

@@ -40,16 +40,19 @@
 //! has left all of that by forking twice: such a process becomes a child of the agent (see
 //! [`become_subreaper`]) and is known by the sandbox that its environment still names.
 
+mod beneath;
 mod children;
 mod destroy;
 mod files;
 mod launch;
 mod limits;
 pub mod machine;
+mod nested;
 mod process;
 mod rotation;
 mod sandbox;
 mod spawn;
+mod supervisor;
 mod table;
 mod usage;
 mod user;
@@ -60,10 +63,15 @@ pub use children::become_subreaper;
 pub use destroy::{Container, DestroyError, destroy, is_destroyed, kill_tree};
 pub use files::raise_file_limit;
 pub use launch::{LaunchError, Spec, launch};
-pub use process::{Process, is_alive, start_time};
+pub use nested::{
+    NestedSandboxError, SharedFolder, link_shared_folder, nested_sandbox, prepare_nested_sandbox,
+    set_nested_sandbox_aside,
+};
+pub use process::{Process, is_alive, lineage, start_time};
 pub use rotation::{OutputBounds, OutputFolder, RotationError};
 pub use rustix::process::Signal;
 pub use sandbox::{Reason, Sandbox, SandboxError, prepare_sandbox};
+pub use supervisor::{Supervisor, exit_status, launch_supervised, supervise};
 pub use usage::{Usage, usage};
 pub use user::UserError;
 pub use volumes::{

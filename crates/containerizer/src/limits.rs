@@ -24,3 +24,11 @@ pub(crate) const MAX_NESTING: usize = 64;
 /// Holes that are taken out of a file of output at once. A program that does not append leaves one with
 /// each rotation.
 pub(crate) const MAX_HOLES: usize = 64;
+
+/// How many generations of a process are looked at: those of a container's own processes are a
+/// handful, and numbers of processes that change while they are read must not lead on for ever.
+pub(crate) const DEEPEST_LINEAGE: usize = 256;
+
+/// What is read of a file that holds the end of a process: a number in decimal digits, and no more
+/// than that of one that somebody has spoilt.
+pub(crate) const EXIT_STATUS_LENGTH: u64 = 16;

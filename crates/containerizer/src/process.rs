@@ -5,6 +5,8 @@ use procfs::process::Stat;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::limits::DEEPEST_LINEAGE;
+
 /// A process, told apart from a later one with the same number by when it started.
 ///
 /// Both numbers are good until the machine starts again; who keeps them longer keeps the boot's id
@@ -38,6 +40,17 @@ impl Process {
 /// there is no such process.
 pub fn start_time(pid: i32) -> Option<u64> {
     Some(stat(pid)?.starttime)
+}
+
+/// A process, those that it descends from, and the leader of its session, by their numbers.
+pub fn lineage(pid: i32) -> Vec<i32> {
+    let session = session(pid).filter(|leader| *leader > 0);
+    let ancestors = std::iter::successors(Some(pid), |pid| {
+        stat(*pid)
+            .map(|stat| stat.ppid)
+            .filter(|parent| *parent > 0)
+    });
+    ancestors.take(DEEPEST_LINEAGE).chain(session).collect()
 }
 
 /// Whether the process of this number and start time has not ended yet.
@@ -77,6 +90,19 @@ mod tests {
             start_time: started + 1,
         };
         assert!(other.open().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_process_descends_from_its_parent() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("100")
+            .spawn()
+            .unwrap();
+        let lineage = lineage(i32::try_from(child.id()).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(lineage[1], pid);
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Persistent volumes: folders that outlive the containers which use them.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode};
 use rustix::io::Errno;
 
+use crate::beneath::open;
 use crate::user::{Identity, UserError};
 
 /// A volume to be found in a sandbox.
@@ -60,6 +60,25 @@ pub enum VolumeError {
     Owner {
         /// The volume.
         path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// A folder that is to be shared is not there, and could not be made.
+    #[error("Failed to create the directory '{path}' in the sandbox: {source}", path = .path.display())]
+    Share {
+        /// The folder.
+        path: PathBuf,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// The link to a shared folder could not be made.
+    #[error("Failed to symlink '{folder}' -> '{link}': {source}",
+            folder = .folder.display(), link = .link.display())]
+    LinkShared {
+        /// The folder.
+        folder: PathBuf,
+        /// The link.
+        link: PathBuf,
         /// The reason.
         source: std::io::Error,
     },
@@ -144,17 +163,44 @@ pub fn link_volume(sandbox: &Path, link: &VolumeLink<'_>) -> Result<(), VolumeEr
             },
         )?;
     }
-    make_link(sandbox, link, owner.as_ref()).map_err(|errno| VolumeError::Link {
+    make_link(sandbox, link.volume, link.name, owner.as_ref()).map_err(|errno| VolumeError::Link {
         volume: path(),
         link: sandbox.join(link.name),
         source: errno.into(),
     })
 }
 
-fn make_link(sandbox: &Path, link: &VolumeLink<'_>, owner: Option<&Identity>) -> Result<(), Errno> {
+/// Puts a link to a folder into a sandbox, in place of a link of that name. What is made on the way
+/// is the user's.
+pub(crate) fn put_link(
+    sandbox: &Path,
+    folder: &Path,
+    name: &Path,
+    user: Option<&str>,
+) -> Result<(), VolumeError> {
+    let owner = user
+        .map(Identity::of)
+        .transpose()
+        .map_err(|source| VolumeError::User {
+            path: folder.to_owned(),
+            source,
+        })?;
+    make_link(sandbox, folder, name, owner.as_ref()).map_err(|errno| VolumeError::LinkShared {
+        folder: folder.to_owned(),
+        link: sandbox.join(name),
+        source: errno.into(),
+    })
+}
+
+fn make_link(
+    sandbox: &Path,
+    target: &Path,
+    path: &Path,
+    owner: Option<&Identity>,
+) -> Result<(), Errno> {
     let mut folder = open(CWD, sandbox.as_os_str())?;
-    let name = link.name.file_name().ok_or(Errno::INVAL)?;
-    let on_the_way = link.name.parent().into_iter().flat_map(Path::iter);
+    let name = path.file_name().ok_or(Errno::INVAL)?;
+    let on_the_way = path.parent().into_iter().flat_map(Path::iter);
     for part in on_the_way {
         match rustix::fs::mkdirat(&folder, part, Mode::from_raw_mode(0o750)) {
             Ok(()) => {
@@ -168,27 +214,21 @@ fn make_link(sandbox: &Path, link: &VolumeLink<'_>, owner: Option<&Identity>) ->
             Err(errno) => return Err(errno),
         }
     }
-    match rustix::fs::symlinkat(link.volume, &folder, name) {
+    match rustix::fs::symlinkat(target, &folder, name) {
         Err(Errno::EXIST) => {}
         other => return other,
     }
     // Of an earlier task, or of an earlier attempt. What is no link is the user's own.
     let found = rustix::fs::readlinkat(&folder, name, Vec::new()).map_err(|_| Errno::EXIST)?;
-    if is_same(&found, link.volume) {
+    if is_same(&found, target) {
         return Ok(());
     }
     rustix::fs::unlinkat(&folder, name, AtFlags::empty())?;
-    rustix::fs::symlinkat(link.volume, &folder, name)
+    rustix::fs::symlinkat(target, &folder, name)
 }
 
 fn is_same(found: &CString, volume: &Path) -> bool {
     found.as_bytes() == volume.as_os_str().as_bytes()
-}
-
-/// Opens a folder that is no link.
-fn open(at: impl std::os::fd::AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    rustix::fs::openat(at, name, flags, Mode::empty())
 }
 
 #[cfg(test)]
