@@ -112,6 +112,11 @@ impl Plan {
             "work_dir",
             text(&self.work_dir.join(format!("agent-{number}"))),
         );
+        if !flags.is_given("runtime_dir") {
+            // The agents of one machine must not share it.
+            let folder = self.work_dir.join(format!("agent-{number}"));
+            flags.set("runtime_dir", text(&folder.join("run")));
+        }
         if !flags.is_given("registration_backoff_factor") {
             // The wait spreads the agents of a large cluster; here it would only be felt.
             flags.set("registration_backoff_factor", "1ms".into());

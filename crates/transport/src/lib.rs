@@ -45,5 +45,5 @@ pub use message::Message;
 pub use peers::Peers;
 pub use request::Request;
 pub use response::{Body, FileBody, Response};
-pub use server::{Service, serve, serve_unix};
+pub use server::{Opener, Service, serve, serve_unix};
 pub use stream::{Backlog, EventBody, SendError, StreamSender, event_stream};

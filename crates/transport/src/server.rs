@@ -43,9 +43,32 @@ pub async fn serve(listener: Listener, service: impl Service) -> io::Result<Infa
     run(listener, service, limits::CONNECTIONS).await
 }
 
-/// Serves a unix socket in the same way, for executors that are not on the agent's network.
-pub async fn serve_unix(listener: UnixListener, service: impl Service) -> io::Result<Infallible> {
-    run(listener, service, limits::CONNECTIONS).await
+/// Serves a unix socket in the same way, but only those processes that `admits` finds right; others
+/// are cut off without an answer. It is asked once a connection, of who opened it, and must not take
+/// long.
+pub async fn serve_unix(
+    listener: std::os::unix::net::UnixListener,
+    admits: impl Fn(Opener) -> bool + Send + Sync,
+    service: impl Service,
+) -> io::Result<Infallible> {
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    run(Guarded { listener, admits }, service, limits::CONNECTIONS).await
+}
+
+/// Who has opened a connection to a unix socket, as the kernel knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opener {
+    /// The process, unless it is none of this PID namespace.
+    pub pid: Option<i32>,
+    /// Its effective user.
+    pub uid: u32,
+}
+
+/// A unix socket that is not for everybody.
+struct Guarded<A> {
+    listener: UnixListener,
+    admits: A,
 }
 
 /// Either kind of listener.
@@ -73,12 +96,22 @@ impl Accept for TcpListener {
     }
 }
 
-impl Accept for UnixListener {
+impl<A: Fn(Opener) -> bool + Send + Sync> Accept for Guarded<A> {
     type Socket = UnixStream;
 
     async fn accept(&self) -> io::Result<(UnixStream, Option<SocketAddr>)> {
-        let (socket, _) = UnixListener::accept(self).await?;
-        Ok((socket, None))
+        loop {
+            let (socket, _) = self.listener.accept().await?;
+            let credentials = socket.peer_cred()?;
+            let opener = Opener {
+                pid: credentials.pid().filter(|pid| *pid > 0),
+                uid: credentials.uid(),
+            };
+            if (self.admits)(opener) {
+                return Ok((socket, None));
+            }
+            tracing::warn!(?opener, "cut off a process that this socket is not for");
+        }
     }
 
     fn write_once(socket: &UnixStream, bytes: &[u8]) -> io::Result<usize> {

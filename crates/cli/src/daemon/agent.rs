@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use super::containers::Containers;
 use super::driver::{self, Changes, Clock, Effects, Inputs};
 use super::exchange::{Exchange, Found};
+use super::executor_socket::ExecutorSocket;
 use super::fetching::Fetcher;
 use super::garbage::Garbage;
 use super::net::{Edge, Net, header};
@@ -88,7 +89,10 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let listener = process::listen(addresses.bind)?;
     let address = addresses.on_port(listener.local_address().port());
     let pid = Upid::new("slave(1)", address);
-    let config = config::agent(flags, pid, addresses.hostname, work_dir.clone())?;
+    let mut config = config::agent(flags, pid, addresses.hostname, work_dir.clone())?;
+    let socket = ExecutorSocket::from_flags(flags)?;
+    config.domain_socket = socket.as_ref().map(|socket| socket.path().to_owned());
+    let id = config.pid.id.clone();
 
     let clock = Clock::start();
     let (inputs, receiver) = driver::queue();
@@ -128,6 +132,9 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         exchange,
         latest,
     };
+    if let Some(socket) = socket {
+        socket.serve(&id, service.clone(), containers.clone(), ends.clone());
+    }
     process::serve(listener, service, ends);
     tracing::info!(%address, "the agent listens");
     Ok(Running {

@@ -133,6 +133,19 @@ impl Containers {
         alive
     }
 
+    /// Whether a process is one of a container's. All that descends from the agent is: from the moment
+    /// of its start, and when what it descended from has ended.
+    pub(crate) fn holds(&self, pid: i32) -> bool {
+        let agent = i32::try_from(std::process::id()).unwrap_or_default();
+        let lineage = containerizer::lineage(pid);
+        let alive = lock(&self.shared.alive);
+        let is_first = |pid: &i32| {
+            let mut containers = alive.values();
+            containers.any(|it| it.process.is_some_and(|process| process.pid == *pid))
+        };
+        lineage.contains(&agent) || lineage.iter().any(is_first)
+    }
+
     /// Prepares a sandbox and starts a container in it.
     pub(crate) fn launch(&self, launch: Box<Launch>) {
         // The thread lives as long as the process.

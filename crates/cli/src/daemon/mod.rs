@@ -9,6 +9,7 @@ mod detected;
 mod driver;
 mod edge;
 mod exchange;
+mod executor_socket;
 mod fetching;
 mod garbage;
 pub(crate) mod limits;
