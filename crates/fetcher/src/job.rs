@@ -28,6 +28,8 @@ pub struct Job {
     pub stall_timeout: Duration,
     /// The largest file that is wanted.
     pub max_bytes: Option<u64>,
+    /// The process that the one that does the job belongs to, and ends with.
+    pub agent: Option<u32>,
 }
 
 impl Default for Job {
@@ -39,6 +41,7 @@ impl Default for Job {
             hadoop_home: None,
             stall_timeout: STALL_TIMEOUT,
             max_bytes: None,
+            agent: None,
         }
     }
 }
@@ -149,7 +152,7 @@ impl Job {
             (Some(cached), None) => {
                 say(log, &format!("Fetching URI '{uri}' from cache"));
                 let mut file = self.create(folder, path)?;
-                download::copy_local(cached, &mut file, None)?;
+                download::copy_cached(cached, &mut file)?;
                 file
             }
             (None, _) => {
@@ -157,7 +160,7 @@ impl Job {
                     log,
                     &format!("Fetching URI '{uri}' directly into '{}'", shown.display()),
                 );
-                self.download(folder, path, item)?
+                self.download(folder, path, item, log)?
             }
         };
         let written = |source| ItemError::Write {
@@ -193,7 +196,13 @@ impl Job {
         })
     }
 
-    fn download(&self, folder: &Folder, path: &Path, item: &Item) -> Result<File, ItemError> {
+    fn download(
+        &self,
+        folder: &Folder,
+        path: &Path,
+        item: &Item,
+        log: &mut dyn Write,
+    ) -> Result<File, ItemError> {
         let downloader = Downloader {
             folder,
             directory: &self.directory,
@@ -202,7 +211,7 @@ impl Job {
             stall_timeout: self.stall_timeout,
             max_bytes: self.max_bytes,
         };
-        downloader.download(&item.uri, path).map_err(|error| {
+        downloader.download(&item.uri, path, log).map_err(|error| {
             // A part of a file must not be taken for the whole. The first error is what matters.
             let _ = folder.remove(path);
             error.into()

@@ -30,3 +30,15 @@ pub(crate) const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// What is read at once.
 pub(crate) const CHUNK: usize = 64 * 1024;
+
+/// From how many bytes on a download tells how far it is.
+pub(crate) const TOLD_FROM: u64 = 32 * 1024 * 1024;
+
+/// What is read of the reasons that a server gives.
+pub(crate) const MAX_REASON: u64 = 16 * 1024;
+
+/// What an answer with credentials may come to.
+pub(crate) const MAX_CREDENTIALS: u64 = 1024 * 1024;
+
+/// How long a metadata service, which is on the same machine, may take.
+pub(crate) const METADATA_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,6 +1,10 @@
 //! The process that fetches, and how it is told what to do.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::ExitCode;
+
+use rustix::process::{DumpableBehavior, Signal};
 
 use crate::job::{Error, Item, Job};
 
@@ -16,13 +20,16 @@ const JOB: &str = "MESETA_FETCHER_JOB";
 const ITEM: &str = "MESETA_FETCHER_ITEM_";
 
 /// What the process needs of the environment of the agent, to reach proxies and the Hadoop client.
-const INHERITED: [&str; 14] = [
+const INHERITED: [&str; 17] = [
     "ALL_PROXY",
+    "HADOOP_CLASSPATH",
     "HADOOP_CONF_DIR",
     "HADOOP_HOME",
+    "HADOOP_OPTS",
     "HTTPS_PROXY",
     "HTTP_PROXY",
     "JAVA_HOME",
+    "KRB5CCNAME",
     "NO_PROXY",
     "PATH",
     "SSL_CERT_DIR",
@@ -31,6 +38,66 @@ const INHERITED: [&str; 14] = [
     "http_proxy",
     "https_proxy",
     "no_proxy",
+];
+
+/// What says where an object store is and who may read it. It goes to fetches that ask that store,
+/// and to no other.
+const STORES: [(&[&str], &[&str]); 3] = [
+    (
+        &["s3", "s3a", "s3n"],
+        &[
+            "AWS_ACCESS_KEY_ID",
+            "AWS_CONFIG_FILE",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            "AWS_DEFAULT_REGION",
+            "AWS_EC2_METADATA_DISABLED",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            "AWS_ENDPOINT_URL",
+            "AWS_ENDPOINT_URL_S3",
+            "AWS_PROFILE",
+            "AWS_REGION",
+            "AWS_ROLE_ARN",
+            "AWS_ROLE_SESSION_NAME",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_SHARED_CREDENTIALS_FILE",
+            "AWS_STS_REGIONAL_ENDPOINTS",
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            "HOME",
+        ],
+    ),
+    (
+        &["gs"],
+        &[
+            "GCE_METADATA_HOST",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "HOME",
+            "STORAGE_EMULATOR_HOST",
+            "XDG_CONFIG_HOME",
+        ],
+    ),
+    (
+        &["abfs", "abfss", "az", "azure", "wasb", "wasbs"],
+        &[
+            "AZURE_AUTHORITY_HOST",
+            "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+            "AZURE_CLIENT_CERTIFICATE_PATH",
+            "AZURE_CLIENT_ID",
+            "AZURE_CLIENT_SECRET",
+            "AZURE_FEDERATED_TOKEN_FILE",
+            "AZURE_STORAGE_ACCOUNT",
+            "AZURE_STORAGE_ACCOUNT_KEY",
+            "AZURE_STORAGE_ACCOUNT_NAME",
+            "AZURE_STORAGE_ENDPOINT",
+            "AZURE_STORAGE_KEY",
+            "AZURE_STORAGE_SAS_TOKEN",
+            "AZURE_TENANT_ID",
+            "HOME",
+        ],
+    ),
 ];
 
 impl Job {
@@ -42,9 +109,22 @@ impl Job {
         &self,
         ours: impl Fn(&str) -> Option<String>,
     ) -> Result<Vec<(String, String)>, serde_json::Error> {
-        let mut environment: Vec<(String, String)> = INHERITED
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), ours(name)?)))
+        let stores = STORES.iter().filter(|(schemes, _)| {
+            let mut asked = self.items.iter().filter_map(Item::scheme);
+            asked.any(|asked| {
+                schemes
+                    .iter()
+                    .any(|scheme| scheme.eq_ignore_ascii_case(asked))
+            })
+        });
+        let names: BTreeSet<&str> = stores
+            .flat_map(|(_, names)| names.iter())
+            .chain(&INHERITED)
+            .copied()
+            .collect();
+        let mut environment: Vec<(String, String)> = names
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), ours(name)?)))
             .collect();
         let head = Self {
             items: Vec::new(),
@@ -82,6 +162,10 @@ pub fn run() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Err(error) = stay_with(job.agent) {
+        complain(format!("Failed to begin fetching: {error}"));
+        return ExitCode::FAILURE;
+    }
     match job.fetch(&mut stderr) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -92,6 +176,22 @@ pub fn run() -> ExitCode {
             }
         }
     }
+}
+
+/// Ends this process with the agent, so that nothing writes to a sandbox that nobody knows of; and
+/// keeps what the environment may hold from other processes of the task's user.
+fn stay_with(agent: Option<u32>) -> std::io::Result<()> {
+    let Some(agent) = agent else { return Ok(()) };
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let parent = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    if u32::try_from(parent) != Ok(agent) {
+        return Err(std::io::Error::other("the agent has ended"));
+    }
+    let owner = std::fs::metadata(format!("/proc/{agent}"))?.uid();
+    if owner != rustix::process::getuid().as_raw() {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -125,5 +225,30 @@ mod tests {
         );
         let read = Job::from_environment(|name| told.get(name).cloned()).unwrap();
         assert_eq!(read, job);
+    }
+
+    #[test]
+    fn credentials_go_to_the_store_that_they_are_for_and_nowhere_else() {
+        let told = |uri: &str| {
+            let item = Item {
+                uri: uri.into(),
+                ..Item::default()
+            };
+            let job = Job {
+                items: vec![item],
+                ..Job::default()
+            };
+            let secrets = ["AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY"];
+            let ours = |name: &str| secrets.contains(&name).then(|| "secret".to_owned());
+            let told = job.environment(ours).unwrap();
+            let names = told.into_iter().map(|(name, _)| name);
+            names
+                .filter(|name| !name.starts_with("MESETA_"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told("S3://bucket/a"), ["AWS_SECRET_ACCESS_KEY"]);
+        assert_eq!(told("az://box/a"), ["AZURE_STORAGE_KEY"]);
+        assert!(told("http://h/a").is_empty());
+        assert!(told("/etc/hosts").is_empty());
     }
 }

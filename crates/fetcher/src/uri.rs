@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::beneath;
+use crate::download::Object;
 use crate::job::Item;
 
 /// Where the content of a URI is.
@@ -12,6 +13,10 @@ pub(crate) enum Source<'a> {
     Local(PathBuf),
     /// `http` or `https`.
     Web(&'a str),
+    /// `ftp` or `ftps`.
+    Ftp(&'a str),
+    /// An object store.
+    Store(Object<'a>),
     /// Whatever the Hadoop client knows.
     Hadoop(&'a str),
 }
@@ -43,6 +48,11 @@ impl Item {
             }
             _ => Err(format!("Malformed URI (no file name): {}", self.uri)),
         }
+    }
+
+    /// The scheme of the URI, if it is one.
+    pub(crate) fn scheme(&self) -> Option<&str> {
+        Some(self.uri.trim_start().split_once("://")?.0)
     }
 
     /// The name that says what kind of archive it is.
@@ -83,13 +93,16 @@ pub(crate) fn source<'a>(
             Err("File URI only supports absolute paths".into())
         };
     }
-    let Some((scheme, _)) = uri.split_once("://") else {
+    let Some((scheme, rest)) = uri.split_once("://") else {
         return local(Path::new(uri), frameworks_home).map(Source::Local);
     };
     match scheme.to_ascii_lowercase().as_str() {
         "http" | "https" => Ok(Source::Web(uri)),
-        scheme @ ("ftp" | "ftps") => Err(format!("This agent does not fetch by {scheme}")),
-        _ => Ok(Source::Hadoop(uri)),
+        "ftp" | "ftps" => Ok(Source::Ftp(uri)),
+        scheme => match Object::parse(scheme, rest) {
+            Some(object) => object.map(Source::Store),
+            None => Ok(Source::Hadoop(uri)),
+        },
     }
 }
 
@@ -170,8 +183,20 @@ mod tests {
         assert_eq!(source("/a/b", None), local("/a/b"));
         assert_eq!(source("b", Some(home)), local("/home/frameworks/b"));
         assert_eq!(source("HTTPS://h/a", None), Ok(Source::Web("HTTPS://h/a")));
-        assert_eq!(source("s3a://b/a", None), Ok(Source::Hadoop("s3a://b/a")));
-        for refused in ["b", "file://b", "ftp://h/b", "ftps://h/b"] {
+        assert_eq!(source("ftp://h/a", None), Ok(Source::Ftp("ftp://h/a")));
+        for (uri, is_hadoops) in [
+            ("s3://b/a", false),
+            ("S3a://b/a", true),
+            ("gs://b/a", false),
+        ] {
+            let found = source(uri, None);
+            assert!(
+                matches!(&found, Ok(Source::Store(object)) if object.is_hadoops() == is_hadoops),
+                "{found:?}"
+            );
+        }
+        assert_eq!(source("hdfs:///a", None), Ok(Source::Hadoop("hdfs:///a")));
+        for refused in ["b", "file://b", "s3:///a", "gs://b"] {
             assert!(source(refused, None).is_err(), "{refused}");
         }
     }

@@ -203,6 +203,7 @@ fn other_schemes_are_the_hadoop_clients() {
     assert_eq!(said, "fs -copyToLocal s3a://bucket/a\n");
     assert_eq!(std::fs::read_dir(place.home.path()).unwrap().count(), 1);
 
+    let mut job = place.job(item("hdfs:///a".into()));
     job.hadoop_home = Some("/nowhere".into());
     let error = job.fetch(&mut Vec::new()).unwrap_err().to_string();
     assert!(error.contains("Failed to create HDFS client"), "{error}");

@@ -171,6 +171,7 @@ impl Fetcher {
             frameworks_home: self.frameworks_home.clone(),
             hadoop_home: self.hadoop_home.clone(),
             stall_timeout: self.stall_timeout,
+            agent: Some(std::process::id()),
             ..Job::default()
         }
     }
