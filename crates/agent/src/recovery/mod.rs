@@ -5,7 +5,7 @@ mod rebuild;
 
 use std::path::{Path, PathBuf};
 
-use meseta_proto::v1::{AgentInfo, ContainerId};
+use meseta_proto::v1::{AgentInfo, CommandInfo, ContainerId};
 use prost::Message;
 
 use crate::records::Process;
@@ -23,6 +23,8 @@ pub struct Survivor {
     pub process: Option<Process>,
     /// Its sandbox.
     pub directory: PathBuf,
+    /// The variables of its command, which may say how its output is kept.
+    pub variables: Vec<(String, String)>,
 }
 
 /// The containers among the facts: [`crate::Input::Recovered`] wants to know which of them still
@@ -50,7 +52,16 @@ pub fn survivors(work_dir: &Path, boot_id: &str, facts: &[(String, Vec<u8>)]) ->
                 process: fact.process.and_then(|process| process.process(boot_id)),
                 directory,
                 container_id: fact.container_id,
+                variables: variables(fact.info.command),
             })
         })
+        .collect()
+}
+
+fn variables(command: Option<CommandInfo>) -> Vec<(String, String)> {
+    let environment = command.and_then(|command| command.environment);
+    let variables = environment.unwrap_or_default().variables.into_iter();
+    variables
+        .filter_map(|variable| Some((variable.name, variable.value?)))
         .collect()
 }

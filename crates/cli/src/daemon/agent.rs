@@ -15,13 +15,14 @@ use meseta_store::Store;
 use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
 
-use super::containers::Containers;
+use super::containers::{Containers, Output};
 use super::driver::{self, Changes, Clock, Effects, Inputs};
 use super::exchange::{Exchange, Found};
 use super::executor_socket::ExecutorSocket;
 use super::fetching::Fetcher;
 use super::garbage::Garbage;
 use super::net::{Edge, Net, header};
+use super::output::{self, Outputs};
 use super::process::{self, Asked, End, Ends, Signals};
 use super::{config, edge, seed, system};
 use crate::address::{self, Addresses};
@@ -99,8 +100,18 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let unready = |e| Failure::Start(format!("failed to make ready for containers: {e}"));
     let garbage = Arc::new(Garbage::start(&work_dir, inputs.clone()).map_err(unready)?);
     let fetcher = Fetcher::new(flags, &work_dir)?;
-    let containers = Containers::start(inputs.clone(), Arc::clone(&garbage), fetcher, ends.clone())
-        .map_err(unready)?;
+    let output = Output {
+        policy: output::Policy::from_flags(flags)?,
+        keeper: Outputs::start(&work_dir).map_err(unready)?,
+    };
+    let containers = Containers::start(
+        inputs.clone(),
+        Arc::clone(&garbage),
+        fetcher,
+        output,
+        ends.clone(),
+    )
+    .map_err(unready)?;
     let survivors = recovery::survivors(&work_dir, &config.boot_id, &facts);
     let alive = containers.adopt(survivors);
     let master = config::standalone_master(master);

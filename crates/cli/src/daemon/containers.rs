@@ -19,6 +19,7 @@ use meseta_proto::v1::ContainerId;
 use super::driver::Inputs;
 use super::fetching::{self, Fetch, Fetcher};
 use super::garbage::{self, Garbage};
+use super::output::{self, Outputs};
 use super::process::{End, Ends};
 
 /// The containers of one agent.
@@ -34,6 +35,7 @@ struct Shared {
     fetching: Mutex<HashMap<ContainerId, (Arc<Fetch>, PathBuf)>>,
     fetcher: Fetcher,
     watcher: Watcher<ContainerId>,
+    output: Output,
     inputs: Inputs<Input>,
 }
 
@@ -74,6 +76,7 @@ impl Containers {
         inputs: Inputs<Input>,
         garbage: Arc<Garbage>,
         fetcher: Fetcher,
+        output: Output,
         ends: Ends,
     ) -> std::io::Result<Self> {
         containerizer::become_subreaper()?;
@@ -82,6 +85,7 @@ impl Containers {
             fetching: Mutex::default(),
             fetcher,
             watcher: Watcher::new()?,
+            output,
             inputs,
         });
         let (orders, receiver) = channel();
@@ -122,6 +126,12 @@ impl Containers {
                 && containerizer::is_alive(process.pid, process.start_time)
                 && self.shared.watch(&id, process, &container.directory)
             {
+                let variables = survivor.variables.iter();
+                let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
+                // They have been understood before it was started.
+                let bounds = self.shared.output.policy.of_container(variables);
+                self.shared
+                    .keep_output(&id, &container.directory, bounds.unwrap_or_default());
                 alive.insert(id);
             } else {
                 // Its first process has ended while no agent watched, or is not known: what there
@@ -211,7 +221,20 @@ impl Containers {
     }
 }
 
+/// How the output of containers is kept within bounds.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) policy: output::Policy,
+    pub(crate) keeper: Outputs,
+}
+
 impl Shared {
+    fn keep_output(&self, id: &ContainerId, folder: &Path, bounds: Option<output::Bounds>) {
+        if let Some(bounds) = bounds {
+            self.output.keeper.watch(id.clone(), folder, bounds);
+        }
+    }
+
     /// Watches a process; false if it is over already.
     fn watch(&self, container_id: &ContainerId, process: Process, directory: &Path) -> bool {
         let container = Container {
@@ -329,6 +352,10 @@ impl Launching {
 
     fn start(&self, launch: &Launch) {
         let shared = &self.shared;
+        let bounds = match shared.output.policy.of_container(variables(launch)) {
+            Ok(bounds) => bounds,
+            Err(reason) => return self.failed(launch, LaunchFailure::Container(reason)),
+        };
         let container_id = launch.container_id.clone();
         let spec = Spec {
             program: launch.program.clone(),
@@ -351,7 +378,9 @@ impl Launching {
             pid: process.pid.unsigned_abs(),
             start_time: process.start_time,
         });
+        shared.keep_output(&container_id, &launch.directory, bounds);
         if !shared.watch(&container_id, process, &launch.directory) {
+            shared.output.keeper.end(&container_id);
             destroy(&Container {
                 process: Some(process),
                 directory: launch.directory.clone(),
@@ -382,6 +411,14 @@ impl Launching {
             aside("destroy", move || destroy(&container));
         }
     }
+}
+
+/// The variables of a container's command.
+fn variables(launch: &Launch) -> impl Iterator<Item = (&str, &str)> {
+    let command = launch.executor.command.as_ref();
+    let environment = command.and_then(|command| command.environment.as_ref());
+    let variables = environment.into_iter().flat_map(|it| &it.variables);
+    variables.filter_map(|it| Some((it.name.as_str(), it.value.as_deref()?)))
 }
 
 fn change_volumes(garbage: &Garbage, changes: &VolumeChanges) -> Result<(), VolumeError> {
@@ -442,6 +479,7 @@ fn report_exits(shared: &Arc<Shared>) -> std::io::Error {
     loop {
         match shared.watcher.next() {
             Ok((container_id, status)) => {
+                shared.output.keeper.end(&container_id);
                 let container = lock(&shared.alive).remove(&container_id);
                 let left = container
                     .as_ref()

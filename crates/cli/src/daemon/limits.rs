@@ -45,3 +45,28 @@ pub(crate) const MAX_SMALL_CALL: usize = 64 * 1024;
 /// How long requests that are being answered may hold up the end of a daemon. One that waits for a
 /// disk that is gone would do so for ever.
 pub(crate) const LAST_REQUESTS: Duration = Duration::from_secs(1);
+
+/// The size at which a container's output goes on in a new file, unless `--container_logger` says
+/// otherwise. As in Mesos's logger.
+pub(crate) const OUTPUT_BYTES: u64 = 10 * 1024 * 1024;
+
+/// How many older files of output are kept beside the one that is written: with it 100 MB, enough to
+/// look for what went wrong, little enough that no talkative task fills a disk.
+pub(crate) const OUTPUT_ROTATED: u32 = 9;
+
+/// The shortest time after which the sizes of output are looked at again: at a gigabyte in a second,
+/// ten files' worth.
+pub(crate) const LOOK_SHORTEST: Duration = Duration::from_millis(100);
+
+/// The longest time, for files that do not grow: what a program can print meanwhile that begins all
+/// of a sudden should fit the disk, and 500 containers should cost less than a thousandth of a
+/// processor.
+pub(crate) const LOOK_LONGEST: Duration = Duration::from_secs(2);
+
+/// Containers whose output is looked at within [`LOOK_SHORTEST`], so that ten thousand of them take no
+/// more than a few hundredths of a processor.
+pub(crate) const MAX_LOOKS_AT_ONCE: usize = 256;
+
+/// How deep below the work directory the sandbox of an executor is:
+/// `slaves/<agent>/frameworks/<framework>/executors/<executor>/runs/<container>`.
+pub(crate) const RUN_DEPTH: usize = 8;

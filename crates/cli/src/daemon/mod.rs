@@ -15,6 +15,7 @@ mod garbage;
 pub(crate) mod limits;
 pub(crate) mod master;
 mod net;
+mod output;
 pub(crate) mod process;
 mod system;
 

@@ -8,6 +8,7 @@
 pub(crate) mod agent;
 pub(crate) mod execute;
 pub(crate) mod master;
+pub(crate) mod modules;
 mod values;
 pub(crate) mod why;
 
@@ -354,8 +355,14 @@ fn resolve(flag: &Flag, value: String) -> Result<String, FlagError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// The flags of a table with these arguments, for the tests of what reads them.
+    pub(crate) fn parsed(flags: &[Flag], args: &[&str]) -> Flags {
+        let args = args.iter().map(OsString::from);
+        Flags::parse(Command::new("meseta"), flags, args, |_| None).unwrap()
+    }
 
     const FLAGS: &[Flag] = &[
         served("work_dir", Form::Path, None, ""),
