@@ -1,0 +1,511 @@
+//! Custom executors, on the v1 API and on the old driver's messages: they serve several tasks, talk
+//! with their framework, outlive their agent, and end when they are to. Both are written from the
+//! documents alone, in Python, and share nothing with the product.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::daemon::{
+    Daemon, Place, RESOURCES, agent_address, registered_agents, scheduler_api, start_agent,
+    start_master,
+};
+use crate::support::golden::repository;
+use crate::support::scheduler::{Scheduler, Voice, framework, scalar, text};
+use crate::support::{eventually, http, processes};
+
+/// Which protocol an executor speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    V1,
+    Old,
+}
+
+const KINDS: [Kind; 2] = [Kind::V1, Kind::Old];
+
+impl Kind {
+    fn command(self) -> String {
+        let script = match self {
+            Self::V1 => "v1.py",
+            Self::Old => "old.py",
+        };
+        let path = repository("crates/cli/tests/e2e/executors").join(script);
+        // No compiled files in the repository.
+        format!("exec python3 -B {}", path.display())
+    }
+}
+
+/// A cluster of one agent, and a framework.
+struct World {
+    scheduler: Scheduler,
+    agent: Option<Daemon>,
+    port: u16,
+    master: Daemon,
+    flags: Vec<String>,
+    place: Place,
+}
+
+impl World {
+    fn start() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(flags: &[&str]) -> Self {
+        Self::in_place(Place::new(), flags)
+    }
+
+    fn in_place(place: Place, flags: &[&str]) -> Self {
+        let master = start_master(&place, &["--allocation_interval=100ms"]);
+        let usual = [RESOURCES, "--registration_backoff_factor=10ms"];
+        let flags: Vec<String> = usual
+            .iter()
+            .chain(flags)
+            .map(|flag| (*flag).to_owned())
+            .collect();
+        let mut info = framework("executors");
+        info["checkpoint"] = json!(true);
+        let scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
+        let mut world = Self {
+            scheduler,
+            agent: None,
+            port: 0,
+            master,
+            flags,
+            place,
+        };
+        world.start_agent();
+        let agents = registered_agents(world.master.address, 1);
+        world.port = agent_address(&agents[0]).port();
+        world
+    }
+
+    fn start_agent(&mut self) {
+        let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        let agent = start_agent(&self.place, self.master.address, self.port, &flags);
+        self.agent = Some(agent);
+    }
+
+    fn kill_agent(&mut self) {
+        self.agent.take().expect("a running agent").kill9();
+    }
+
+    fn agent(&self) -> SocketAddr {
+        self.agent.as_ref().expect("a running agent").address
+    }
+
+    fn executor(&self, id: &str, command: &str) -> Value {
+        json!({
+            "executor_id": {"value": id},
+            "framework_id": {"value": self.scheduler.id},
+            "command": {"value": command},
+            "resources": [scalar("cpus", 0.1), scalar("mem", 32.0)],
+        })
+    }
+
+    /// Waits for an offer and launches a task on it.
+    fn launch(&mut self, id: &str, data: &str, executor: &Value) {
+        let mut executor = executor.clone();
+        for resource in executor["resources"].as_array_mut().into_iter().flatten() {
+            resource["allocation_info"] = json!({"role": self.scheduler.role});
+        }
+        let task = json!({
+            "name": id,
+            "task_id": {"value": id},
+            "data": BASE64.encode(data),
+            "executor": executor,
+            "resources": [scalar("cpus", 0.1), scalar("mem", 32.0)],
+        });
+        self.scheduler.start(&task);
+    }
+
+    /// [`Self::launch`] and TASK_RUNNING, when offers may have ended before they are seen.
+    fn launch_on_valid_offer(&mut self, id: &str, data: &str, executor: &Value) {
+        loop {
+            self.launch(id, data, executor);
+            let status = self.scheduler.acknowledged_update();
+            if status["reason"] != "REASON_INVALID_OFFERS" {
+                assert_eq!(status["state"], "TASK_RUNNING", "{status}");
+                return;
+            }
+        }
+    }
+
+    /// Sends a message to an executor.
+    fn say(&self, executor: &str, data: &str) {
+        let agents = registered_agents(self.master.address, 1);
+        self.scheduler.tell(json!({"type": "MESSAGE", "message": {
+            "agent_id": {"value": agents[0]["id"]},
+            "executor_id": {"value": executor},
+            "data": BASE64.encode(data),
+        }}));
+    }
+
+    /// The next message of an executor.
+    fn hear(&mut self, executor: &str) -> String {
+        let message = self.scheduler.event("MESSAGE");
+        assert_eq!(message["executor_id"]["value"], executor);
+        let data = BASE64.decode(text(&message["data"])).expect("base64");
+        String::from_utf8(data).expect("a text")
+    }
+
+    /// Where an executor runs: its process and its sandbox.
+    fn find(&mut self, executor: &str) -> (u32, PathBuf) {
+        self.say(executor, "where");
+        let answer: Value = serde_json::from_str(&self.hear(executor)).expect("JSON");
+        let pid = answer["pid"].as_u64().expect("a number");
+        (
+            u32::try_from(pid).expect("a process id"),
+            text(&answer["sandbox"]).into(),
+        )
+    }
+
+    /// The next new update: its task, state and message.
+    fn update(&mut self, state: &str) -> (String, String) {
+        let status = self.scheduler.expect(state);
+        let message = status["message"].as_str().unwrap_or_default().to_owned();
+        (text(&status["task_id"]["value"]), message)
+    }
+
+    fn shut_down(&self, executor: &str) {
+        let agents = registered_agents(self.master.address, 1);
+        self.scheduler.tell(json!({"type": "SHUTDOWN", "shutdown": {
+            "agent_id": {"value": agents[0]["id"]},
+            "executor_id": {"value": executor},
+        }}));
+    }
+
+    /// The FAILURE event of an executor; its status, raw as `wait` gives it.
+    fn end_of(&mut self, executor: &str) -> i64 {
+        let failure = self.scheduler.event("FAILURE");
+        assert_eq!(failure["executor_id"]["value"], executor, "{failure}");
+        failure["status"].as_i64().expect("a status")
+    }
+}
+
+/// What an executor noted in its sandbox.
+fn events(sandbox: &std::path::Path) -> Vec<String> {
+    let text = std::fs::read_to_string(sandbox.join("events")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+fn await_event(sandbox: &std::path::Path, event: &str) {
+    eventually(event, || {
+        events(sandbox).iter().any(|it| it == event).then_some(())
+    });
+}
+
+fn await_end(pid: u32) {
+    eventually("the executor's end", || {
+        (!processes::runs(pid)).then_some(())
+    });
+}
+
+#[test]
+fn an_executor_serves_several_tasks_and_talks_with_its_framework() {
+    for kind in KINDS {
+        let mut world = World::start();
+        let executor = world.executor("e", &kind.command());
+        world.launch("t1", "", &executor);
+        assert_eq!(world.update("TASK_RUNNING").0, "t1", "{kind:?}");
+        let (pid, sandbox) = world.find("e");
+
+        world.launch("t2", "finish", &executor);
+        assert_eq!(world.update("TASK_RUNNING").0, "t2");
+        let by = format!("by {pid}");
+        assert_eq!(world.update("TASK_FINISHED"), ("t2".into(), by.clone()));
+        world.say("e", "hello");
+        assert_eq!(world.hear("e"), "heard hello");
+        world.launch("t3", "", &executor);
+        assert_eq!(world.update("TASK_RUNNING").0, "t3");
+        world.scheduler.kill("t3");
+        assert_eq!(world.update("TASK_KILLED"), ("t3".into(), by.clone()));
+        world.say("e", "finish t1");
+        assert_eq!(world.update("TASK_FINISHED"), ("t1".into(), by));
+        // It lives on without tasks, for the next.
+        assert_eq!(world.find("e"), (pid, sandbox.clone()));
+        assert_eq!(
+            events(&sandbox),
+            ["launch t1", "launch t2", "launch t3", "kill t3"]
+        );
+    }
+}
+
+#[test]
+fn an_executor_outlives_its_agent_and_tells_what_it_missed() {
+    for kind in KINDS {
+        let mut world = World::with(&["--executor_reregistration_timeout=20secs"]);
+        let executor = world.executor("e", &kind.command());
+        let sign = world.place.join("sign");
+        world.launch("t1", &format!("until {}", sign.display()), &executor);
+        world.update("TASK_RUNNING");
+        world.launch("t2", "", &executor);
+        world.update("TASK_RUNNING");
+        let (pid, sandbox) = world.find("e");
+
+        world.kill_agent();
+        std::fs::write(&sign, "").expect("a file");
+        await_event(&sandbox, "reported t1");
+        world.start_agent();
+        let by = format!("by {pid}");
+        let told = world.update("TASK_FINISHED");
+        assert_eq!(told, ("t1".into(), by.clone()), "{kind:?}");
+        registered_agents(world.master.address, 1);
+        assert_eq!(world.find("e"), (pid, sandbox));
+        world.launch_on_valid_offer("t3", "finish", &executor);
+        assert_eq!(world.update("TASK_FINISHED"), ("t3".into(), by.clone()));
+        world.scheduler.kill("t2");
+        assert_eq!(world.update("TASK_KILLED"), ("t2".into(), by));
+    }
+}
+
+#[test]
+fn an_executor_that_is_shut_down_ends_its_tasks_itself() {
+    for kind in KINDS {
+        let mut world = World::start();
+        let executor = world.executor("e", &kind.command());
+        world.launch("t", "", &executor);
+        world.update("TASK_RUNNING");
+        let (pid, sandbox) = world.find("e");
+        world.shut_down("e");
+        let by = format!("by {pid}");
+        assert_eq!(world.update("TASK_KILLED"), ("t".into(), by), "{kind:?}");
+        assert_eq!(world.end_of("e"), 0);
+        await_end(pid);
+        await_event(&sandbox, "shutdown");
+    }
+}
+
+#[test]
+fn an_executor_that_ignores_its_shutdown_is_killed_after_its_grace() {
+    for kind in KINDS {
+        let mut world = World::start();
+        let mut executor = world.executor("e", &kind.command());
+        executor["shutdown_grace_period"] = json!({"nanoseconds": 100_000_000});
+        executor["command"]["environment"] = json!({"variables": [
+            {"name": "EXECUTOR_IGNORES_SHUTDOWN", "value": "1"},
+        ]});
+        world.launch("t", "", &executor);
+        world.update("TASK_RUNNING");
+        let (pid, sandbox) = world.find("e");
+        world.shut_down("e");
+        let status = world.scheduler.expect("TASK_FAILED");
+        assert_eq!(status["reason"], "REASON_EXECUTOR_TERMINATED", "{status}");
+        assert_eq!(world.end_of("e"), 9, "killed: {kind:?}");
+        await_end(pid);
+        await_event(&sandbox, "shutdown");
+    }
+}
+
+#[test]
+fn the_end_of_a_framework_is_the_end_of_its_executors() {
+    for kind in KINDS {
+        let mut world = World::start();
+        let executor = world.executor("e", &kind.command());
+        world.launch("t", "", &executor);
+        world.update("TASK_RUNNING");
+        let (pid, sandbox) = world.find("e");
+        world.scheduler.tell(json!({"type": "TEARDOWN"}));
+        await_end(pid);
+        await_event(&sandbox, "shutdown");
+        let agent = world.agent();
+        let completed = eventually("the framework's end in the agent's books", || {
+            let state = http::get(agent, "/state").json();
+            let completed = state["completed_frameworks"].as_array()?.first()?.clone();
+            (state["frameworks"] == json!([])).then_some(completed)
+        });
+        assert_eq!(completed["completed_executors"][0]["id"], "e", "{kind:?}");
+    }
+}
+
+#[test]
+fn an_agent_that_takes_leave_shuts_its_executors_down_first() {
+    for kind in KINDS {
+        let mut world = World::start();
+        let executor = world.executor("e", &kind.command());
+        world.launch("t", "", &executor);
+        world.update("TASK_RUNNING");
+        let (pid, sandbox) = world.find("e");
+        let agent = world.agent.take().expect("a running agent");
+        let status = agent.stop_by(Signal::USR1);
+        assert!(status.success(), "{status}");
+        assert!(!processes::runs(pid), "{kind:?}");
+        await_event(&sandbox, "shutdown");
+        // The framework hears it from the master alone: what the executor says comes too late.
+        let status = world.scheduler.expect("TASK_LOST");
+        assert_eq!(status["reason"], "REASON_AGENT_REMOVED", "{status}");
+        assert_eq!(status["source"], "SOURCE_MASTER");
+        let failure = world.scheduler.event("FAILURE");
+        assert!(failure.get("executor_id").is_none(), "{failure}");
+        registered_agents(world.master.address, 0);
+        // It forgets that it was one: the next life begins as another agent.
+        let former = text(&failure["agent_id"]["value"]);
+        world.start_agent();
+        let agents = registered_agents(world.master.address, 1);
+        assert_ne!(agents[0]["id"], former.as_str());
+    }
+}
+
+#[test]
+fn an_agent_that_its_master_sends_away_shuts_its_executors_down() {
+    for kind in KINDS {
+        let mut world = World::start();
+        let executor = world.executor("e", &kind.command());
+        world.launch("t", "", &executor);
+        world.update("TASK_RUNNING");
+        let (pid, sandbox) = world.find("e");
+        let agents = registered_agents(world.master.address, 1);
+        let call = json!({"type": "MARK_AGENT_GONE", "mark_agent_gone": {
+            "agent_id": {"value": agents[0]["id"]},
+        }});
+        let headers = [("content-type", "application/json")];
+        let body = call.to_string().into_bytes();
+        let answer = http::request(
+            world.master.address,
+            "POST",
+            "/api/v1",
+            &headers,
+            Some(&body),
+        )
+        .expect("an answer");
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        await_end(pid);
+        await_event(&sandbox, "shutdown");
+        let status = world.scheduler.expect("TASK_GONE_BY_OPERATOR");
+        assert_eq!(status["reason"], "REASON_AGENT_REMOVED_BY_OPERATOR");
+        assert_eq!(status["source"], "SOURCE_MASTER", "{kind:?}");
+    }
+}
+
+#[test]
+fn an_executor_that_never_comes_is_given_up() {
+    let mut world = World::with(&["--executor_registration_timeout=1secs"]);
+    let executor = world.executor("e", "exec sleep 1000");
+    world.launch("t", "", &executor);
+    let status = world.scheduler.expect("TASK_FAILED");
+    assert_eq!(
+        (&status["reason"], &status["message"]),
+        (
+            &json!("REASON_EXECUTOR_REGISTRATION_TIMEOUT"),
+            &json!("Executor did not register within 1secs")
+        )
+    );
+    assert_eq!(world.end_of("e"), 9);
+}
+
+#[test]
+fn an_executor_that_does_not_come_back_is_given_up() {
+    for kind in KINDS {
+        let mut world = World::with(&["--executor_reregistration_timeout=1secs"]);
+        let executor = world.executor("e", &kind.command());
+        world.launch("t", "", &executor);
+        world.update("TASK_RUNNING");
+        let (pid, _) = world.find("e");
+        world.kill_agent();
+        processes::signal(pid, Signal::STOP);
+        world.start_agent();
+        let status = world.scheduler.expect("TASK_GONE");
+        assert_eq!(
+            (&status["reason"], &status["message"]),
+            (
+                &json!("REASON_EXECUTOR_REREGISTRATION_TIMEOUT"),
+                &json!("Executor did not reregister within 1secs")
+            ),
+            "{kind:?}"
+        );
+        await_end(pid);
+    }
+}
+
+#[test]
+fn an_executor_that_changes_is_another_one() {
+    let mut world = World::start();
+    let executor = world.executor("e", &Kind::V1.command());
+    world.launch("t1", "", &executor);
+    world.update("TASK_RUNNING");
+    let mut changed = executor.clone();
+    changed["name"] = json!("changed");
+    world.launch("t2", "", &changed);
+    let status = world.scheduler.expect("TASK_ERROR");
+    assert_eq!(status["reason"], "REASON_TASK_INVALID", "{status}");
+    let message = text(&status["message"]);
+    assert!(
+        message.starts_with(
+            "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID."
+        ),
+        "{message}"
+    );
+    // The first goes on, and with its end the name is free.
+    world.shut_down("e");
+    world.update("TASK_KILLED");
+    world.end_of("e");
+    world.launch("t3", "finish", &changed);
+    assert_eq!(world.update("TASK_RUNNING").0, "t3");
+    assert_eq!(world.update("TASK_FINISHED").0, "t3");
+}
+
+#[test]
+fn the_environment_of_an_executor_is_that_of_mesos() {
+    let mut world = World::with(&["--executor_shutdown_grace_period=7secs"]);
+    let mut executor = world.executor("e", "env > environment");
+    executor["command"]["environment"] = json!({"variables": [
+        {"name": "OWN", "value": "mine"},
+        {"name": "MESOS_CHECKPOINT", "value": "overridden"},
+    ]});
+    world.launch("t", "", &executor);
+    world.scheduler.expect("TASK_FAILED");
+    let state = http::get(world.agent(), "/state").json();
+    let id = text(&state["id"]);
+    let sandbox = sandbox_of(&state, "e");
+    let printed = std::fs::read_to_string(sandbox.join("environment")).expect("the environment");
+    let mut found: Vec<(&str, &str)> = printed
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        // What the shell sets by itself.
+        .filter(|(name, _)| !matches!(*name, "PWD" | "OLDPWD" | "SHLVL" | "_"))
+        .collect();
+    found.sort_unstable();
+    let endpoint = world.agent().to_string();
+    let pid = format!("slave(1)@{endpoint}");
+    let directory = sandbox.to_string_lossy();
+    let expected = [
+        ("LIBPROCESS_IP", "127.0.0.1"),
+        ("LIBPROCESS_PORT", "0"),
+        ("MESOS_AGENT_ENDPOINT", &endpoint),
+        ("MESOS_CHECKPOINT", "overridden"),
+        ("MESOS_DIRECTORY", &directory),
+        ("MESOS_EXECUTOR_ID", "e"),
+        ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", "7secs"),
+        ("MESOS_FRAMEWORK_ID", &world.scheduler.id),
+        ("MESOS_HTTP_COMMAND_EXECUTOR", "1"),
+        ("MESOS_RECOVERY_TIMEOUT", "15mins"),
+        ("MESOS_SANDBOX", &directory),
+        ("MESOS_SLAVE_ID", &id),
+        ("MESOS_SLAVE_PID", &pid),
+        ("MESOS_SUBSCRIPTION_BACKOFF_MAX", "2secs"),
+        ("OWN", "mine"),
+        (
+            "PATH",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
+    ];
+    assert_eq!(found, expected);
+}
+
+/// The sandbox of the only run of an executor, by the agent's books.
+fn sandbox_of(state: &Value, executor: &str) -> PathBuf {
+    let frameworks = ["frameworks", "completed_frameworks"]
+        .into_iter()
+        .filter_map(|name| state[name].as_array());
+    let executors = frameworks.flatten().flat_map(|framework| {
+        ["executors", "completed_executors"]
+            .into_iter()
+            .filter_map(|name| framework[name].as_array())
+            .flatten()
+    });
+    let mut found = executors.filter(|it| it["id"] == executor);
+    text(&found.next().expect("the executor")["directory"]).into()
+}
