@@ -30,8 +30,9 @@ impl Master {
                 );
             }
             debug_assert_eq!(
-                agent.active, agent.connected,
-                "agent {id} is offered exactly while it is there"
+                agent.active,
+                agent.connected && !self.state.deactivations.contains_key(id),
+                "agent {id} is offered exactly while it is there and in service"
             );
         }
         for (id, framework) in &self.state.frameworks {

@@ -46,6 +46,8 @@ pub struct Master {
     pub(crate) unavailabilities: Unavailabilities,
     /// Why some frameworks get no offers, as far as it has been found out.
     pub(crate) inquiries: Inquiries,
+    /// Agents that are drained and may be empty after this step.
+    pub(crate) maybe_drained: BTreeSet<AgentId>,
     /// Operations that agents hold of frameworks that are not in the books.
     pub(crate) orphaned_operations: BTreeMap<FrameworkId, BTreeSet<(AgentId, OperationKey)>>,
     pub(crate) entropy: Entropy,
@@ -86,6 +88,7 @@ impl Master {
                 recovered_agents: imbl::OrdMap::new(),
                 unreachable_agents: imbl::OrdMap::new(),
                 gone_agents: imbl::OrdMap::new(),
+                deactivations: imbl::OrdMap::new(),
                 frameworks: imbl::OrdMap::new(),
                 completed_frameworks: imbl::Vector::new(),
                 offers: imbl::OrdMap::new(),
@@ -106,6 +109,7 @@ impl Master {
             unreachable_frameworks: BTreeMap::new(),
             unavailabilities: Unavailabilities::new(),
             inquiries: Inquiries::default(),
+            maybe_drained: BTreeSet::new(),
             orphaned_operations: BTreeMap::new(),
             entropy,
             recovered: false,
@@ -157,6 +161,7 @@ impl Master {
             Input::Why { request, question } => self.on_question(step, request, question),
             Input::Wake => self.on_wake(step),
         }
+        self.end_drains(step);
         self.schedule_allocation(step);
         self.state.time = now.wall;
         self.check_invariants();

@@ -2,7 +2,7 @@
 
 use meseta_machine::{Reply, RequestId};
 use meseta_proto::v1::maintenance::Schedule;
-use meseta_proto::v1::master::call::UpdateQuota;
+use meseta_proto::v1::master::call::{DrainAgent, UpdateQuota};
 use meseta_proto::v1::quota::QuotaRequest;
 use meseta_proto::v1::{AgentId, WeightInfo};
 
@@ -14,6 +14,12 @@ use crate::step::Step;
 pub enum Change {
     /// An agent is gone for ever.
     MarkAgentGone(AgentId),
+    /// An agent is to be emptied.
+    DrainAgent(DrainAgent),
+    /// Nothing is to be offered of an agent.
+    DeactivateAgent(AgentId),
+    /// An agent is to be offered again.
+    ReactivateAgent(AgentId),
     /// Guarantees and limits of roles.
     UpdateQuota(UpdateQuota),
     /// A guarantee, which is also the limit, of a role that has no quota: the older form.
@@ -43,6 +49,9 @@ impl Master {
     ) {
         let outcome = match change {
             Change::MarkAgentGone(id) => self.mark_agent_gone(step, id),
+            Change::DrainAgent(drain) => self.drain_agent(step, drain),
+            Change::DeactivateAgent(id) => self.deactivate_agent(step, id),
+            Change::ReactivateAgent(id) => self.reactivate_agent(step, id),
             Change::UpdateQuota(update) => self.update_quota(step, update),
             Change::SetQuota(request) => self.set_quota(step, request),
             Change::RemoveQuota { role, asked } => self.remove_quota(step, role, asked),

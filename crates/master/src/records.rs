@@ -8,8 +8,9 @@ use meseta_machine::StreamId;
 use meseta_proto::Upid;
 use meseta_proto::v1::scheduler::OfferConstraints;
 use meseta_proto::v1::{
-    AgentId, AgentInfo, ExecutorId, ExecutorInfo, FrameworkId, FrameworkInfo, OfferId, Operation,
-    OperationId, Task, TaskId, TimeInfo, agent_info, framework_info,
+    AgentId, AgentInfo, DrainInfo, DrainState, ExecutorId, ExecutorInfo, FrameworkId,
+    FrameworkInfo, OfferId, Operation, OperationId, Task, TaskId, TimeInfo, agent_info,
+    framework_info,
 };
 use meseta_resources::Resources;
 
@@ -93,6 +94,23 @@ pub struct UnreachableAgent {
     pub info: Arc<AgentInfo>,
     /// When it was given up.
     pub since: TimeInfo,
+}
+
+/// That an operator wants nothing offered of an agent.
+#[derive(Debug, Clone, Default)]
+pub struct Deactivation {
+    /// How it is emptied, if it is, and whether it has been.
+    pub drain: Option<Arc<DrainInfo>>,
+    /// When this master first told the agent so, since the Unix epoch.
+    pub drain_start: Option<Duration>,
+}
+
+impl Deactivation {
+    /// Whether the agent is not empty yet, as far as the master knows.
+    pub fn is_draining(&self) -> bool {
+        let drain = self.drain.as_ref();
+        drain.is_some_and(|drain| drain.state() == DrainState::Draining)
+    }
 }
 
 /// How a framework's scheduler is reached.

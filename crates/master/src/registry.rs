@@ -5,6 +5,7 @@
 //! | `agents/<id>` | `Registry.Slave`: an agent that was admitted and is not gone |
 //! | `unreachable/<id>` | `Registry.UnreachableSlave`: it was given up, and may come back |
 //! | `gone/<id>` | `Registry.GoneSlave`: an operator declared it gone for ever |
+//! | `deactivated/<id>` | `DrainInfo`: an operator wants nothing offered of the agent; of one that is not drained, the state is unknown |
 //! | `quotas/<role>` | `QuotaConfig`: what the role is guaranteed and limited to |
 //! | `maintenance` | `Schedule`: when machines will be away |
 //! | `weights/<role>` | `Registry.Weight`: how much the role counts beside others |
@@ -14,7 +15,7 @@ use std::fmt::Display;
 use meseta_proto::internal::registry;
 use meseta_proto::v1::maintenance::Schedule;
 use meseta_proto::v1::quota::QuotaConfig;
-use meseta_proto::v1::{AgentId, AgentInfo, TimeInfo, WeightInfo};
+use meseta_proto::v1::{AgentId, AgentInfo, DrainInfo, DrainState, TimeInfo, WeightInfo};
 use meseta_proto::{Wire, decode};
 
 /// One change: a value to write under a key, or nothing to forget it.
@@ -23,6 +24,7 @@ pub(crate) type Change = (String, Option<Vec<u8>>);
 const AGENTS: &str = "agents/";
 const UNREACHABLE: &str = "unreachable/";
 const GONE: &str = "gone/";
+const DEACTIVATED: &str = "deactivated/";
 const QUOTAS: &str = "quotas/";
 const WEIGHTS: &str = "weights/";
 const MAINTENANCE: &str = "maintenance";
@@ -98,12 +100,23 @@ pub(crate) fn forget_gone(id: &AgentId) -> Change {
     (format!("{GONE}{id}"), None)
 }
 
+/// Nothing is offered of the agent, which is drained, or not.
+pub(crate) fn deactivate(id: &AgentId, drain: Option<&DrainInfo>) -> Change {
+    write(DEACTIVATED, id, &drain.copied().unwrap_or_default())
+}
+
+/// The agent is offered again, or forgotten.
+pub(crate) fn reactivate(id: &AgentId) -> Change {
+    (format!("{DEACTIVATED}{id}"), None)
+}
+
 /// A fact as it was found.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Fact {
     Agent(AgentId, AgentInfo),
     Unreachable(AgentId, TimeInfo),
     Gone(AgentId, TimeInfo),
+    Deactivation(AgentId, Option<DrainInfo>),
     Quota(QuotaConfig),
     Weight(WeightInfo),
     Schedule(Schedule),
@@ -122,6 +135,11 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Option<Fact> {
     if key.starts_with(GONE) {
         let fact: registry::GoneSlave = decode(value).ok()?;
         return Some(Fact::Gone(fact.id, fact.timestamp));
+    }
+    if let Some(id) = key.strip_prefix(DEACTIVATED) {
+        let drain: DrainInfo = decode(value).ok()?;
+        let drain = (drain.state() != DrainState::Unknown).then_some(drain);
+        return Some(Fact::Deactivation(id.into(), drain));
     }
     if key == MAINTENANCE {
         return decode(value).ok().map(Fact::Schedule);
@@ -158,6 +176,15 @@ mod tests {
             round(mark_unreachable(&id, since)),
             Some(Fact::Unreachable(id, since))
         );
+        let id = AgentId::from("m-S1");
+        let drain = DrainInfo {
+            state: DrainState::Drained.into(),
+            ..Default::default()
+        };
+        for drain in [Some(drain), None] {
+            let fact = Fact::Deactivation(id.clone(), drain);
+            assert_eq!(round(deactivate(&id, drain.as_ref())), Some(fact));
+        }
         let config = QuotaConfig {
             role: "a/b".into(),
             ..Default::default()

@@ -9,7 +9,9 @@ use meseta_proto::v1::{AgentId, FrameworkId, InverseOffer, MasterInfo, Offer, Of
 
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::records::{AgentRecord, FrameworkRecord, RecoveredAgent, UnreachableAgent};
+use crate::records::{
+    AgentRecord, Deactivation, FrameworkRecord, RecoveredAgent, UnreachableAgent,
+};
 
 /// Everything that readers may see, at one moment. Cloning takes constant time: the maps are
 /// persistent and the records shared.
@@ -29,6 +31,8 @@ pub struct Snapshot {
     pub unreachable_agents: OrdMap<AgentId, UnreachableAgent>,
     /// Agents that an operator declared gone for ever, and when.
     pub gone_agents: OrdMap<AgentId, TimeInfo>,
+    /// Agents of which operators want nothing offered, registered or not.
+    pub deactivations: OrdMap<AgentId, Deactivation>,
     /// Frameworks that are not completed.
     pub frameworks: OrdMap<FrameworkId, Arc<FrameworkRecord>>,
     /// The latest completed frameworks; the oldest come first.

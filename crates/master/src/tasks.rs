@@ -205,6 +205,7 @@ impl Master {
             agent.tasks.remove(&key);
             agent.kills.remove(&key);
         }
+        self.note_less_on(&task.agent_id);
     }
 
     fn note_unreachable(&mut self, framework: &FrameworkId, task: &Task, dropped: Option<&Task>) {

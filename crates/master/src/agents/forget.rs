@@ -46,6 +46,7 @@ impl Master {
             self.unreachable_frameworks.remove(&id);
             changes.push(registry::mark_reachable(&id));
             changes.push(registry::forget(&id));
+            changes.extend(self.forget_deactivation(&id));
         }
         for id in gone {
             self.state.gone_agents.remove(&id);

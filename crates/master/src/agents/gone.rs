@@ -31,11 +31,13 @@ impl Master {
             return Err(Reply::refused(404, sentence));
         }
         let since = step.time_info();
-        step.persist(vec![
+        let mut changes = vec![
             registry::mark_gone(id, since),
             registry::forget(id),
             registry::mark_reachable(id),
-        ]);
+        ];
+        changes.extend(self.forget_deactivation(id));
+        step.persist(changes);
         self.state.gone_agents.insert(id.clone(), since);
         self.state.recovered_agents.remove(id);
         self.state.unreachable_agents.remove(id);

@@ -8,7 +8,7 @@ use meseta_proto::v1::{AgentId, AgentInfo, OperationState, TaskState, TimeInfo, 
 
 use crate::master::Master;
 use crate::offers::Rescinding;
-use crate::records::{AgentRecord, RecoveredAgent, UnreachableAgent};
+use crate::records::{AgentRecord, Deactivation, RecoveredAgent, UnreachableAgent};
 use crate::registry::{self, Fact};
 use crate::step::Step;
 use crate::tasks::Leaving;
@@ -42,6 +42,13 @@ impl Master {
                 Fact::Unreachable(id, since) => unreachable.push((id, since)),
                 Fact::Gone(id, since) => {
                     self.state.gone_agents.insert(id, since);
+                }
+                Fact::Deactivation(id, drain) => {
+                    let deactivation = Deactivation {
+                        drain: drain.map(Arc::new),
+                        drain_start: None,
+                    };
+                    self.state.deactivations.insert(id, deactivation);
                 }
                 Fact::Schedule(schedule) => self.recover_schedule(schedule),
                 Fact::Quota(config) => quotas.push(config),
@@ -124,7 +131,9 @@ impl Master {
             return;
         };
         let message = format!("Agent {} removed: {cause}", agent.info.hostname);
-        step.persist(vec![registry::forget(id)]);
+        let mut changes = vec![registry::forget(id)];
+        changes.extend(self.forget_deactivation(id));
+        step.persist(changes);
         let metrics = &mut self.state.metrics;
         metrics.slave_removals += 1;
         match removal {

@@ -9,7 +9,10 @@
 //!      │ not back in time       └──no pong────▶ unreachable ◀┘
 //!      └───────────────────────────────────────────▲
 //! ```
+//!
+//! Beside that, operators take agents out of service: [`drain`].
 
+mod drain;
 mod forget;
 mod gone;
 mod liveness;
@@ -62,6 +65,7 @@ impl Master {
             step.link(agent.pid.address);
             self.schedule_agent(id);
         }
+        self.activate(step, id);
         self.ping(step, id);
     }
 

@@ -140,7 +140,6 @@ impl Master {
         self.restore_unknown(step, id, pid, report);
         if let Some(agent) = self.agent_mut(id) {
             agent.connected = true;
-            agent.active = true;
         }
         self.timers.cancel(&Timer::AgentReregistration(id.clone()));
         self.allocator.update_agent(id, total);
@@ -150,7 +149,7 @@ impl Master {
             } = allocation::agent_view(agent);
             self.allocator.describe_agent(id, info, capabilities);
         }
-        self.allocator.activate_agent(id);
+        self.activate(step, id);
         self.state.metrics.slave_reregistrations += 1;
         self.settle_frameworks(step, pid, report);
         self.send_checkpointed_resources(step, id);

@@ -25,6 +25,7 @@ impl Master {
         }
         let told = message.operations.unwrap_or_default().operations;
         self.reconcile_operations_of_agent(step, &id, &told);
+        self.note_less_on(&id);
         // Agents that do not say whether they mean it do.
         let Some(agent) = self.agent_mut(&id) else {
             return;

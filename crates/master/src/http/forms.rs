@@ -14,11 +14,15 @@ use crate::records::{AgentRecord, FrameworkRecord};
 use crate::snapshot::Snapshot;
 
 /// A registered agent.
-pub(super) struct Agent<'a>(pub(super) &'a AgentRecord);
+pub(super) struct Agent<'a> {
+    pub(super) record: &'a AgentRecord,
+    pub(super) snapshot: &'a Snapshot,
+}
 
 impl Entries for Agent<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        let agent = self.0;
+        let agent = self.record;
+        let deactivation = self.snapshot.deactivations.get(&agent.id);
         forms::Agent(&agent.info).write(map)?;
         map.serialize_entry("pid", &agent.pid.to_string())?;
         map.serialize_entry("registered_time", &seconds(agent.registered_time))?;
@@ -31,21 +35,27 @@ impl Entries for Agent<'_> {
         map.serialize_entry("reserved_resources", &SummaryByRole(&agent.total))?;
         map.serialize_entry("unreserved_resources", &Summary(&agent.total.unreserved()))?;
         map.serialize_entry("active", &agent.active)?;
-        // Nobody can deactivate an agent that is connected.
-        map.serialize_entry("deactivated", &false)?;
+        map.serialize_entry("deactivated", &deactivation.is_some())?;
         map.serialize_entry("version", &agent.version)?;
         let capabilities = || agent.capabilities.iter().map(|c| c.r#type().as_str_name());
-        map.serialize_entry("capabilities", &Each(capabilities))
+        map.serialize_entry("capabilities", &Each(capabilities))?;
+        if let Some(drain) = deactivation.and_then(|it| it.drain.as_deref()) {
+            map.serialize_entry("drain_info", &AsJson(drain))?;
+        }
+        if let Some(start) = deactivation.and_then(|it| it.drain_start) {
+            map.serialize_entry("estimated_drain_start_time_seconds", &seconds(start))?;
+        }
+        Ok(())
     }
 }
 
 /// The same with resources in full, as `/slaves` shows them.
-pub(super) struct FullAgent<'a>(pub(super) &'a AgentRecord);
+pub(super) struct FullAgent<'a>(pub(super) Agent<'a>);
 
 impl Entries for FullAgent<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        let agent = self.0;
-        Agent(agent).write(map)?;
+        let agent = self.0.record;
+        self.0.write(map)?;
         map.serialize_entry("reserved_resources_full", &FullByRole(&agent.total))?;
         map.serialize_entry(
             "unreserved_resources_full",

@@ -76,6 +76,13 @@ fn carry_out(snapshot: &Snapshot, call: Call, answer_type: ContentType) -> Answe
         Type::MarkAgentGone => call
             .mark_agent_gone
             .map(|it| Change::MarkAgentGone(it.agent_id)),
+        Type::DrainAgent => call.drain_agent.map(Change::DrainAgent),
+        Type::DeactivateAgent => call
+            .deactivate_agent
+            .map(|it| Change::DeactivateAgent(it.agent_id)),
+        Type::ReactivateAgent => call
+            .reactivate_agent
+            .map(|it| Change::ReactivateAgent(it.agent_id)),
         Type::UpdateQuota => call.update_quota.map(Change::UpdateQuota),
         Type::SetQuota => call.set_quota.map(|it| Change::SetQuota(it.quota_request)),
         Type::RemoveQuota => call.remove_quota.map(|it| Change::RemoveQuota {

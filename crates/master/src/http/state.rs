@@ -45,7 +45,12 @@ impl Entries for State<'_> {
             }
         }
         map.serialize_entry("flags", &config.flags)?;
-        let agents = || snapshot.agents.values().map(|agent| Object(Agent(agent)));
+        let agents = || {
+            snapshot
+                .agents
+                .values()
+                .map(|record| Object(Agent { record, snapshot }))
+        };
         map.serialize_entry("slaves", &Each(agents))?;
         write_recovered(map, snapshot, Query(&[]))?;
         write_frameworks(map, snapshot, Query(&[]))?;
@@ -72,7 +77,10 @@ impl Entries for Agents<'_> {
             let agents = self.snapshot.agents.values();
             agents
                 .filter(|agent| self.query.selects("slave_id", agent.id.as_str()))
-                .map(|agent| Object(FullAgent(agent)))
+                .map(|record| {
+                    let snapshot = self.snapshot;
+                    Object(FullAgent(Agent { record, snapshot }))
+                })
         };
         map.serialize_entry("slaves", &Each(agents))?;
         write_recovered(map, self.snapshot, self.query)

@@ -105,7 +105,8 @@ struct CountedAgent<'a>(&'a Summary<'a>, &'a crate::records::AgentRecord);
 impl Entries for CountedAgent<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let Self(summary, record) = self;
-        Agent(record).write(map)?;
+        let snapshot = summary.snapshot;
+        Agent { record, snapshot }.write(map)?;
         let none = Tally::default();
         let tally = summary.by_agent.get(&record.id).unwrap_or(&none);
         tally.write(map)?;

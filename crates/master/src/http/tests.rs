@@ -33,6 +33,7 @@ fn fresh() -> Snapshot {
         agents: OrdMap::new(),
         recovered_agents: OrdMap::new(),
         unreachable_agents: OrdMap::new(),
+        deactivations: imbl::OrdMap::new(),
         gone_agents: OrdMap::new(),
         frameworks: OrdMap::new(),
         completed_frameworks: Vector::new(),

@@ -106,6 +106,7 @@ impl Master {
         let Some(operation) = removed else {
             return;
         };
+        self.note_less_on(agent);
         let state = operation.latest_status.state();
         if !is_terminal(state) {
             let kind = operation.info.r#type();

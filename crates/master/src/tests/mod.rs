@@ -2,6 +2,7 @@
 
 mod agents;
 mod authentication;
+mod drain;
 mod drivers;
 mod frameworks;
 mod gone;

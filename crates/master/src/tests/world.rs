@@ -72,6 +72,7 @@ pub(super) fn agent_capabilities() -> Vec<agent_info::Capability> {
         T::ResourceProvider,
         T::ResizeVolume,
         T::AgentOperationFeedback,
+        T::AgentDraining,
     ]
     .map(|kind| agent_info::Capability {
         r#type: Some(kind.into()),
