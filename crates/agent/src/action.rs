@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::Upid;
-use meseta_proto::v1::{ContainerId, ExecutorInfo, executor};
+use meseta_proto::v1::{ContainerId, ExecutorInfo, command_info, executor};
 
+use crate::nested::SharedFolder;
 use crate::volumes::{VolumeFolder, VolumeLink};
 
 /// What an agent wants done. The shell carries actions out in order, and holds back whatever
@@ -71,10 +72,26 @@ pub enum Action {
     },
     /// Make a sandbox and start a container in it.
     Launch(Box<Launch>),
-    /// End every process of a container. [`crate::Input::ContainerExited`] follows.
+    /// End every process of a container, and of those inside of it before.
+    /// [`crate::Input::ContainerExited`] follows.
     Destroy {
         /// Which container.
         container_id: ContainerId,
+    },
+    /// Send a signal to a container's program.
+    Signal {
+        /// Which container.
+        container_id: ContainerId,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Remove the sandbox of a nested container that has ended, and whatever else is kept of it,
+    /// before what follows; in order with launches.
+    RemoveNested {
+        /// Which container.
+        container_id: ContainerId,
+        /// The sandbox.
+        directory: PathBuf,
     },
     /// Remove a folder below the work directory with all that is in it, in order with launches: one
     /// that follows may make the folder anew. [`crate::Input::Removed`] follows.
@@ -129,13 +146,14 @@ pub enum ExitReason {
 pub struct Launch {
     /// The container's id, also the name of its sandbox's folder.
     pub container_id: ContainerId,
-    /// The executor that runs in it, with its resources and the URIs to fetch
-    /// (`executor.command.uris`).
+    /// The executor that runs in it, or in what it is in; in its own with its resources.
     pub executor: Arc<ExecutorInfo>,
+    /// What is to be fetched into the sandbox.
+    pub uris: Vec<command_info::Uri>,
     /// The sandbox, also the working directory.
     pub directory: PathBuf,
-    /// The link `latest`, to be made to point to the sandbox.
-    pub latest: PathBuf,
+    /// The link `latest`, to be made to point to the sandbox; nested containers have none.
+    pub latest: Option<PathBuf>,
     /// Who owns the sandbox and runs the program; `None` means the agent's own user.
     pub user: Option<String>,
     /// The program: a path, or a name to be looked up in the `PATH` of [`Launch::environment`].
@@ -146,6 +164,8 @@ pub struct Launch {
     pub environment: Vec<(String, String)>,
     /// The persistent volumes to be found in the sandbox.
     pub volumes: Vec<VolumeLink>,
+    /// The folders of other containers to be found in the sandbox.
+    pub shared: Vec<SharedFolder>,
     /// Where standard output goes.
     pub stdout: PathBuf,
     /// Where standard error goes.

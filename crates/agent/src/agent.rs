@@ -206,6 +206,9 @@ impl Agent {
                 new_stream,
                 principal,
             } => self.on_executor_call(turn, request, *call, new_stream, principal.as_ref()),
+            Input::ContainerCall { request, call } => {
+                self.on_container_call(turn, request, *call);
+            }
             Input::StreamClosed { stream } => self.on_stream_closed(&stream),
             Input::ContainerLaunched {
                 container_id,

@@ -52,6 +52,8 @@ pub struct Config {
     pub executor_environment_variables: Option<BTreeMap<String, String>>,
     /// The command executor: the path of a program, and its arguments without the name in front.
     pub command_executor: (PathBuf, Vec<String>),
+    /// The executor of task groups: the path of a program, and its arguments without the name in front.
+    pub default_executor: (PathBuf, Vec<String>),
     /// Where a sandbox appears inside a container that has an image.
     pub sandbox_directory: String,
     /// What to do with executors of the agent's former life.
@@ -110,6 +112,7 @@ impl Config {
             switch_user: true,
             executor_environment_variables: None,
             command_executor: ("meseta".into(), vec!["command-executor".into()]),
+            default_executor: ("meseta".into(), vec!["default-executor".into()]),
             sandbox_directory: "/mnt/mesos/sandbox".into(),
             recover: Recover::default(),
             gc_delay: Duration::from_hours(7 * 24),

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use crate::nested::ContainerCall;
 use bytes::Bytes;
 use meseta_authentication::Claims;
 use meseta_machine::{RequestId, StreamId};
@@ -50,6 +51,13 @@ pub enum Input {
         new_stream: StreamId,
         /// What the caller's token says, if executors must authenticate.
         principal: Option<Claims>,
+    },
+    /// A call of the agent's API about a container, parsed by [`crate::http::answer`].
+    ContainerCall {
+        /// What to reply to; the reply may take as long as the container lives.
+        request: RequestId,
+        /// The call.
+        call: Box<ContainerCall>,
     },
     /// An executor's event stream has ended, from whichever side.
     StreamClosed {

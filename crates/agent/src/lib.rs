@@ -13,6 +13,7 @@
 //! | `registration` | which master the agent belongs to, and when it asks again |
 //! | `launch` | whether a task runs here, by which executor, in what container |
 //! | `executors` | what executors are told, when they are given up, what their end means |
+//! | `nested` | what becomes of containers inside of executors' |
 //! | `updates` | what becomes of a status update between its executor and its framework |
 //! | `kill`, `frameworks`, `drain` | how tasks end: one, a framework's, all |
 //! | `resources`, `operations` | what the agent has, and what becomes of operations on it |
@@ -51,6 +52,7 @@ mod launch;
 mod limits;
 mod messages;
 mod metrics;
+mod nested;
 mod operations;
 mod records;
 pub mod recovery;
@@ -69,6 +71,7 @@ pub use agent::Agent;
 pub use config::{Config, Recover};
 pub use input::{FoundSandbox, Input, LaunchFailure};
 pub use metrics::Counters;
-pub use records::{Executor, ExecutorState, Framework, Process};
+pub use nested::{ContainerCall, SharedFolder, WaitAnswer};
+pub use records::{Executor, ExecutorState, Framework, NestedContainer, NestedState, Process};
 pub use snapshot::Snapshot;
 pub use volumes::{VolumeFolder, VolumeLink};

@@ -39,6 +39,31 @@ pub(crate) const MAX_REMEMBERED_UPDATES: usize = 64;
 /// between states for days must not grow either.
 pub(crate) const MAX_TASK_STATUSES: usize = 32;
 
+/// Containers of one executor that run at once. A thousand tasks, or checks of them, are more than a
+/// machine holds.
+pub(crate) const MAX_NESTED_CONTAINERS: usize = 1_000;
+
+/// Containers of one executor that have ended and are still known, if nobody removes them: who waits
+/// for the end of one asks before a thousand more have ended.
+pub(crate) const MAX_ENDED_CONTAINERS: usize = 1_000;
+
+/// How deep containers are nested, the executor's own included. Tasks are two deep, their checks
+/// three; each more makes the paths of sandboxes longer, which are bounded, too.
+pub(crate) const MAX_CONTAINER_DEPTH: usize = 8;
+
+/// Requests that wait for the end of one container. With more than this the oldest is answered: its
+/// sender has most likely gone.
+pub(crate) const MAX_WAITERS_PER_CONTAINER: usize = 16;
+
+/// The longest id of a container: what else is made of it must be the name of a file. As in Mesos.
+pub(crate) const MAX_CONTAINER_ID_LENGTH: usize = 242;
+
+/// The numbers of the signals that have names, which supervisors of containers pass on; zero sends none.
+pub(crate) const SIGNALS: std::ops::RangeInclusive<i32> = 0..=31;
+
+/// The signal that nothing survives, and that containers get unless another is asked for.
+pub(crate) const SIGKILL: i32 = 9;
+
 /// Longest id that becomes the name of a folder. As in Mesos.
 pub(crate) const MAX_ID_LENGTH: usize = 255;
 

@@ -64,6 +64,8 @@ pub struct Executor {
     pub process: Option<Process>,
     /// Its event stream while it is subscribed.
     pub stream: Option<StreamId>,
+    /// Containers inside of its own, running or ended, until they are removed.
+    pub containers: OrdMap<ContainerId, Arc<NestedContainer>>,
     /// Tasks that wait for the executor to subscribe.
     pub queued_tasks: OrdMap<TaskId, Arc<TaskInfo>>,
     /// Tasks that the executor was given, not terminal.
@@ -72,6 +74,43 @@ pub struct Executor {
     pub terminated_tasks: OrdMap<TaskId, Arc<Task>>,
     /// Tasks that ended and are acknowledged, oldest first, bounded.
     pub completed_tasks: Vector<Arc<Task>>,
+}
+
+/// A container inside of an executor's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NestedContainer {
+    /// Its id, which says what it is in.
+    pub container_id: ContainerId,
+    /// The sandbox.
+    pub directory: PathBuf,
+    /// The user whom it runs as, if that is not the agent's.
+    pub user: Option<String>,
+    /// How far it is.
+    pub state: NestedState,
+    /// The container's first process, once it runs.
+    pub process: Option<Process>,
+    /// The folders of other containers in its sandbox: names of links, and where they lead.
+    pub links: Vec<(PathBuf, PathBuf)>,
+}
+
+impl NestedContainer {
+    /// Whether nothing of it runs any more.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, NestedState::Ended(_))
+    }
+}
+
+/// A nested container's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NestedState {
+    /// It was asked for.
+    Starting,
+    /// Its program runs.
+    Running,
+    /// It is being destroyed.
+    Ending,
+    /// Nothing of it runs any more. With the raw wait status, if anybody knows it.
+    Ended(Option<i32>),
 }
 
 /// A process of the operating system, told apart from later ones of the same number.

@@ -32,6 +32,7 @@ enum Program {
     Why,
     CommandExecutor,
     Fetcher,
+    Supervisor,
 }
 
 const PROGRAMS: [(&str, Program, &str); 5] = [
@@ -61,6 +62,8 @@ fn main() -> ExitCode {
             Program::CommandExecutor
         }
         None if args.first().is_some_and(|a| a == daemon::FETCHER) => Program::Fetcher,
+        // Hot as well: one process a nested container, which lives as long.
+        None if args.first().is_some_and(|a| a == daemon::SUPERVISOR) => Program::Supervisor,
         None => match by_subcommand(&args) {
             Ok(program) => {
                 args.remove(0);
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
     match program {
         Program::CommandExecutor => meseta_executor::run(),
         Program::Fetcher => meseta_fetcher::run(),
+        Program::Supervisor => meseta_containerizer::supervise(args.into_iter().skip(1)),
         Program::Local => finish(local::run(args)),
         Program::Master => finish(daemon::master::run(args)),
         Program::Agent => finish(daemon::agent::run(args)),

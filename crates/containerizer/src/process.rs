@@ -3,7 +3,8 @@ use std::fs::File;
 use procfs::FromRead as _;
 use procfs::process::Stat;
 use rustix::fd::OwnedFd;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::limits::DEEPEST_LINEAGE;
 
@@ -33,6 +34,25 @@ impl Process {
         };
         // The number may have gone to another process before the handle was made, never after.
         Ok((start_time(self.pid) == Some(self.start_time)).then_some(handle))
+    }
+}
+
+/// Sends a signal to a process; false if it is gone. Signal 0 only tells whether it is there.
+///
+/// # Errors
+/// When there is no such signal, or the kernel refuses it.
+pub fn send_signal(process: Process, signal: i32) -> std::io::Result<bool> {
+    let signal = match signal {
+        0 => None,
+        _ => Some(Signal::from_named_raw(signal).ok_or(Errno::INVAL)?),
+    };
+    let Some(handle) = process.open()? else {
+        return Ok(false);
+    };
+    match signal.map(|signal| pidfd_send_signal(&handle, signal)) {
+        None | Some(Ok(())) => Ok(true),
+        Some(Err(Errno::SRCH)) => Ok(false),
+        Some(Err(errno)) => Err(errno.into()),
     }
 }
 

@@ -54,6 +54,18 @@ impl From<&str> for ContainerId {
     }
 }
 
+impl ContainerId {
+    /// The container that this one is in, however deep; itself, if it is in none.
+    pub fn root(&self) -> &Self {
+        self.lineage().last().unwrap_or(self)
+    }
+
+    /// This container, the one that it is in, and so on to the root.
+    pub fn lineage(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |id| id.parent.as_deref())
+    }
+}
+
 /// As Mesos prints nested containers: `parent.child`.
 impl fmt::Display for ContainerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,7 +11,7 @@ use crate::duration;
 use crate::executors::RunKey;
 use crate::limits::MAX_COMPLETED_FRAMEWORKS;
 use crate::records::{ExecutorState, Process};
-use crate::recovery::facts::{Change, executor_key, framework_key, task_key};
+use crate::recovery::facts::{Change, executor_key, framework_key, nested_key, task_key};
 use crate::task::{self, Verdict};
 use crate::{Action, LaunchFailure};
 
@@ -23,6 +23,9 @@ impl Agent {
         pid: u32,
         start_time: u64,
     ) {
+        if container.parent.is_some() {
+            return self.on_nested_launched(turn, container, Process { pid, start_time });
+        }
         let Some(key) = self.containers.get(container).cloned() else {
             // Forgotten meanwhile: nothing of it must stay.
             turn.act(Action::Destroy {
@@ -45,6 +48,9 @@ impl Agent {
         container: &ContainerId,
         failure: LaunchFailure,
     ) {
+        if container.parent.is_some() {
+            return self.on_nested_launch_failed(turn, container, failure);
+        }
         let Some(key) = self.containers.get(container).cloned() else {
             return;
         };
@@ -74,6 +80,9 @@ impl Agent {
         container: &ContainerId,
         status: Option<i32>,
     ) {
+        if container.parent.is_some() {
+            return self.on_nested_exited(turn, container, status);
+        }
         if let Some(key) = self.containers.get(container).cloned() {
             self.on_executor_ended(turn, &key, status);
         }
@@ -104,6 +113,7 @@ impl Agent {
             turn.act(Action::CloseStream { stream });
         }
         self.cancel_executor_timers(&container);
+        self.end_containers_of(turn, key, status);
         // The next life would find the process gone as well.
         turn.note(self.executor_change(key).into_iter().collect());
         self.end_tasks(turn, key);
@@ -279,6 +289,8 @@ impl Agent {
             self.tasks.remove(&(key.0.clone(), task.clone()));
             changes.push(Change::forget(task_key(&key.0, &key.1, task)));
         }
+        let nested = executor.containers.keys();
+        changes.extend(nested.map(|id| Change::forget(nested_key(&key.0, &key.1, id))));
         self.runs.remove(key);
         self.containers.remove(&executor.container_id);
         self.cancel_executor_timers(&executor.container_id);

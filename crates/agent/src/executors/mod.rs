@@ -18,6 +18,7 @@ use meseta_proto::{Upid, internal};
 use crate::Action;
 use crate::agent::{Agent, Timer, Turn};
 use crate::duration;
+use crate::nested::NestedRuns;
 use crate::records::{Executor, ExecutorState};
 use crate::recovery::facts::{Change, ExecutorFact, ProcessFact, TaskFact, pid_text};
 use crate::recovery::facts::{executor_key, task_key};
@@ -41,6 +42,8 @@ pub(crate) struct Run {
     pub(crate) has_served: bool,
     /// The master waits to hear of its end even if it never started.
     pub(crate) exit_is_awaited: bool,
+    /// The containers inside of its own.
+    pub(crate) nested: NestedRuns,
 }
 
 /// What is delivered at once.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use meseta_proto::v1::{CommandInfo, ExecutorInfo, container_info, executor_info};
+use meseta_proto::v1::{CommandInfo, ContainerInfo, container_info, executor_info};
 use meseta_resources::Resources;
 
 use super::{Order, environment::environment};
@@ -18,9 +18,13 @@ impl Agent {
     pub(super) fn container(&self, executor: &Executor, order: &Order) -> Result<Launch, String> {
         let mut info = order.executor.clone();
         if info.r#type() == executor_info::Type::Default {
-            return Err("The agent has no default executor".into());
+            let user = executor.user.clone();
+            info.command = Some(super::default::command(&self.config, user));
         }
-        refuse_unserved(&info)?;
+        refuse_unserved(info.container.as_ref())?;
+        if info.container.iter().any(|it| !it.volumes.is_empty()) {
+            return Err("This agent does not mount volumes into containers of executors".into());
+        }
         let (program, arguments) = command_line(info.command.as_ref())?;
         let mut resources = info.resources;
         resources.extend(order.tasks.iter().flat_map(|task| task.resources.clone()));
@@ -41,13 +45,15 @@ impl Agent {
         );
         Ok(Launch {
             container_id: executor.container_id.clone(),
+            uris: info.command.clone().unwrap_or_default().uris,
             executor: Arc::new(info),
-            latest,
+            latest: Some(latest),
             user: executor.user.clone(),
             program,
             arguments,
             environment,
             volumes,
+            shared: Vec::new(),
             stdout: directory.join("stdout"),
             stderr: directory.join("stderr"),
             directory,
@@ -57,8 +63,8 @@ impl Agent {
 
 /// What changes the world that a program sees must not be left out silently: the program would work
 /// on another one.
-fn refuse_unserved(executor: &ExecutorInfo) -> Result<(), String> {
-    let Some(container) = &executor.container else {
+pub(crate) fn refuse_unserved(container: Option<&ContainerInfo>) -> Result<(), String> {
+    let Some(container) = container else {
         return Ok(());
     };
     if container.r#type() == container_info::Type::Docker {
@@ -71,9 +77,6 @@ fn refuse_unserved(executor: &ExecutorInfo) -> Result<(), String> {
     if container.mesos.as_ref().is_some_and(|m| m.image.is_some()) {
         return Err("This agent does not provide container images".into());
     }
-    if !container.volumes.is_empty() {
-        return Err("This agent does not mount volumes into containers".into());
-    }
     if container.tty_info.is_some() {
         return Err("This agent gives containers no terminal".into());
     }
@@ -84,10 +87,10 @@ fn refuse_unserved(executor: &ExecutorInfo) -> Result<(), String> {
 }
 
 /// A program and its arguments, with its own name in front.
-fn command_line(command: Option<&CommandInfo>) -> Result<(String, Vec<String>), String> {
-    let command = command.ok_or("The executor has no command")?;
+pub(crate) fn command_line(command: Option<&CommandInfo>) -> Result<(String, Vec<String>), String> {
+    let command = command.ok_or("There is no command")?;
     match (command.value.as_deref(), command.shell()) {
-        (None, _) => Err("The executor's command has no value".into()),
+        (None, _) => Err("The command has no value".into()),
         (Some(value), true) => Ok((
             "/bin/sh".into(),
             vec!["sh".into(), "-c".into(), value.into()],

@@ -10,7 +10,7 @@ use crate::records::Executor;
 use crate::{Config, duration};
 
 /// Where programs are looked for unless the agent's configuration says otherwise.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Every variable of an executor's environment: what is configured, Mesos's own, and what the
 /// executor's command asks for, each prevailing over those before it.

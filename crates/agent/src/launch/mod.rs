@@ -4,7 +4,11 @@
 mod admission;
 mod command;
 mod container;
+mod default;
 mod environment;
+
+pub(crate) use container::{command_line, refuse_unserved};
+pub(crate) use environment::PATH as DEFAULT_PATH;
 
 use std::sync::Arc;
 
@@ -240,6 +244,7 @@ impl Agent {
             state: ExecutorState::Registering,
             process: None,
             stream: None,
+            containers: OrdMap::new(),
             queued_tasks: OrdMap::new(),
             launched_tasks: OrdMap::new(),
             terminated_tasks: OrdMap::new(),

@@ -6,6 +6,7 @@
 //! | `agent` | its own description, with the id that a master gave it |
 //! | `framework/<f>` | [`FrameworkFact`] |
 //! | `executor/<f>/<e>` | [`ExecutorFact`] |
+//! | `container/<f>/<e>/<container>` | [`NestedFact`] |
 //! | `task/<f>/<e>/<t>` | [`TaskFact`] |
 //! | `stream/<f>/<t>` | [`StreamFact`] |
 //! | `update/<f>/<t>/<number>` | a status update that its framework has not acknowledged |
@@ -29,6 +30,7 @@ pub(crate) const RESOURCES: &str = "resources";
 pub(crate) const DRAIN: &str = "drain";
 pub(crate) const FRAMEWORK: &str = "framework/";
 pub(crate) const EXECUTOR: &str = "executor/";
+pub(crate) const NESTED: &str = "container/";
 pub(crate) const TASK: &str = "task/";
 pub(crate) const STREAM: &str = "stream/";
 pub(crate) const UPDATE: &str = "update/";
@@ -128,6 +130,39 @@ impl ProcessFact {
     }
 }
 
+/// A container inside of an executor's.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct NestedFact {
+    #[prost(string, tag = "1")]
+    pub(crate) framework_id: String,
+    #[prost(string, tag = "2")]
+    pub(crate) executor_id: String,
+    #[prost(message, required, tag = "3")]
+    pub(crate) container_id: ContainerId,
+    #[prost(string, optional, tag = "4")]
+    pub(crate) user: Option<String>,
+    /// The container's first process, once it runs.
+    #[prost(message, optional, tag = "5")]
+    pub(crate) process: Option<ProcessFact>,
+    #[prost(bool, tag = "6")]
+    pub(crate) has_ended: bool,
+    /// How it has ended, if that is known.
+    #[prost(sint32, optional, tag = "7")]
+    pub(crate) status: Option<i32>,
+    /// Folders of other containers in its sandbox.
+    #[prost(message, repeated, tag = "8")]
+    pub(crate) links: Vec<LinkFact>,
+}
+
+/// A link in a sandbox, and where it leads.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub(crate) struct LinkFact {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(crate) name: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(crate) target: Vec<u8>,
+}
+
 /// A task: still queued, or in the executor's hands.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TaskFact {
@@ -183,6 +218,15 @@ pub(crate) fn framework_key(framework: &FrameworkId) -> String {
 
 pub(crate) fn executor_key(framework: &FrameworkId, executor: &ExecutorId) -> String {
     format!("{EXECUTOR}{framework}/{executor}")
+}
+
+/// No id of a container has a dot in it, which stands between them here.
+pub(crate) fn nested_key(
+    framework: &FrameworkId,
+    executor: &ExecutorId,
+    container: &ContainerId,
+) -> String {
+    format!("{NESTED}{framework}/{executor}/{container}")
 }
 
 pub(crate) fn task_key(framework: &FrameworkId, executor: &ExecutorId, task: &TaskId) -> String {

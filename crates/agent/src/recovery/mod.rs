@@ -1,6 +1,7 @@
 //! What an agent's next life needs, as facts in a store.
 
 pub(crate) mod facts;
+mod nested;
 mod rebuild;
 
 use std::path::{Path, PathBuf};
@@ -27,8 +28,9 @@ pub struct Survivor {
     pub variables: Vec<(String, String)>,
 }
 
-/// The containers among the facts: [`crate::Input::Recovered`] wants to know which of them still
-/// live. `boot_id` is [`crate::Config::boot_id`].
+/// The containers among the facts, each before those inside of it. Which of those of executors still
+/// live is wanted by [`crate::Input::Recovered`]; the ends of those inside of them are reported after
+/// that, as any end is. `boot_id` is [`crate::Config::boot_id`].
 pub fn survivors(work_dir: &Path, boot_id: &str, facts: &[(String, Vec<u8>)]) -> Vec<Survivor> {
     let agent = facts
         .iter()
@@ -55,6 +57,7 @@ pub fn survivors(work_dir: &Path, boot_id: &str, facts: &[(String, Vec<u8>)]) ->
                 variables: variables(fact.info.command),
             })
         })
+        .chain(nested::survivors(work_dir, boot_id, &agent, facts))
         .collect()
 }
 

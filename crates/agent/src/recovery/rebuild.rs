@@ -10,7 +10,7 @@ use meseta_resources::Resources;
 use prost::Message;
 
 use super::facts::{
-    AGENT, Change, DRAIN, EXECUTOR, ExecutorFact, FRAMEWORK, FrameworkFact, OPERATION,
+    AGENT, Change, DRAIN, EXECUTOR, ExecutorFact, FRAMEWORK, FrameworkFact, NESTED, OPERATION,
     OperationFact, RESOURCES, ResourcesFact, STREAM, StreamFact, TASK, TaskFact, UPDATE,
     update_number,
 };
@@ -74,6 +74,7 @@ impl Agent {
                 6 => self.rebuild_update(key, bytes),
                 7 => self.rebuild_operation(bytes),
                 8 => self.rebuild_drain(bytes),
+                9 => self.rebuild_nested(bytes),
                 _ => None,
             };
             if read.is_none() {
@@ -154,6 +155,7 @@ impl Agent {
                 .process
                 .and_then(|process| process.process(&self.config.boot_id)),
             stream: None,
+            containers: OrdMap::new(),
             queued_tasks: OrdMap::new(),
             launched_tasks: OrdMap::new(),
             terminated_tasks: OrdMap::new(),
@@ -358,6 +360,7 @@ fn rank(key: &str) -> u8 {
         _ if key.starts_with(STREAM) => 5,
         _ if key.starts_with(UPDATE) => 6,
         _ if key.starts_with(OPERATION) => 7,
+        _ if key.starts_with(NESTED) => 9,
         _ => u8::MAX,
     }
 }

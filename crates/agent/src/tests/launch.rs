@@ -20,7 +20,7 @@ fn a_command_task_gets_an_executor_of_its_own() {
     let container = &launch.container_id.value;
     let runs = format!("/w/slaves/{AGENT_ID}/frameworks/F/executors/t/runs");
     assert_eq!(launch.directory, Path::new(&format!("{runs}/{container}")));
-    assert_eq!(launch.latest, Path::new(&format!("{runs}/latest")));
+    assert_eq!(launch.latest, Some(format!("{runs}/latest").into()));
     assert_eq!(launch.stdout, launch.directory.join("stdout"));
     let resources = meseta_resources::Resources::from_v1(&launch.executor.resources).unwrap();
     assert_eq!(

@@ -105,6 +105,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         keeper: Outputs::start(&work_dir).map_err(unready)?,
     };
     let containers = Containers::start(
+        &work_dir,
         inputs.clone(),
         Arc::clone(&garbage),
         fetcher,
@@ -113,7 +114,8 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     )
     .map_err(unready)?;
     let survivors = recovery::survivors(&work_dir, &config.boot_id, &facts);
-    let alive = containers.adopt(survivors);
+    let adopted = containers.adopt(survivors);
+    let alive = adopted.alive();
     let master = config::standalone_master(master);
     inputs.send(Input::Recovered { facts, alive });
     garbage.find_former();
@@ -138,6 +140,8 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let machine = Agent::new(config, Entropy::new(seed()), clock.now());
     let latest = driver::run(machine, clock, receiver, Some(store), effects)
         .map_err(|e| Failure::Start(format!("failed to start the agent's threads: {e}")))?;
+    // The ends of any number of them find somebody who takes them in.
+    containers.watch(adopted);
     let service = Net::<Agent> {
         inputs: inputs.clone(),
         exchange,
@@ -233,6 +237,14 @@ impl Effects<Action> for Shell {
             Action::CloseStream { stream } => self.exchange.close(&stream),
             Action::Launch(launch) => self.containers.launch(launch),
             Action::Destroy { container_id } => self.containers.destroy(container_id),
+            Action::Signal {
+                container_id,
+                signal,
+            } => self.containers.signal(container_id, signal),
+            Action::RemoveNested {
+                container_id,
+                directory,
+            } => self.containers.remove_nested(container_id, directory),
             Action::Remove { path } => self.containers.discard(path),
             Action::ChangeVolumes {
                 operation,

@@ -210,6 +210,7 @@ pub(crate) fn agent(
         duration(flags, "disk_watch_interval", config.disk_watch_interval)?;
     // Without it, what former lives knew of processes is believed.
     config.boot_id = meseta_containerizer::machine::boot_id().unwrap_or_default();
+    config.default_executor = (program.clone(), vec![super::DEFAULT_EXECUTOR.into()]);
     config.command_executor = (program, vec![super::COMMAND_EXECUTOR.into()]);
     config.sandbox_directory = flags
         .get("sandbox_directory")?

@@ -10,15 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use meseta_agent::{Input, Launch, LaunchFailure, VolumeFolder, VolumeLink, recovery};
+use meseta_agent::{
+    Input, Launch, LaunchFailure, SharedFolder, VolumeFolder, VolumeLink, recovery,
+};
 use meseta_containerizer::{
-    self as containerizer, Container, Process, Sandbox, Spec, VolumeError, Watcher,
+    self as containerizer, Container, Process, Sandbox, Spec, Supervisor, VolumeError, Watcher,
 };
 use meseta_proto::v1::ContainerId;
 
+use super::alive::Alive;
 use super::driver::Inputs;
 use super::fetching::{self, Fetch, Fetcher};
 use super::garbage::{self, Garbage};
+use super::known_ends::KnownEnds;
 use super::output::{self, Outputs};
 use super::process::{End, Ends};
 
@@ -31,7 +35,9 @@ pub(crate) struct Containers {
 
 #[derive(Debug)]
 struct Shared {
-    alive: Mutex<HashMap<ContainerId, Container>>,
+    alive: Alive,
+    known_ends: KnownEnds,
+    supervisor: Supervisor,
     fetching: Mutex<HashMap<ContainerId, (Arc<Fetch>, PathBuf)>>,
     fetcher: Fetcher,
     watcher: Watcher<ContainerId>,
@@ -45,6 +51,8 @@ enum Order {
     /// Its URIs are there, or will not be.
     Fetched(Box<Launch>, Result<(), String>),
     Destroy(ContainerId),
+    Signal(ContainerId, i32),
+    RemoveNested(ContainerId, PathBuf, SyncSender<()>),
     Discard(PathBuf),
     ChangeVolumes(VolumeChanges),
     LinkVolumes(LinkOrder, SyncSender<()>),
@@ -73,6 +81,7 @@ impl Containers {
     /// # Errors
     /// When the operating system refuses a thread or the means to wait for processes.
     pub(crate) fn start(
+        work_dir: &Path,
         inputs: Inputs<Input>,
         garbage: Arc<Garbage>,
         fetcher: Fetcher,
@@ -81,7 +90,12 @@ impl Containers {
     ) -> std::io::Result<Self> {
         containerizer::become_subreaper()?;
         let shared = Arc::new(Shared {
-            alive: Mutex::default(),
+            alive: Alive::default(),
+            known_ends: KnownEnds::new(work_dir),
+            supervisor: Supervisor {
+                program: std::env::current_exe()?,
+                arguments: vec!["meseta".into(), super::SUPERVISOR.into()],
+            },
             fetching: Mutex::default(),
             fetcher,
             watcher: Watcher::new()?,
@@ -107,9 +121,9 @@ impl Containers {
         Ok(Self { orders, shared })
     }
 
-    /// Takes over containers of the agent's former life; gives those that still run.
-    pub(crate) fn adopt(&self, known: Vec<recovery::Survivor>) -> BTreeSet<ContainerId> {
-        let mut alive = BTreeSet::new();
+    /// Takes over containers of the agent's former life, each after what it is in.
+    pub(crate) fn adopt(&self, known: Vec<recovery::Survivor>) -> Adopted {
+        let mut adopted = Adopted::default();
         for survivor in known {
             let process = survivor.process.and_then(|process| {
                 Some(Process {
@@ -124,23 +138,38 @@ impl Containers {
             };
             if let Some(process) = process
                 && containerizer::is_alive(process.pid, process.start_time)
-                && self.shared.watch(&id, process, &container.directory)
+                && self.shared.alive.has_parent_of(&id)
             {
+                self.shared.alive.insert(id.clone(), container.clone());
                 let variables = survivor.variables.iter();
                 let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
                 // They have been understood before it was started.
                 let bounds = self.shared.output.policy.of_container(variables);
                 self.shared
                     .keep_output(&id, &container.directory, bounds.unwrap_or_default());
-                alive.insert(id);
+                adopted.processes.push((id, process));
             } else {
                 // Its first process has ended while no agent watched, or is not known: what there
                 // is of the container goes.
                 destroy(&container);
-                garbage::mark_end(&container.directory);
+                mark_end(&id, &container.directory);
+                adopted.ended.push(id);
             }
         }
-        alive
+        self.shared.known_ends.keep_only(&adopted.alive());
+        adopted
+    }
+
+    /// Watches what was taken over, once the agent knows of it; reports what had ended before.
+    pub(crate) fn watch(&self, adopted: Adopted) {
+        for (container_id, process) in adopted.processes {
+            if !self.shared.watch(&container_id, process) {
+                self.shared.report_end(container_id, None);
+            }
+        }
+        for container_id in adopted.ended {
+            self.shared.report_end(container_id, None);
+        }
     }
 
     /// Whether a process is one of a container's. All that descends from the agent is: from the moment
@@ -148,12 +177,7 @@ impl Containers {
     pub(crate) fn holds(&self, pid: i32) -> bool {
         let agent = i32::try_from(std::process::id()).unwrap_or_default();
         let lineage = containerizer::lineage(pid);
-        let alive = lock(&self.shared.alive);
-        let is_first = |pid: &i32| {
-            let mut containers = alive.values();
-            containers.any(|it| it.process.is_some_and(|process| process.pid == *pid))
-        };
-        lineage.contains(&agent) || lineage.iter().any(is_first)
+        lineage.contains(&agent) || self.shared.alive.has_first(&lineage)
     }
 
     /// Prepares a sandbox and starts a container in it.
@@ -162,7 +186,21 @@ impl Containers {
         let _ = self.orders.send(Order::Launch(launch));
     }
 
-    /// Ends every process of a container.
+    /// Sends a signal to a container's first process.
+    pub(crate) fn signal(&self, container_id: ContainerId, signal: i32) {
+        let _ = self.orders.send(Order::Signal(container_id, signal));
+    }
+
+    /// Removes what is left of a nested container; returns when that is out of the way.
+    pub(crate) fn remove_nested(&self, container_id: ContainerId, directory: PathBuf) {
+        let (done, is_done) = sync_channel(1);
+        let order = Order::RemoveNested(container_id, directory, done);
+        if self.orders.send(order).is_ok() {
+            let _ = is_done.recv();
+        }
+    }
+
+    /// Ends every process of a container, and before them those of the containers inside of it.
     pub(crate) fn destroy(&self, container_id: ContainerId) {
         let _ = self.orders.send(Order::Destroy(container_id));
     }
@@ -214,10 +252,23 @@ impl Containers {
         for (fetch, sandbox) in &fetches {
             self.shared.fetcher.cancel(fetch, sandbox);
         }
-        let all: Vec<Container> = lock(&self.shared.alive).values().cloned().collect();
-        for container in &all {
+        for container in &self.shared.alive.all() {
             destroy(container);
         }
+    }
+}
+
+/// What is left of the containers of the agent's former life.
+#[derive(Debug, Default)]
+pub(crate) struct Adopted {
+    processes: Vec<(ContainerId, Process)>,
+    ended: Vec<ContainerId>,
+}
+
+impl Adopted {
+    /// Those that still run.
+    pub(crate) fn alive(&self) -> BTreeSet<ContainerId> {
+        self.processes.iter().map(|(id, _)| id.clone()).collect()
     }
 }
 
@@ -235,18 +286,62 @@ impl Shared {
         }
     }
 
-    /// Watches a process; false if it is over already.
-    fn watch(&self, container_id: &ContainerId, process: Process, directory: &Path) -> bool {
-        let container = Container {
-            process: Some(process),
-            directory: directory.to_owned(),
-        };
-        lock(&self.alive).insert(container_id.clone(), container);
+    /// Watches the first process of a container that is alive; false if that is impossible, and the
+    /// container destroyed.
+    fn watch(&self, container_id: &ContainerId, process: Process) -> bool {
         let watched = self.watcher.watch(process, container_id.clone());
-        if watched.is_err() {
-            lock(&self.alive).remove(container_id);
+        if let Err(error) = &watched {
+            tracing::error!(%container_id, %error, "a container can't be watched");
+            self.output.keeper.end(container_id);
+            self.begin_end(container_id).finish(self);
+            self.alive.remove(container_id);
         }
         watched.is_ok()
+    }
+
+    /// Lets nothing new start inside of a container, and gives what there is of it and in it.
+    fn begin_end(&self, container_id: &ContainerId) -> Ending {
+        let fetching = lock(&self.fetching);
+        let of_it = fetching.iter();
+        let of_it = of_it.filter(|(id, _)| id.lineage().any(|around| around == container_id));
+        Ending {
+            fetches: of_it.map(|(_, fetch)| fetch.clone()).collect(),
+            containers: self.alive.begin_end(container_id),
+        }
+    }
+
+    fn report_end(&self, container_id: ContainerId, status: Option<i32>) {
+        // The file knows it more exactly than the end of the supervisor tells, and if nobody was
+        // there to be told, it alone.
+        let status = self.known_ends.read(&container_id).or(status);
+        if container_id.parent.is_none() {
+            self.known_ends.forget(&container_id);
+        }
+        self.inputs.send(Input::ContainerExited {
+            container_id,
+            status,
+        });
+    }
+}
+
+/// What of a container, and of those inside of it, is to end.
+struct Ending {
+    fetches: Vec<(Arc<Fetch>, PathBuf)>,
+    /// Innermost first.
+    containers: Vec<Container>,
+}
+
+impl Ending {
+    fn is_empty(&self) -> bool {
+        self.fetches.is_empty() && self.containers.is_empty()
+    }
+
+    /// Returns when nothing of it is left.
+    fn finish(&self, shared: &Shared) {
+        for (fetch, sandbox) in &self.fetches {
+            shared.fetcher.cancel(fetch, sandbox);
+        }
+        self.containers.iter().for_each(destroy);
     }
 }
 
@@ -263,6 +358,12 @@ impl Launching {
                 Order::Launch(launch) => self.launch(launch),
                 Order::Fetched(launch, outcome) => self.go_on(&launch, outcome),
                 Order::Destroy(container_id) => self.destroy(&container_id),
+                Order::Signal(container_id, signal) => self.signal(&container_id, signal),
+                Order::RemoveNested(container_id, directory, done) => {
+                    garbage.discard_nested(&directory);
+                    self.shared.known_ends.forget(&container_id);
+                    let _ = done.send(());
+                }
                 // In order with launches: the next may make the folder anew.
                 Order::Discard(folder) => garbage.discard(folder),
                 Order::ChangeVolumes(changes) => self.change_volumes(garbage, changes),
@@ -296,24 +397,48 @@ impl Launching {
     }
 
     fn launch(&self, launch: Box<Launch>) {
-        let sandbox = Sandbox {
-            directory: &launch.directory,
-            latest: &launch.latest,
-            stdout: &launch.stdout,
-            stderr: &launch.stderr,
-            user: launch.user.as_deref(),
-        };
-        if let Err(error) = containerizer::prepare_sandbox(&sandbox) {
-            return self.failed(&launch, LaunchFailure::Sandbox(error.to_string()));
-        }
-        let user = launch.user.as_deref();
-        if let Err(error) = link_all(&launch.directory, user, &launch.volumes) {
-            return self.failed(&launch, LaunchFailure::Container(error.to_string()));
+        if let Err(failure) = self.prepare(&launch) {
+            return self.failed(&launch, failure);
         }
         if fetching::is_needed(&launch) {
             self.fetch(launch);
         } else {
             self.start(&launch);
+        }
+    }
+
+    /// Makes the sandbox, and puts into it what the agent itself has for the container.
+    fn prepare(&self, launch: &Launch) -> Result<(), LaunchFailure> {
+        self.check_parent(launch)?;
+        let user = launch.user.as_deref();
+        let prepared = if let Some(latest) = &launch.latest {
+            let sandbox = Sandbox {
+                directory: &launch.directory,
+                latest,
+                stdout: &launch.stdout,
+                stderr: &launch.stderr,
+                user,
+            };
+            containerizer::prepare_sandbox(&sandbox).map_err(|e| e.to_string())
+        } else {
+            let outputs = [&launch.stdout, &launch.stderr];
+            let outputs = outputs.map(|path| path.file_name().unwrap_or_default());
+            containerizer::prepare_nested_sandbox(&launch.directory, outputs, user)
+                .map_err(|e| e.to_string())
+        };
+        prepared.map_err(LaunchFailure::Sandbox)?;
+        link_all(&launch.directory, user, &launch.volumes)
+            .and_then(|()| share_all(&launch.directory, user, &launch.shared))
+            .map_err(|error| LaunchFailure::Container(error.to_string()))
+    }
+
+    fn check_parent(&self, launch: &Launch) -> Result<(), LaunchFailure> {
+        let id = &launch.container_id;
+        match &id.parent {
+            Some(parent) if !self.shared.alive.has_parent_of(id) => Err(LaunchFailure::Container(
+                format!("Parent container {parent} does not exist"),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -335,7 +460,7 @@ impl Launching {
     fn go_on(&self, launch: &Launch, outcome: Result<(), String>) {
         let fetch = lock(&self.shared.fetching).remove(&launch.container_id);
         if fetch.is_some_and(|(fetch, _)| fetch.is_cancelled()) {
-            garbage::mark_end(&launch.directory);
+            mark_end(&launch.container_id, &launch.directory);
             return self.shared.inputs.send(Input::ContainerExited {
                 container_id: launch.container_id.clone(),
                 status: None,
@@ -344,7 +469,7 @@ impl Launching {
         match outcome {
             Ok(()) => self.start(launch),
             Err(reason) => {
-                garbage::mark_end(&launch.directory);
+                mark_end(&launch.container_id, &launch.directory);
                 self.failed(launch, LaunchFailure::Container(reason));
             }
         }
@@ -352,6 +477,9 @@ impl Launching {
 
     fn start(&self, launch: &Launch) {
         let shared = &self.shared;
+        if let Err(failure) = self.check_parent(launch) {
+            return self.failed(launch, failure);
+        }
         let bounds = match shared.output.policy.of_container(variables(launch)) {
             Ok(bounds) => bounds,
             Err(reason) => return self.failed(launch, LaunchFailure::Container(reason)),
@@ -366,7 +494,14 @@ impl Launching {
             stderr: launch.stderr.clone(),
             user: launch.user.clone(),
         };
-        let process = match containerizer::launch(&spec) {
+        let is_nested = container_id.parent.is_some();
+        let launched = if is_nested {
+            let file = shared.known_ends.file(&container_id);
+            containerizer::launch_supervised(&spec, &shared.supervisor, &file)
+        } else {
+            containerizer::launch(&spec)
+        };
+        let process = match launched {
             Ok(process) => process,
             Err(error) => {
                 return self.failed(launch, LaunchFailure::Container(error.to_string()));
@@ -379,16 +514,27 @@ impl Launching {
             start_time: process.start_time,
         });
         shared.keep_output(&container_id, &launch.directory, bounds);
-        if !shared.watch(&container_id, process, &launch.directory) {
-            shared.output.keeper.end(&container_id);
-            destroy(&Container {
-                process: Some(process),
-                directory: launch.directory.clone(),
-            });
-            shared.inputs.send(Input::ContainerExited {
-                container_id,
-                status: None,
-            });
+        let container = Container {
+            process: Some(process),
+            directory: launch.directory.clone(),
+        };
+        shared.alive.insert(container_id.clone(), container.clone());
+        // From here on it is known to be inside of its parent. Who looked there before, for that has
+        // ended, has not seen it.
+        if !shared.alive.has_parent_of(&container_id) {
+            destroy(&container);
+        }
+        if !shared.watch(&container_id, process) {
+            shared.report_end(container_id, None);
+        }
+    }
+
+    fn signal(&self, container_id: &ContainerId, signal: i32) {
+        let container = self.shared.alive.get(container_id);
+        if let Some(process) = container.and_then(|it| it.process)
+            && let Err(error) = containerizer::send_signal(process, signal)
+        {
+            tracing::warn!(%container_id, signal, %error, "a container can't be signalled");
         }
     }
 
@@ -400,15 +546,11 @@ impl Launching {
     }
 
     fn destroy(&self, container_id: &ContainerId) {
-        let fetching = lock(&self.shared.fetching).get(container_id).cloned();
-        if let Some((fetch, sandbox)) = fetching {
-            let shared = Arc::clone(&self.shared);
-            return aside("destroy", move || shared.fetcher.cancel(&fetch, &sandbox));
-        }
-        let container = lock(&self.shared.alive).get(container_id).cloned();
+        let ending = self.shared.begin_end(container_id);
         // One that is gone has been reported, or is about to be.
-        if let Some(container) = container {
-            aside("destroy", move || destroy(&container));
+        if !ending.is_empty() {
+            let shared = Arc::clone(&self.shared);
+            aside("destroy", move || ending.finish(&shared));
         }
     }
 }
@@ -448,6 +590,21 @@ fn link_all(sandbox: &Path, user: Option<&str>, volumes: &[VolumeLink]) -> Resul
     })
 }
 
+fn share_all(
+    sandbox: &Path,
+    user: Option<&str>,
+    shared: &[SharedFolder],
+) -> Result<(), VolumeError> {
+    shared.iter().try_for_each(|shared| {
+        let folder = containerizer::SharedFolder {
+            root: &shared.root,
+            path: &shared.path,
+            name: &shared.name,
+        };
+        containerizer::link_shared_folder(sandbox, &folder, user)
+    })
+}
+
 /// Does something on a thread of its own, or if there is none to be had, on this one: nobody asks
 /// again.
 fn aside(name: &str, job: impl FnOnce() + Send + 'static) {
@@ -468,6 +625,14 @@ fn run_once(job: &Mutex<Option<impl FnOnce()>>) {
     }
 }
 
+/// Notes when an executor's sandbox was last used. Those inside of it go with it; and where they are,
+/// others may have put something else by now.
+fn mark_end(container_id: &ContainerId, sandbox: &Path) {
+    if container_id.parent.is_none() {
+        garbage::mark_end(sandbox);
+    }
+}
+
 fn destroy(container: &Container) {
     if let Err(error) = containerizer::destroy(container) {
         tracing::error!(%error, "something of a container may be left");
@@ -480,29 +645,28 @@ fn report_exits(shared: &Arc<Shared>) -> std::io::Error {
         match shared.watcher.next() {
             Ok((container_id, status)) => {
                 shared.output.keeper.end(&container_id);
-                let container = lock(&shared.alive).remove(&container_id);
-                let left = container
-                    .as_ref()
-                    .filter(|it| !containerizer::is_destroyed(it))
-                    .cloned();
+                let container = shared.alive.remove(&container_id);
+                // What it has left behind goes with it, and what is inside of it before.
+                let mut left = shared.begin_end(&container_id);
+                let own = container.clone().into_iter();
+                let own = own.filter(|it| !containerizer::is_destroyed(it));
+                left.containers.extend(own);
                 let sender = Arc::clone(shared);
                 let report = move || {
                     if let Some(container) = container {
-                        garbage::mark_end(&container.directory);
+                        mark_end(&container_id, &container.directory);
                     }
-                    sender.inputs.send(Input::ContainerExited {
-                        container_id,
-                        status,
-                    });
+                    sender.report_end(container_id, status);
                 };
-                match left {
-                    None => report(),
-                    // What it has left behind goes with it. Processes that hang in the kernel
-                    // do not hold up the ends of other containers.
-                    Some(left) => aside("destroy", move || {
-                        destroy(&left);
+                if left.is_empty() {
+                    report();
+                } else {
+                    // Processes that hang in the kernel do not hold up the ends of other containers.
+                    let shared = Arc::clone(shared);
+                    aside("destroy", move || {
+                        left.finish(&shared);
                         report();
-                    }),
+                    });
                 }
             }
             Err(error) => return error,

@@ -228,8 +228,7 @@ pub(crate) fn is_needed(launch: &Launch) -> bool {
 
 /// What is to be fetched, and whether through the cache.
 fn items(launch: &Launch) -> impl Iterator<Item = (Item, bool)> {
-    let uris = launch.executor.command.iter().flat_map(|it| &it.uris);
-    uris.map(|uri| {
+    launch.uris.iter().map(|uri| {
         let item = Item {
             uri: uri.value.clone(),
             output_file: uri.output_file.clone(),

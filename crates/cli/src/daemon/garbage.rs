@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use meseta_agent::{FoundSandbox, Input};
 use meseta_containerizer::machine::disk_used;
+use meseta_containerizer::set_nested_sandbox_aside;
 
 use super::driver::Inputs;
 use super::limits::MAX_FOUND_AT_ONCE;
@@ -34,7 +35,7 @@ pub(crate) struct Garbage {
 enum Order {
     FindFormer,
     Remove(PathBuf),
-    RemoveVolume(PathBuf),
+    RemoveUncounted(PathBuf),
     Measure,
 }
 
@@ -79,9 +80,23 @@ impl Garbage {
         let aside = self.aside.join(uuid::Uuid::new_v4().to_string());
         let is_aside = std::fs::rename(folder, &aside).is_ok();
         if is_aside {
-            let _ = self.orders.send(Order::RemoveVolume(aside));
+            let _ = self.orders.send(Order::RemoveUncounted(aside));
         }
         is_aside
+    }
+
+    /// Puts the sandbox of a nested container aside and has it removed.
+    pub(crate) fn discard_nested(&self, folder: &Path) {
+        let aside = self.aside.join(uuid::Uuid::new_v4().to_string());
+        match set_nested_sandbox_aside(folder, &aside) {
+            Ok(true) => {
+                let _ = self.orders.send(Order::RemoveUncounted(aside));
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "a sandbox could not be removed");
+            }
+        }
     }
 
     /// Finds out how full the disk is.
@@ -104,8 +119,8 @@ fn carry_out(work_dir: &Path, orders: &Receiver<Order>, inputs: &Inputs<Input>) 
             Order::Remove(folder) => inputs.send(Input::Removed {
                 has_succeeded: remove(&folder),
             }),
-            // The agent counts those of sandboxes alone.
-            Order::RemoveVolume(folder) => {
+            // The agent counts those of executors' sandboxes alone.
+            Order::RemoveUncounted(folder) => {
                 remove(&folder);
             }
             Order::Measure => match disk_used(work_dir) {

@@ -2,6 +2,7 @@
 //! threads that the machines know nothing of.
 
 pub(crate) mod agent;
+mod alive;
 mod config;
 mod containers;
 mod credentials;
@@ -12,6 +13,7 @@ mod exchange;
 mod executor_socket;
 mod fetching;
 mod garbage;
+mod known_ends;
 pub(crate) mod limits;
 pub(crate) mod master;
 mod net;
@@ -21,6 +23,12 @@ mod system;
 
 /// The hidden subcommand under which an agent starts the command executor.
 pub(crate) const COMMAND_EXECUTOR: &str = "command-executor";
+
+/// The hidden subcommand of the executor of task groups.
+pub(crate) const DEFAULT_EXECUTOR: &str = "default-executor";
+
+/// The hidden subcommand under which an agent starts the programs of nested containers.
+pub(crate) const SUPERVISOR: &str = "supervisor";
 
 /// The hidden subcommand under which an agent starts a fetch.
 pub(crate) const FETCHER: &str = "fetcher";

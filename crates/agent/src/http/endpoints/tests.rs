@@ -78,6 +78,7 @@ fn busy() -> Snapshot {
             start_time: 7,
         }),
         stream: None,
+        containers: OrdMap::new(),
         queued_tasks: OrdMap::unit(
             "t2".into(),
             Arc::new(read(

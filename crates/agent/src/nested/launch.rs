@@ -1,0 +1,203 @@
+//! What a nested container is to be.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use meseta_proto::v1::environment::variable;
+use meseta_proto::v1::volume::source::{self, sandbox_path};
+use meseta_proto::v1::{CommandInfo, ContainerId, ContainerInfo, Resource, Volume, container_info};
+
+use crate::Launch;
+use crate::agent::Agent;
+use crate::executors::RunKey;
+use crate::launch::{DEFAULT_PATH, command_line, refuse_unserved};
+use crate::nested::{SharedFolder, directory};
+use crate::records::{Executor, NestedContainer, NestedState};
+
+impl Agent {
+    /// The record of a container, and what starts it.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be.
+    pub(super) fn nested_container(
+        &self,
+        key: &RunKey,
+        executor: &Executor,
+        id: ContainerId,
+        command: &CommandInfo,
+        container: Option<&ContainerInfo>,
+    ) -> Result<(NestedContainer, Launch), String> {
+        if container.is_some_and(|it| it.r#type() != container_info::Type::Mesos) {
+            return Err("The provided ContainerInfo is not supported".into());
+        }
+        refuse_unserved(container)?;
+        let (program, arguments) = command_line(Some(command))?;
+        let shared = self.shared_folders(key, executor, &id, container)?;
+        let directory = directory(&executor.directory, &id);
+        let record = NestedContainer {
+            user: self.user_of(executor, &id, command),
+            directory: directory.clone(),
+            state: NestedState::Starting,
+            process: None,
+            links: links(&shared),
+            container_id: id,
+        };
+        let launch = Launch {
+            container_id: record.container_id.clone(),
+            executor: Arc::clone(&executor.info),
+            uris: command.uris.clone(),
+            latest: None,
+            user: record.user.clone(),
+            program,
+            arguments,
+            environment: environment(&directory, command),
+            volumes: Vec::new(),
+            shared,
+            stdout: directory.join("stdout"),
+            stderr: directory.join("stderr"),
+            directory,
+        };
+        Ok((record, launch))
+    }
+
+    /// Who runs it: whom the command names, else who runs what it is in.
+    fn user_of(
+        &self,
+        executor: &Executor,
+        id: &ContainerId,
+        command: &CommandInfo,
+    ) -> Option<String> {
+        let own = command.user.clone().filter(|_| self.config.switch_user);
+        let parent = id
+            .parent
+            .as_deref()
+            .and_then(|it| executor.containers.get(it));
+        let of_parent = || match parent {
+            Some(parent) => parent.user.clone(),
+            None => executor.user.clone(),
+        };
+        own.or_else(of_parent)
+    }
+
+    /// The folders that a container shares with those that it is in.
+    fn shared_folders(
+        &self,
+        key: &RunKey,
+        executor: &Executor,
+        id: &ContainerId,
+        container: Option<&ContainerInfo>,
+    ) -> Result<Vec<SharedFolder>, String> {
+        let volumes = container
+            .map(|it| it.volumes.as_slice())
+            .unwrap_or_default();
+        let mut shared: Vec<SharedFolder> = Vec::new();
+        for volume in volumes {
+            let (kind, path) = sandbox_path(volume)?;
+            let name = below(&volume.container_path).ok_or_else(|| {
+                format!(
+                    "The volume cannot be put at '{}': this agent serves paths inside of the sandbox",
+                    volume.container_path
+                )
+            })?;
+            let around = match kind {
+                sandbox_path::Type::Self_ => id,
+                sandbox_path::Type::Parent => id.parent.as_deref().unwrap_or(id),
+                sandbox_path::Type::Unknown => {
+                    return Err("Unknown SANDBOX_PATH volume type".into());
+                }
+            };
+            let links = self.links_in(key, executor, around);
+            let (root, path) = through(&links, &path)
+                .unwrap_or_else(|| (directory(&executor.directory, around), path));
+            shared.push(SharedFolder { root, path, name });
+        }
+        Ok(shared)
+    }
+
+    /// What the agent itself has put into a container's sandbox: names of links, and where they lead.
+    fn links_in(
+        &self,
+        key: &RunKey,
+        executor: &Executor,
+        id: &ContainerId,
+    ) -> Vec<(PathBuf, PathBuf)> {
+        if id.parent.is_some() {
+            let nested = executor.containers.get(id);
+            return nested.map(|it| it.links.clone()).unwrap_or_default();
+        }
+        let of_queued = executor.queued_tasks.values().flat_map(|it| &it.resources);
+        let of_tasks = executor.launched_tasks.values();
+        let of_tasks = of_tasks.flat_map(|it| &it.resources);
+        let resources = executor.info.resources.iter();
+        let resources = resources.chain(of_queued).chain(of_tasks);
+        // One at a time: several tasks may have the same.
+        resources
+            .filter_map(|it: &Resource| self.volume_links(key, std::slice::from_ref(it)).ok())
+            .flatten()
+            .map(|link| (link.name, link.volume))
+            .collect()
+    }
+}
+
+fn links(shared: &[SharedFolder]) -> Vec<(PathBuf, PathBuf)> {
+    let links = shared.iter();
+    links.map(|it| (it.name.clone(), it.target())).collect()
+}
+
+/// Where a path leads that begins with a link of the agent's own making.
+fn through(links: &[(PathBuf, PathBuf)], path: &Path) -> Option<(PathBuf, PathBuf)> {
+    links.iter().find_map(|(name, target)| {
+        let rest = path.strip_prefix(name).ok()?;
+        Some((target.clone(), rest.to_owned()))
+    })
+}
+
+/// What a volume shares of which sandbox.
+fn sandbox_path(volume: &Volume) -> Result<(sandbox_path::Type, PathBuf), String> {
+    // A relative path of the host's is the older way to name one in the container's own sandbox.
+    if let Some(path) = volume.host_path.as_deref().and_then(below) {
+        return Ok((sandbox_path::Type::Self_, path));
+    }
+    let source = volume.source.as_ref();
+    let source = source.filter(|it| it.r#type() == source::Type::SandboxPath);
+    let Some(source) = source.and_then(|it| it.sandbox_path.as_ref()) else {
+        return Err("This agent mounts no volumes into containers but those of sandboxes".into());
+    };
+    let refused = |why: &str| format!("Path '{}' in SANDBOX_PATH volume {why}", source.path);
+    if Path::new(&source.path).is_absolute() {
+        return Err(refused("is absolute"));
+    }
+    let path = below(&source.path).ok_or_else(|| refused("leads out of the sandbox"))?;
+    Ok((source.r#type(), path))
+}
+
+/// A path to something inside of what it starts from; `None` for any other.
+fn below(path: &str) -> Option<PathBuf> {
+    let parts = Path::new(path).components();
+    let parts = parts.filter(|part| *part != Component::CurDir);
+    let path: Option<PathBuf> = parts
+        .map(|part| match part {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        })
+        .collect();
+    path.filter(|path| path != Path::new(""))
+}
+
+/// The whole environment: where the sandbox is, and what the command asks for. Nothing of the
+/// executor's own gets here, as in Mesos.
+fn environment(directory: &Path, command: &CommandInfo) -> Vec<(String, String)> {
+    let sandbox = directory.to_string_lossy().into_owned();
+    let mut variables = BTreeMap::from([
+        ("PATH".to_owned(), DEFAULT_PATH.to_owned()),
+        ("MESOS_SANDBOX".to_owned(), sandbox),
+    ]);
+    let wanted = command.environment.iter().flat_map(|it| &it.variables);
+    for variable in wanted {
+        if variable.r#type() == variable::Type::Value {
+            variables.insert(variable.name.clone(), variable.value().to_owned());
+        }
+    }
+    variables.into_iter().collect()
+}

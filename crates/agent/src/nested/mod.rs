@@ -1,0 +1,163 @@
+//! Containers inside of executors' containers: those of a task group's tasks, of their checks, and
+//! whatever else an executor starts by the agent's API.
+//!
+//! A nested container belongs to its executor's record and ends with it, or with the nested one that
+//! it is in. How it ended is known until it is removed, also to a later life of the agent.
+//!
+//! ```text
+//! Starting ──launched──▶ Running ──exited──▶ Ended ──removed, or forgotten──▶
+//!     │                     └───kill───▶ Ending ───▲
+//!     └──────kill or failure────────────────────────┘
+//! ```
+//!
+//! [`calls`] is what is asked for, [`launch`] what a container is to be, and [`lifecycle`] what
+//! becomes of it.
+
+mod calls;
+mod launch;
+mod lifecycle;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+
+use meseta_machine::{ContentType, Reply, RequestId};
+use meseta_proto::json;
+use meseta_proto::v1::agent::{Response, response};
+use meseta_proto::v1::{CommandInfo, ContainerId, ContainerInfo};
+use prost::Message as _;
+
+/// A call of the agent's API about a container, valid in itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ContainerCall {
+    /// Start one.
+    Launch {
+        /// Its id, which says what it is in.
+        container_id: ContainerId,
+        /// What runs in it.
+        command: CommandInfo,
+        /// What it is to be like.
+        container: Option<ContainerInfo>,
+    },
+    /// Answer when it has ended.
+    Wait {
+        /// Which one.
+        container_id: ContainerId,
+        /// How to answer.
+        answer: WaitAnswer,
+    },
+    /// Send it a signal.
+    Kill {
+        /// Which one.
+        container_id: ContainerId,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Remove what is left of it.
+    Remove {
+        /// Which one.
+        container_id: ContainerId,
+    },
+}
+
+impl ContainerCall {
+    /// The container that it is about.
+    pub fn container_id(&self) -> &ContainerId {
+        match self {
+            Self::Launch { container_id, .. }
+            | Self::Wait { container_id, .. }
+            | Self::Kill { container_id, .. }
+            | Self::Remove { container_id } => container_id,
+        }
+    }
+}
+
+/// In which form the end of a container is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitAnswer {
+    /// JSON or protobuf.
+    pub content_type: ContentType,
+    /// Whether the call was `WAIT_NESTED_CONTAINER`, which has an answer of its own.
+    pub is_old_form: bool,
+}
+
+impl WaitAnswer {
+    /// The answer for a container that has ended; nobody may know how.
+    fn reply(self, exit_status: Option<i32>) -> Reply {
+        let answer = if self.is_old_form {
+            Response {
+                r#type: Some(response::Type::WaitNestedContainer.into()),
+                wait_nested_container: Some(response::WaitNestedContainer {
+                    exit_status,
+                    ..response::WaitNestedContainer::default()
+                }),
+                ..Response::default()
+            }
+        } else {
+            Response {
+                r#type: Some(response::Type::WaitContainer.into()),
+                wait_container: Some(response::WaitContainer {
+                    exit_status,
+                    ..response::WaitContainer::default()
+                }),
+                ..Response::default()
+            }
+        };
+        in_form(self.content_type, &answer)
+    }
+}
+
+/// An answer of the agent's API.
+pub(crate) fn in_form(content_type: ContentType, answer: &Response) -> Reply {
+    let body = match content_type {
+        ContentType::Protobuf => answer.encode_to_vec(),
+        _ => json::to_vec(answer),
+    };
+    Reply {
+        content_type: Some(content_type),
+        body: body.into(),
+        ..Reply::ok()
+    }
+}
+
+/// A folder that containers share: one of a parent's in the sandbox of a nested container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedFolder {
+    /// What the folder is in and must not lead out of: a sandbox, or a volume.
+    pub root: PathBuf,
+    /// The folder, relative to that; empty for all of it.
+    pub path: PathBuf,
+    /// Where the container finds it, below its sandbox.
+    pub name: PathBuf,
+}
+
+impl SharedFolder {
+    fn target(&self) -> PathBuf {
+        // Not to end with a slash.
+        if self.path == Path::new("") {
+            self.root.clone()
+        } else {
+            self.root.join(&self.path)
+        }
+    }
+}
+
+/// What the machine keeps of an executor's containers beside their records.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NestedRuns {
+    /// Who waits to hear that a container has started.
+    launches: BTreeMap<ContainerId, RequestId>,
+    /// Who waits for the end of a container, the executor's own among them.
+    waiters: BTreeMap<ContainerId, VecDeque<(RequestId, WaitAnswer)>>,
+    /// Those that have ended, in the order of their ends.
+    ended: VecDeque<ContainerId>,
+}
+
+/// Where the sandbox of a container lies, given that of the executor's own.
+pub(crate) fn directory(of_root: &Path, id: &ContainerId) -> PathBuf {
+    match &id.parent {
+        None => of_root.to_owned(),
+        Some(parent) => directory(of_root, parent)
+            .join("containers")
+            .join(&id.value),
+    }
+}
