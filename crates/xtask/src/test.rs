@@ -30,7 +30,7 @@ const NEEDS: &[Need] = &[
         packages: &["chromium"],
     },
     Need {
-        what: "Python with venv, for a genuine Mesos to test against",
+        what: "Python with venv, for a genuine Mesos and other servers to test against",
         probe: &["python3", "-c", "import venv, ensurepip"],
         packages: &["python3", "python3-venv"],
     },
@@ -56,6 +56,7 @@ const NEEDS: &[Need] = &[
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
     provide(root)?;
     set_up_oracle(root);
+    set_up_servers(root);
     let nextest = answers(&["cargo", "nextest", "--version"]);
     let mut line: Vec<&str> = if nextest {
         vec!["cargo", "nextest", "run"]
@@ -129,6 +130,20 @@ fn provide(root: &Path) -> Result<(), Error> {
         help,
     }
     .show()
+}
+
+/// Puts servers to fetch from into `target/servers`. Their tests skip themselves where they can't be
+/// had.
+fn set_up_servers(root: &Path) {
+    let outcome = Run {
+        root,
+        line: &["bash", "tests/servers/setup.sh", "target/servers"],
+        help: "the tests that fetch from real servers will skip themselves",
+    }
+    .show();
+    if let Err(error) = outcome {
+        eprintln!("({error})");
+    }
 }
 
 /// Puts a genuine Mesos to test against into `target/oracle`. Its tests skip themselves, and say

@@ -1,7 +1,8 @@
 //! Brings URIs into sandboxes, each fetch by a process that runs as the task's user.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -11,7 +12,9 @@ use std::time::Duration;
 use meseta_agent::Launch;
 use meseta_containerizer::{self as containerizer, Container, Process, Spec};
 use meseta_fetcher::{Cache, Cancelled, Claim, DOES_NOT_FIT, Filling, Item, Job, Key, Use};
+use rustix::fs::OFlags;
 
+use super::limits::MAX_LAST_WORDS;
 use crate::Failure;
 use crate::flags::{Bytes, Flags};
 
@@ -269,7 +272,31 @@ fn failed(launch: &Launch, status: Option<i32>) -> String {
         }
     };
     let container = &launch.container_id.value;
-    format!("Failed to fetch all URIs for container '{container}': {how}")
+    let why = last_words(launch).map_or_else(String::new, |why| format!(": {why}"));
+    format!("Failed to fetch all URIs for container '{container}': {how}{why}")
+}
+
+/// What a fetch said last, which is why it has failed. The file is its user's, who may have put
+/// anything in its place.
+fn last_words(launch: &Launch) -> Option<String> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(&launch.stderr)
+        .ok()?;
+    let found = file.metadata().ok()?;
+    let sandbox = std::fs::metadata(&launch.directory).ok()?;
+    if !found.is_file() || found.uid() != sandbox.uid() {
+        return None;
+    }
+    let start = found.len().saturating_sub(MAX_LAST_WORDS);
+    file.seek(SeekFrom::Start(start)).ok()?;
+    let mut said = Vec::new();
+    file.take(MAX_LAST_WORDS).read_to_end(&mut said).ok()?;
+    let said = String::from_utf8_lossy(&said);
+    let line = said.trim_end().lines().next_back()?.trim();
+    (!line.is_empty()).then(|| line.replace(char::is_control, " "))
 }
 
 fn cancelled() -> String {

@@ -70,3 +70,6 @@ pub(crate) const MAX_LOOKS_AT_ONCE: usize = 256;
 /// How deep below the work directory the sandbox of an executor is:
 /// `slaves/<agent>/frameworks/<framework>/executors/<executor>/runs/<container>`.
 pub(crate) const RUN_DEPTH: usize = 8;
+
+/// What of the words of a fetch goes into the status of a task whose URIs it could not bring.
+pub(super) const MAX_LAST_WORDS: u64 = 2 * 1024;

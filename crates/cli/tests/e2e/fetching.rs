@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::support::daemon::{Cluster, Place};
+use crate::support::daemon::Cluster;
 use crate::support::scheduler::{framework, scalar, shell_task};
 
 /// A web server that knows one file, and counts how often it is asked for it.
@@ -92,7 +92,7 @@ fn an_executor_that_is_fetched_over_http_runs() {
     // It ends without ever having subscribed.
     let status = scheduler.expect("TASK_FAILED");
     assert_eq!(status["reason"], "REASON_EXECUTOR_TERMINATED", "{status}");
-    let sandbox = sandboxes(&cluster.place).remove(0);
+    let sandbox = cluster.place.sandboxes().remove(0);
     let ran = std::fs::read_to_string(sandbox.join("ran")).expect("a trace");
     assert_eq!(ran, "fetched\n");
     let said = std::fs::read_to_string(sandbox.join("stderr")).expect("its stderr");
@@ -135,7 +135,7 @@ fn what_cannot_be_fetched_fails_the_task_and_says_why_in_its_sandbox() {
         status["reason"], "REASON_CONTAINER_LAUNCH_FAILED",
         "{status}"
     );
-    let sandbox = sandboxes(&cluster.place).remove(0);
+    let sandbox = cluster.place.sandboxes().remove(0);
     let container = sandbox
         .file_name()
         .expect("a name")
@@ -143,7 +143,8 @@ fn what_cannot_be_fetched_fails_the_task_and_says_why_in_its_sandbox() {
         .into_owned();
     let sentence = format!(
         "Failed to launch container: Failed to fetch all URIs for container '{container}': exited \
-         with status 1"
+         with status 1: Failed to fetch '/nowhere/to/be/found': Failed to copy \
+         '/nowhere/to/be/found': No such file or directory (os error 2)"
     );
     assert_eq!(status["message"], sentence);
     let said = std::fs::read_to_string(sandbox.join("stderr")).expect("its stderr");
@@ -171,24 +172,4 @@ fn a_download_holds_up_no_other_task_and_ends_with_its_own() {
     // The executor does not come in time, and is destroyed: the download goes with it.
     let status = scheduler.expect("TASK_FAILED");
     assert_eq!(status["task_id"]["value"], "slow", "{status}");
-}
-
-/// The sandboxes of a cluster, in no order.
-fn sandboxes(place: &Place) -> Vec<std::path::PathBuf> {
-    let mut folders = vec![place.path().to_owned()];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        let entries = std::fs::read_dir(&folder).expect("a folder");
-        for entry in entries.map(|entry| entry.expect("an entry")) {
-            if !entry.file_type().expect("a type").is_dir() {
-                continue;
-            }
-            if folder.ends_with("runs") {
-                found.push(entry.path());
-            } else {
-                folders.push(entry.path());
-            }
-        }
-    }
-    found
 }

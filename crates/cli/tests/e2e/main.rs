@@ -14,11 +14,14 @@
 
 mod agent_deaths;
 mod authentication;
+mod draining;
 mod drivers;
 mod execute;
 mod executors;
 mod failures;
 mod fetching;
+mod fetching_archives;
+mod fetching_servers;
 mod garbage;
 mod golden_endpoints;
 mod golden_requests;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use rustls::{ClientConfig, RootCertStore};
 use suppaftp::types::FileType;
-use suppaftp::{FtpError, FtpResult, Mode, RustlsConnector, RustlsFtpStream, TlsConnector};
+use suppaftp::{FtpError, FtpResult, Mode, RustlsConnector, RustlsFtpStream, Status, TlsConnector};
 
 use super::{DownloadError, Transfer};
 
@@ -70,10 +70,20 @@ pub(super) fn get(
         Place::parse(uri).ok_or_else(|| DownloadError::Refused(format!("Malformed URI: {uri}")))?;
     let failed = |error: FtpError| match error {
         FtpError::ConnectionError(error) => waited(error, stall_timeout),
+        FtpError::UnexpectedResponse(answer) => {
+            let said = String::from_utf8_lossy(&answer.body).trim().to_owned();
+            DownloadError::FtpRefused(said.replace(char::is_control, " "))
+        }
         error => DownloadError::Ftp(error),
     };
     let mut server = connect(&place, stall_timeout).map_err(failed)?;
     server.login(&place.user, &place.password).map_err(failed)?;
+    if place.encrypted {
+        for command in ["PBSZ 0", "PROT P"] {
+            let answer = server.custom_command(command, &[Status::CommandOk]);
+            answer.map_err(failed)?;
+        }
+    }
     server.transfer_type(FileType::Binary).map_err(failed)?;
     // Not every server tells.
     let expected = server.size(&place.path).ok().map(|size| size as u64);

@@ -33,6 +33,8 @@ pub(crate) enum DownloadError {
     Web(#[from] ureq::Error),
     #[error("Error downloading resource: {0}")]
     Ftp(#[from] suppaftp::FtpError),
+    #[error("Error downloading resource: the server said '{0}'")]
+    FtpRefused(String),
     #[error("Error downloading resource, received HTTP return code {0}")]
     Status(u16),
     #[error("Error downloading resource, received HTTP return code {status}: {reason}")]

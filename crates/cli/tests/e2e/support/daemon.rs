@@ -59,6 +59,38 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The sandboxes of every executor, in no order.
+    pub(crate) fn sandboxes(&self) -> Vec<PathBuf> {
+        let mut folders = vec![self.path().to_owned()];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            let entries = std::fs::read_dir(&folder).expect("a folder");
+            for entry in entries.map(|entry| entry.expect("an entry")) {
+                if !entry.file_type().expect("a type").is_dir() {
+                    continue;
+                }
+                if folder.ends_with("runs") {
+                    found.push(entry.path());
+                } else {
+                    folders.push(entry.path());
+                }
+            }
+        }
+        found
+    }
+
+    /// The sandbox of an executor's only run.
+    pub(crate) fn sandbox_of(&self, executor: &str) -> PathBuf {
+        let runs = format!("executors/{executor}/runs");
+        let is_its = |sandbox: &PathBuf| sandbox.parent().is_some_and(|it| it.ends_with(&runs));
+        self.sandboxes()
+            .into_iter()
+            .find(is_its)
+            .unwrap_or_else(|| panic!("{executor} has no sandbox"))
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -211,9 +243,19 @@ impl Cluster {
 
     /// In a folder that holds something for it already.
     pub(crate) fn in_place(place: Place, flags: &[&str]) -> Self {
+        Self::in_environment(place, flags, &[])
+    }
+
+    /// With variables beside its own.
+    pub(crate) fn in_environment(
+        place: Place,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let mut command = meseta();
         command
             .args(["local", "--port=0"])
+            .envs(environment.iter().copied())
             .args(flags)
             .arg(format!("--work_dir={}", place.join("work").display()));
         let daemon = Daemon::start(&place, "local", &mut command);
@@ -242,9 +284,15 @@ pub(crate) fn scheduler_api(address: SocketAddr) -> Endpoint {
 
 /// `meseta master` on a free port.
 pub(crate) fn start_master(place: &Place, flags: &[&str]) -> Daemon {
+    start_master_at(place, 0, flags)
+}
+
+/// `meseta master` on a port, or on a free one instead of 0.
+pub(crate) fn start_master_at(place: &Place, port: u16, flags: &[&str]) -> Daemon {
     let mut command = meseta();
     command
-        .args(["master", "--ip=127.0.0.1", "--port=0"])
+        .args(["master", "--ip=127.0.0.1"])
+        .arg(format!("--port={port}"))
         .args(flags)
         .arg(format!("--work_dir={}", place.join("master").display()));
     Daemon::start(place, "master", &mut command)

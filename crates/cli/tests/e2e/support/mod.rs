@@ -1,5 +1,6 @@
 //! What every end-to-end test stands on.
 
+pub(crate) mod archives;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod daemon;
@@ -10,6 +11,7 @@ pub(crate) mod golden;
 pub(crate) mod http;
 pub(crate) mod processes;
 pub(crate) mod scheduler;
+pub(crate) mod servers;
 
 use std::time::{Duration, Instant};
 

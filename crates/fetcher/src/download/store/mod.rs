@@ -93,7 +93,7 @@ pub(super) fn get(
         Scheme::Azure => azure::get(object, web, &world)?,
     };
     if response.status() != 200 {
-        return Err(refused(response));
+        return Err(refused(response, world.is_anonymous.get()));
     }
     web.save(response, file, transfer)
 }
@@ -109,6 +109,7 @@ fn signed<C>(
     world
         .wait(async |context| {
             let found = credentials.provide_credential(context).await?;
+            world.is_anonymous.set(found.is_none());
             signer
                 .sign_request(context, &mut parts, found.as_ref(), None)
                 .await
@@ -131,7 +132,7 @@ fn segment(text: &str) -> String {
 }
 
 /// What a store says when it does not give: XML of S3 and Azure, JSON of Google.
-fn refused(mut response: Response<Body>) -> DownloadError {
+fn refused(mut response: Response<Body>, is_anonymous: bool) -> DownloadError {
     let status = response.status().as_u16();
     let mut said = Vec::new();
     let body = response.body_mut().as_reader();
@@ -147,7 +148,8 @@ fn refused(mut response: Response<Body>) -> DownloadError {
         let json: serde_json::Value = serde_json::from_str(&said).ok()?;
         Some(json.get("error")?.get("message")?.as_str()?.to_owned())
     });
-    let reason: Vec<String> = [code, message].into_iter().flatten().collect();
+    let unsigned = is_anonymous.then(|| "no credentials for it were found".to_owned());
+    let reason: Vec<String> = [code, message, unsigned].into_iter().flatten().collect();
     if reason.is_empty() {
         return DownloadError::Status(status);
     }

@@ -1,6 +1,7 @@
 //! What the signing library may ask of the world: files, the environment, programs that know
 //! credentials, and services that hand them out.
 
+use std::cell::Cell;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ const NEAR: [&str; 4] = [
 #[derive(Debug)]
 pub(super) struct World {
     context: Context,
+    /// Whether a request left unsigned, because nothing to sign it with was found.
+    pub(super) is_anonymous: Cell<bool>,
 }
 
 impl World {
@@ -41,7 +44,10 @@ impl World {
             .with_env(OsEnv)
             .with_command_execute(Programs)
             .with_http_send(Arc::new(services));
-        Self { context }
+        Self {
+            context,
+            is_anonymous: Cell::new(false),
+        }
     }
 
     /// Waits for what the library does. It waits for nothing itself: all that it asks blocks.
