@@ -19,6 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Command;
+use meseta_executor::Kind;
 
 use crate::flags::{FlagError, Flags};
 
@@ -31,6 +32,7 @@ enum Program {
     Execute,
     Why,
     CommandExecutor,
+    DefaultExecutor,
     Fetcher,
     Supervisor,
 }
@@ -61,6 +63,9 @@ fn main() -> ExitCode {
         None if args.first().is_some_and(|a| a == daemon::COMMAND_EXECUTOR) => {
             Program::CommandExecutor
         }
+        None if args.first().is_some_and(|a| a == daemon::DEFAULT_EXECUTOR) => {
+            Program::DefaultExecutor
+        }
         None if args.first().is_some_and(|a| a == daemon::FETCHER) => Program::Fetcher,
         // Hot as well: one process a nested container, which lives as long.
         None if args.first().is_some_and(|a| a == daemon::SUPERVISOR) => Program::Supervisor,
@@ -73,7 +78,8 @@ fn main() -> ExitCode {
         },
     };
     match program {
-        Program::CommandExecutor => meseta_executor::run(),
+        Program::CommandExecutor => meseta_executor::run(Kind::Command),
+        Program::DefaultExecutor => meseta_executor::run(Kind::Default),
         Program::Fetcher => meseta_fetcher::run(),
         Program::Supervisor => meseta_containerizer::supervise(args.into_iter().skip(1)),
         Program::Local => finish(local::run(args)),
@@ -91,6 +97,7 @@ fn by_name(invoked_as: &OsString) -> Option<Program> {
         "mesos-local" => Some(Program::Local),
         "mesos-execute" => Some(Program::Execute),
         "mesos-executor" => Some(Program::CommandExecutor),
+        "mesos-default-executor" => Some(Program::DefaultExecutor),
         _ => None,
     }
 }

@@ -46,6 +46,13 @@ struct Answers {
     body: Vec<u8>,
 }
 
+/// The connections of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Events,
+    Calls,
+}
+
 /// What came from the agent.
 pub(crate) enum Heard {
     Input(Input),
@@ -102,30 +109,29 @@ impl Agent {
         flushed.err().map(|error| self.lost(&error.to_string()))
     }
 
-    /// What to poll for: events first, then calls.
-    pub(crate) fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
+    /// What to poll for, and which of the connections it is.
+    pub(crate) fn poll_fds(&self) -> impl Iterator<Item = (Channel, PollFd<'_>)> {
         self.session.iter().flat_map(|session| {
-            [&session.events, &session.calls]
-                .map(|c| PollFd::from_borrowed_fd(c.as_fd(), c.interest()))
+            [
+                (Channel::Events, &session.events),
+                (Channel::Calls, &session.calls),
+            ]
+            .map(|(channel, connection)| {
+                let fd = PollFd::from_borrowed_fd(connection.as_fd(), connection.interest());
+                (channel, fd)
+            })
         })
     }
 
     /// Goes on where [`Self::poll_fds`] found something.
-    pub(crate) fn on_ready(
-        &mut self,
-        [events_ready, calls_ready]: [bool; 2],
-        heard: &mut VecDeque<Heard>,
-    ) {
+    pub(crate) fn on_ready(&mut self, channel: Channel, heard: &mut VecDeque<Heard>) {
         let Some(session) = &mut self.session else {
             return;
         };
-        let mut outcome = Ok(());
-        if events_ready {
-            outcome = session.read_events(heard);
-        }
-        if calls_ready && outcome.is_ok() {
-            outcome = session.read_answers(&self.endpoint, heard);
-        }
+        let outcome = match channel {
+            Channel::Events => session.read_events(heard),
+            Channel::Calls => session.read_answers(&self.endpoint, heard),
+        };
         if let Err(reason) = outcome {
             let lost = self.lost(&reason);
             heard.push_back(Heard::Input(lost));

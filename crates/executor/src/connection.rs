@@ -143,6 +143,11 @@ impl Connection {
         Ok(self.answers.next_part()?)
     }
 
+    /// Whether the present answer has no other end than that of the connection.
+    pub(crate) fn answer_ends_with_it(&self) -> bool {
+        self.answers.ends_with_connection()
+    }
+
     /// Whether the agent has closed its side.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended

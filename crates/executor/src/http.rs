@@ -1,4 +1,4 @@
-//! HTTP/1.1 as far as the executor API needs it: requests with a body, and answers that arrive in
+//! HTTP/1.1 as far as the agent's APIs need it: requests with a body, and answers that arrive in
 //! pieces. Written for start-up time and memory: one of these processes runs for every task.
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -18,6 +18,16 @@ const PROTOBUF: &str = "application/x-protobuf";
 impl Target {
     /// One call as a request.
     pub(crate) fn post(&self, body: &[u8]) -> Vec<u8> {
+        self.request(&format!("Accept: {PROTOBUF}\r\n"), body)
+    }
+
+    /// One call as a request whose answer is a stream of records.
+    pub(crate) fn post_for_records(&self, body: &[u8]) -> Vec<u8> {
+        let accept = format!("Accept: application/recordio\r\nMessage-Accept: {PROTOBUF}\r\n");
+        self.request(&accept, body)
+    }
+
+    fn request(&self, accept: &str, body: &[u8]) -> Vec<u8> {
         let Self { path, host, token } = self;
         let authorization = token
             .as_ref()
@@ -25,7 +35,7 @@ impl Target {
             .unwrap_or_default();
         let mut request = format!(
             "POST {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}\
-             Content-Type: {PROTOBUF}\r\nAccept: {PROTOBUF}\r\nContent-Length: {}\r\n\r\n",
+             Content-Type: {PROTOBUF}\r\n{accept}Content-Length: {}\r\n\r\n",
             body.len()
         )
         .into_bytes();
@@ -134,6 +144,11 @@ impl AnswerReader {
                 },
             }
         }
+    }
+
+    /// Whether the end of the connection is what ends the present answer.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        self.state == State::ToEnd
     }
 
     fn read_head(&mut self) -> Result<Option<Part>, HttpError> {

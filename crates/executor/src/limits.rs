@@ -1,4 +1,4 @@
-//! Bounds and periods of the command executor.
+//! Bounds and periods of the executors.
 
 use std::time::Duration;
 
@@ -12,6 +12,12 @@ pub(crate) const MAX_HEADERS: usize = 64;
 
 /// How much of a refusal's body is kept: enough for every sentence an agent gives.
 pub(crate) const MAX_REFUSAL: usize = 4 * 1024;
+
+/// The longest answer of the agent's own API that is read: how a container ended, and in what words.
+pub(crate) const MAX_ANSWER: usize = 1024 * 1024;
+
+/// The longest piece of a check's output. Agents pass it on as they read it, a few pages at a time.
+pub(crate) const MAX_OUTPUT_RECORD: usize = 1024 * 1024;
 
 /// How much is read from a connection at once, and how often before others get their turn: a task's
 /// own server may send faster than anybody can read.
@@ -32,6 +38,17 @@ pub(crate) const PROBE_RETRY: Duration = Duration::from_secs(1);
 /// add to them, and more of those than this are not even answered. Checks add to them too, and
 /// pause while there are so many.
 pub(crate) const MAX_UNACKNOWLEDGED: usize = 64;
+
+/// Tasks of a default executor at a time. Each keeps a connection to the agent open, and agents run
+/// far fewer.
+pub(crate) const MAX_TASKS: usize = 4096;
+
+/// Between attempts at what the agent did not answer although it is there.
+pub(crate) const REQUEST_RETRY: Duration = Duration::from_secs(1);
+
+/// A container that an agent does not refuse to wait for within this time is one that it knows:
+/// refusing takes it an instant.
+pub(crate) const CONFIRMATION: Duration = Duration::from_secs(1);
 
 /// How long the agent may take to open a connection and to answer a subscription: as long as Mesos's
 /// agents wait for an executor to register, by default, before they destroy its container.

@@ -13,15 +13,15 @@ use rustix::process::Pid;
 use crate::connection::{Connection, ConnectionError};
 use crate::http::{self, Part};
 use crate::limits::MAX_CURL_OUTPUT;
-use crate::machine::{HttpProbe, Input, Launch, Observation, Probe, ProbeOutcome, Scheme, Which};
+use crate::machine::{HttpProbe, Input, Launch, Observation, Probe, ProbeId, ProbeOutcome, Scheme};
 use crate::process;
 use crate::settings::Endpoint;
 use crate::status::Ending;
 
-/// The probes under way, at most one of each kind.
+/// The probes under way, at most one of each kind for each task.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
-    running: BTreeMap<Which, Running>,
+    running: BTreeMap<ProbeId, Running>,
 }
 
 #[derive(Debug)]
@@ -44,22 +44,22 @@ impl Probes {
     /// Begins a probe; some fail before they have begun.
     pub(crate) fn start(
         &mut self,
-        which: Which,
+        id: ProbeId,
         probe: Probe,
         directory: Option<&Path>,
     ) -> Option<Input> {
         match Running::start(probe, directory) {
             Ok(running) => {
-                self.running.insert(which, running);
+                self.running.insert(id, running);
                 None
             }
-            Err(outcome) => Some(Input::Probed { which, outcome }),
+            Err(outcome) => Some(Input::Probed { probe: id, outcome }),
         }
     }
 
     /// Ends a probe whose outcome is of no interest any more, and every process of it.
-    pub(crate) fn stop(&mut self, which: Which) -> io::Result<()> {
-        match self.running.remove(&which) {
+    pub(crate) fn stop(&mut self, id: ProbeId) -> io::Result<()> {
+        match self.running.remove(&id) {
             Some(Running::Command(pid) | Running::Curl(Curl { pid, .. })) => {
                 process::kill_tree(pid)
             }
@@ -68,59 +68,59 @@ impl Probes {
     }
 
     /// What to poll for, and whose it is.
-    pub(crate) fn poll_fds(&self) -> impl Iterator<Item = (Which, PollFd<'_>)> {
-        self.running.iter().filter_map(|(which, running)| {
+    pub(crate) fn poll_fds(&self) -> impl Iterator<Item = (ProbeId, PollFd<'_>)> {
+        self.running.iter().filter_map(|(id, running)| {
             let connection = match running {
                 Running::Tcp(connection) | Running::Http(_, connection, _) => connection,
                 Running::Command(_) | Running::Curl(_) => return None,
             };
             let fd = PollFd::from_borrowed_fd(connection.as_fd(), connection.interest());
-            Some((*which, fd))
+            Some((*id, fd))
         })
     }
 
     /// Goes on where [`Self::poll_fds`] found something.
-    pub(crate) fn on_ready(&mut self, which: Which) -> Option<Input> {
-        let outcome = match self.running.get_mut(&which)? {
+    pub(crate) fn on_ready(&mut self, id: ProbeId) -> Option<Input> {
+        let outcome = match self.running.get_mut(&id)? {
             Running::Tcp(connection) => Ok(Observation::Connected(connection.connected().is_ok())),
             Running::Http(probe, connection, status) => match read_answer(connection, status) {
                 Ok(None) => return None,
                 Ok(Some(301 | 302 | 303 | 307 | 308)) => {
                     let probe = probe.clone();
-                    self.running.remove(&which);
-                    return self.follow(which, &probe);
+                    self.running.remove(&id);
+                    return self.follow(id, &probe);
                 }
                 Ok(Some(status)) => Ok(Observation::Answered(status)),
                 Err(error) => Err(error.to_string()),
             },
             Running::Command(_) | Running::Curl(_) => return None,
         };
-        self.running.remove(&which);
-        Some(Input::Probed { which, outcome })
+        self.running.remove(&id);
+        Some(Input::Probed { probe: id, outcome })
     }
 
     /// Takes in the end of a process if it is a probe's.
     pub(crate) fn on_ended(&mut self, pid: Pid, ending: Ending) -> Option<Input> {
-        let (&which, _) = self.running.iter().find(|(_, running)| {
+        let (&id, _) = self.running.iter().find(|(_, running)| {
             matches!(running, Running::Command(p) | Running::Curl(Curl { pid: p, .. }) if *p == pid)
         })?;
-        let outcome = match (self.running.remove(&which)?, ending) {
+        let outcome = match (self.running.remove(&id)?, ending) {
             (Running::Curl(curl), ending) => curl.outcome(ending),
             (_, Ending::Exited(status)) => Ok(Observation::Exited(status)),
             (_, ending) => Err(format!("Command {ending}")),
         };
-        Some(Input::Probed { which, outcome })
+        Some(Input::Probed { probe: id, outcome })
     }
 
     /// Asks again, by a client that goes where it is sent.
-    fn follow(&mut self, which: Which, probe: &HttpProbe) -> Option<Input> {
+    fn follow(&mut self, id: ProbeId, probe: &HttpProbe) -> Option<Input> {
         match Curl::start(probe) {
             Ok(curl) => {
-                self.running.insert(which, Running::Curl(curl));
+                self.running.insert(id, Running::Curl(curl));
                 None
             }
             Err(reason) => Some(Input::Probed {
-                which,
+                probe: id,
                 outcome: Err(reason),
             }),
         }

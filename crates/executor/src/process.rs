@@ -9,7 +9,7 @@ use std::{fs, io};
 use meseta_proto::v1::environment::variable;
 use nix::sys::signal::SigSet;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus};
+use rustix::process::{Pid, WaitOptions};
 
 use crate::machine::{Launch, Signal};
 use crate::settings::TOKEN_VARIABLE;
@@ -107,7 +107,7 @@ pub(crate) fn reap(mut on_ended: impl FnMut(Pid, Ending)) -> bool {
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
-                if let Some(ending) = ending_of(status) {
+                if let Some(ending) = Ending::from_wait_status(status.as_raw()) {
                     on_ended(pid, ending);
                 }
             }
@@ -117,17 +117,6 @@ pub(crate) fn reap(mut on_ended: impl FnMut(Pid, Ending)) -> bool {
             Err(_) => return true,
         }
     }
-}
-
-fn ending_of(status: WaitStatus) -> Option<Ending> {
-    const CORE_DUMPED: i32 = 0x80;
-    if let Some(status) = status.exit_status() {
-        return Some(Ending::Exited(status));
-    }
-    status.terminating_signal().map(|signal| Ending::Signaled {
-        signal,
-        dumped_core: status.as_raw() & CORE_DUMPED != 0,
-    })
 }
 
 /// Signals every process of the task, which is every one below this process: those that lost their

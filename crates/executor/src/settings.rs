@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) identity: Identity,
     /// The task's working directory; its own if unset.
     pub(crate) sandbox: Option<PathBuf>,
+    /// The address at which others find what runs in the executor's container.
+    pub(crate) container_ip: String,
     /// The secret that proves the identity to the agent.
     pub(crate) token: Option<String>,
 }
@@ -62,6 +64,7 @@ impl fmt::Debug for Settings {
             .field("path", &self.path)
             .field("identity", &self.identity)
             .field("sandbox", &self.sandbox)
+            .field("container_ip", &self.container_ip)
             .finish_non_exhaustive()
     }
 }
@@ -85,6 +88,12 @@ pub(crate) enum SettingsError {
 }
 
 impl Settings {
+    /// Where on the agent calls of its own API are posted.
+    pub(crate) fn operator_path(&self) -> String {
+        let path = self.path.strip_suffix("/executor").unwrap_or(&self.path);
+        path.to_owned()
+    }
+
     /// Reads the settings from variables.
     pub(crate) fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
@@ -110,6 +119,12 @@ impl Settings {
             .as_deref()
             .and_then(|pid| pid.split_once('@'))
             .map_or("slave(1)", |(id, _)| id);
+        let container_ip = variable("LIBPROCESS_IP").unwrap_or_else(|| {
+            // Containers share the agent's network as long as none has one of its own.
+            let address = pid.as_deref().and_then(|pid| pid.split_once('@'));
+            let host = address.and_then(|(_, address)| address.rsplit_once(':'));
+            host.map_or("127.0.0.1", |(host, _)| host).to_owned()
+        });
         let path = format!("/{id}/api/v1/executor");
         let recovery = if variable("MESOS_CHECKPOINT").as_deref() == Some("1") {
             Some(Recovery {
@@ -135,6 +150,7 @@ impl Settings {
             sandbox: variable("MESOS_SANDBOX")
                 .or_else(|| variable("MESOS_DIRECTORY"))
                 .map(PathBuf::from),
+            container_ip,
             token: variable(TOKEN_VARIABLE),
         })
     }
@@ -179,6 +195,8 @@ mod tests {
         let settings = read(&variables).unwrap();
         assert_eq!(settings.agent, Endpoint::Unix("/run/agent.sock".into()));
         assert_eq!(settings.path, "/slave(2)/api/v1/executor");
+        assert_eq!(settings.operator_path(), "/slave(2)/api/v1");
+        assert_eq!(settings.container_ip, "127.0.0.1");
         assert_eq!(
             settings.identity.recovery,
             Some(Recovery {

@@ -14,10 +14,15 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Pid;
 
-use crate::agent::{Agent, Heard};
-use crate::machine::{Action, Input, Launch, Machine, Outcome, Signal, Which};
+use crate::Kind;
+use crate::agent::{Agent, Channel, Heard};
+use crate::machine::{
+    Action, Command, Group, Input, Launch, Machine, Outcome, ProbeId, RequestId, Signal,
+};
 use crate::probes::Probes;
 use crate::process;
+use crate::requests::Requests;
+use crate::sandbox;
 use crate::settings::{Settings, SettingsError};
 use crate::status::Ending;
 
@@ -37,8 +42,8 @@ fn system(attempt: &'static str) -> impl FnOnce(io::Error) -> Error {
     move |error| Error::System { attempt, error }
 }
 
-pub(crate) fn run(settings: Settings) -> Result<ExitCode, Error> {
-    let mut shell = Shell::new(settings)?;
+pub(crate) fn run(kind: Kind, settings: Settings) -> Result<ExitCode, Error> {
+    let mut shell = Shell::new(kind, settings)?;
     shell.inputs.push_back(Input::Start);
     loop {
         if let Some(outcome) = shell.run_machine() {
@@ -51,9 +56,19 @@ pub(crate) fn run(settings: Settings) -> Result<ExitCode, Error> {
     }
 }
 
+/// Who a descriptor that is waited for belongs to.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Signals,
+    Agent(Channel),
+    Probe(ProbeId),
+    Request(RequestId),
+}
+
 struct Shell {
-    machine: Machine,
+    machine: Box<dyn Machine>,
     agent: Agent,
+    requests: Requests,
     signals: SignalFd,
     directory: Option<PathBuf>,
     inputs: VecDeque<Input>,
@@ -64,12 +79,20 @@ struct Shell {
 }
 
 impl Shell {
-    fn new(settings: Settings) -> Result<Self, Error> {
+    fn new(kind: Kind, settings: Settings) -> Result<Self, Error> {
         process::adopt_orphans().map_err(system("become the reaper of the task's processes"))?;
         Ok(Self {
             signals: watch_signals().map_err(system("watch for signals"))?,
             agent: Agent::new(&settings),
-            machine: Machine::new(settings.identity, Entropy::new(seed())),
+            requests: Requests::new(&settings),
+            machine: match kind {
+                Kind::Command => Box::new(Command::new(settings.identity, Entropy::new(seed()))),
+                Kind::Default => Box::new(Group::new(
+                    settings.identity,
+                    settings.container_ip,
+                    Entropy::new(seed()),
+                )),
+            },
             directory: settings.sandbox,
             inputs: VecDeque::new(),
             task: None,
@@ -115,11 +138,28 @@ impl Shell {
                 self.launch(&launch);
             }
             Action::Kill(signal) => kill_all(signal),
-            Action::Probe(which, probe) => {
-                let failed = self.probes.start(which, probe, self.directory.as_deref());
+            Action::Probe(id, probe) => {
+                let failed = self.probes.start(id, probe, self.directory.as_deref());
                 self.inputs.extend(failed);
             }
-            Action::StopProbe(which) => self.stop_probe(which),
+            Action::StopProbe(id) => self.stop_probe(id),
+            Action::Request(request, call) => {
+                // What is to be told before is on its way already.
+                self.inputs.extend(self.agent.flush());
+                self.inputs.extend(self.requests.start(request, &call));
+            }
+            Action::Abandon(request) => self.requests.abandon(request),
+            Action::LinkSandbox {
+                task_id,
+                container_id,
+            } => {
+                let linked = sandbox::link(self.directory.as_deref(), &task_id, &container_id);
+                if let Err(error) = linked {
+                    log(&format!(
+                        "Failed to link the sandbox of task '{task_id}': {error}"
+                    ));
+                }
+            }
             Action::Sweep => self.sweep(),
             Action::Log(line) => log(&line),
             Action::Exit(outcome) => return Some(outcome),
@@ -138,8 +178,8 @@ impl Shell {
         }
     }
 
-    fn stop_probe(&mut self, which: Which) {
-        if let Err(error) = self.probes.stop(which) {
+    fn stop_probe(&mut self, id: ProbeId) {
+        if let Err(error) = self.probes.stop(id) {
             log(&format!("Failed to list the processes of a check: {error}"));
         }
     }
@@ -176,39 +216,29 @@ impl Shell {
     /// Waits for the agent, a signal, a probe or a timer, and turns it into inputs.
     fn wait(&mut self) -> Result<(), Error> {
         let signals = PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN);
-        let mut fds: Vec<PollFd<'_>> = std::iter::once(signals)
-            .chain(self.agent.poll_fds())
-            .collect();
-        let first_probe = fds.len();
-        let mut probing = Vec::new();
-        for (which, fd) in self.probes.poll_fds() {
-            probing.push(which);
-            fds.push(fd);
-        }
+        let (sources, mut fds): (Vec<Source>, Vec<PollFd<'_>>) =
+            std::iter::once((Source::Signals, signals))
+                .chain(of(self.agent.poll_fds(), Source::Agent))
+                .chain(of(self.probes.poll_fds(), Source::Probe))
+                .chain(of(self.requests.poll_fds(), Source::Request))
+                .unzip();
         let timeout = self.machine.next_wake().map(|at| timespec(self.until(at)));
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(system("wait for events")(error.into())),
         }
-        let ready = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
-        let signalled = ready(0);
-        // Without a connection to the agent, these places are the probes' or nobody's.
-        let connections = [1, 2].map(|at| at < first_probe && ready(at));
-        let mut at = first_probe..;
-        probing.retain(|_| at.next().is_some_and(ready));
-
-        if signalled {
-            self.on_signals();
-        }
-        for which in probing {
-            self.inputs.extend(self.probes.on_ready(which));
-        }
-        let mut heard = VecDeque::new();
-        self.agent.on_ready(connections, &mut heard);
-        for heard in heard {
-            match heard {
-                Heard::Input(input) => self.inputs.push_back(input),
-                Heard::Complaint(complaint) => log(&complaint),
+        let ready: Vec<Source> = sources
+            .into_iter()
+            .zip(&fds)
+            .filter(|(_, fd)| !fd.revents().is_empty())
+            .map(|(source, _)| source)
+            .collect();
+        for source in ready {
+            match source {
+                Source::Signals => self.on_signals(),
+                Source::Agent(channel) => self.on_agent(channel),
+                Source::Probe(id) => self.inputs.extend(self.probes.on_ready(id)),
+                Source::Request(id) => self.inputs.extend(self.requests.on_ready(id)),
             }
         }
         if self
@@ -219,6 +249,17 @@ impl Shell {
             self.inputs.push_back(Input::Wake);
         }
         Ok(())
+    }
+
+    fn on_agent(&mut self, channel: Channel) {
+        let mut heard = VecDeque::new();
+        self.agent.on_ready(channel, &mut heard);
+        for heard in heard {
+            match heard {
+                Heard::Input(input) => self.inputs.push_back(input),
+                Heard::Complaint(complaint) => log(&complaint),
+            }
+        }
     }
 
     fn on_signals(&mut self) {
@@ -247,6 +288,13 @@ impl Shell {
     fn until(&self, at: Duration) -> Duration {
         at.saturating_sub(self.started.elapsed())
     }
+}
+
+fn of<'a, T>(
+    fds: impl Iterator<Item = (T, PollFd<'a>)>,
+    source: impl Fn(T) -> Source,
+) -> impl Iterator<Item = (Source, PollFd<'a>)> {
+    fds.map(move |(id, fd)| (source(id), fd))
 }
 
 fn kill_all(signal: Signal) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How the task's first process ended.
+/// How a task's first process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// By itself, with this status.
@@ -14,6 +14,22 @@ pub(crate) enum Ending {
         /// Whether it left a core file.
         dumped_core: bool,
     },
+}
+
+impl Ending {
+    /// Reads the form in which `wait(2)` gives it, and agents pass it on. What was only stopped has
+    /// not ended.
+    pub(crate) fn from_wait_status(status: i32) -> Option<Self> {
+        const STOPPED: i32 = 0x7f;
+        match status & 0x7f {
+            0 => Some(Self::Exited((status >> 8) & 0xff)),
+            STOPPED => None,
+            signal => Some(Self::Signaled {
+                signal,
+                dumped_core: status & 0x80 != 0,
+            }),
+        }
+    }
 }
 
 impl fmt::Display for Ending {
@@ -86,6 +102,24 @@ impl fmt::Display for SignalText {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wait_statuses_are_told_apart() {
+        let signaled = |signal, dumped_core| Ending::Signaled {
+            signal,
+            dumped_core,
+        };
+        for (status, ending) in [
+            (0, Some(Ending::Exited(0))),
+            (256, Some(Ending::Exited(1))),
+            (0xff00, Some(Ending::Exited(255))),
+            (9, Some(signaled(9, false))),
+            (0x8b, Some(signaled(11, true))),
+            (0x137f, None),
+        ] {
+            assert_eq!(Ending::from_wait_status(status), ending, "{status:#x}");
+        }
+    }
 
     #[test]
     fn endings_read_as_in_mesos() {

@@ -16,17 +16,17 @@ mod tests;
 
 use std::time::Duration;
 
-use meseta_machine::Now;
+use meseta_machine::{Now, Timers};
 use meseta_proto::v1::task_status::Reason;
 use meseta_proto::v1::{
-    CheckInfo, CheckStatusInfo, HealthCheck, TaskInfo, TaskState, check_info, check_status_info,
+    CheckInfo, CheckStatusInfo, HealthCheck, TaskInfo, TaskStatus, check_info, check_status_info,
     health_check,
 };
 
 pub(crate) use probe::{HttpProbe, Observation, Probe, Scheme};
 
-use super::{Action, Cause, Machine, Timer};
-use crate::limits::{LONGEST_CHECK_PERIOD, MAX_UNACKNOWLEDGED, PROBE_RETRY};
+use super::status::Updates;
+use crate::limits::{LONGEST_CHECK_PERIOD, PROBE_RETRY};
 
 /// The two things that a task may ask to be probed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,11 +38,35 @@ pub(crate) enum Which {
 /// What came of a probe: what it saw, or why it saw nothing.
 pub(crate) type Outcome = Result<Observation, String>;
 
+/// What the checks of a task want to be done.
+#[derive(Debug)]
+pub(super) enum Deed {
+    /// Probe the task.
+    Probe(Which, Probe),
+    /// End a probe that is under way.
+    Stop(Which),
+    /// Tell the reader of the sandbox's stderr.
+    Log(String),
+    /// Send the status of the running task, with what [`Checks::fill`] adds.
+    Tell(Reason),
+    /// Kill the task, for it is not healthy.
+    Kill,
+}
+
 /// The checks of a task, and what is known from them.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
     check: Option<Check>,
     health: Option<Health>,
+    timers: Timers<Timer>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// The next probe of the task.
+    Probe(Which),
+    /// A probe has taken for as long as it may.
+    Timeout(Which),
 }
 
 #[derive(Debug)]
@@ -74,23 +98,16 @@ struct Prober {
 }
 
 impl Checks {
-    fn prober(&mut self, which: Which) -> Option<&mut Prober> {
-        match which {
-            Which::Check => self.check.as_mut().map(|check| &mut check.prober),
-            Which::HealthCheck => self.health.as_mut().map(|health| &mut health.prober),
-        }
-    }
-}
-
-impl Machine {
-    pub(super) fn start_checks(&mut self, now: Now, task: &TaskInfo, actions: &mut Vec<Action>) {
+    /// Begins to check a task that has just been launched.
+    pub(super) fn start(now: Now, task: &TaskInfo, deeds: &mut Vec<Deed>) -> Self {
+        let mut checks = Self::default();
         if let Some(info) = &task.check {
             match Check::new(info, task) {
                 Ok(check) => {
-                    self.checks.check = Some(check);
-                    self.probe_after(now, Which::Check, seconds(info.delay_seconds()));
+                    checks.check = Some(check);
+                    checks.probe_after(now, Which::Check, seconds(info.delay_seconds()));
                 }
-                Err(reason) => actions.push(Action::Log(format!(
+                Err(reason) => deeds.push(Deed::Log(format!(
                     "Failed to create checker: {reason}; the task goes on without"
                 ))),
             }
@@ -98,48 +115,58 @@ impl Machine {
         if let Some(info) = &task.health_check {
             match Health::new(now, info, task) {
                 Ok(health) => {
-                    self.checks.health = Some(health);
-                    self.probe_after(now, Which::HealthCheck, seconds(info.delay_seconds()));
+                    checks.health = Some(health);
+                    checks.probe_after(now, Which::HealthCheck, seconds(info.delay_seconds()));
                 }
-                Err(reason) => actions.push(Action::Log(format!(
+                Err(reason) => deeds.push(Deed::Log(format!(
                     "Failed to create health checker: {reason}; the task goes on without"
                 ))),
+            }
+        }
+        checks
+    }
+
+    pub(super) fn next_wake(&self) -> Option<Duration> {
+        self.timers.next_due()
+    }
+
+    /// Deals with the timers that are due.
+    pub(super) fn wake(&mut self, now: Now, updates: &Updates, deeds: &mut Vec<Deed>) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                // Nobody takes what the executor has to tell, so nothing is added to it for now.
+                Timer::Probe(which) if updates.is_full() => {
+                    self.probe_after(now, which, PROBE_RETRY);
+                }
+                Timer::Probe(which) => self.on_probe_due(now, which, deeds),
+                Timer::Timeout(which) => {
+                    deeds.push(Deed::Stop(which));
+                    self.on_probed(now, which, Err("it timed out".into()), deeds);
+                }
             }
         }
     }
 
     /// Ends all probing. What comes of a probe that is under way is of no interest any more.
-    pub(super) fn stop_checks(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn stop(&mut self, deeds: &mut Vec<Deed>) {
         for which in [Which::Check, Which::HealthCheck] {
             self.timers.cancel(&Timer::Probe(which));
-            self.timers.cancel(&Timer::ProbeTimeout(which));
-            if let Some(prober) = self.checks.prober(which)
+            self.timers.cancel(&Timer::Timeout(which));
+            if let Some(prober) = self.prober(which)
                 && std::mem::take(&mut prober.is_probing)
             {
-                actions.push(Action::StopProbe(which));
+                deeds.push(Deed::Stop(which));
             }
         }
     }
 
-    pub(super) fn on_probe_due(&mut self, now: Now, which: Which, actions: &mut Vec<Action>) {
-        // Nobody takes what the executor has to tell, so nothing is added to it for now.
-        if self.updates.len() >= MAX_UNACKNOWLEDGED {
-            return self.probe_after(now, which, PROBE_RETRY);
+    /// Goes on after a [`Self::stop`], with a probe of each at once.
+    pub(super) fn resume(&mut self, now: Now) {
+        for which in [Which::Check, Which::HealthCheck] {
+            if self.prober(which).is_some() {
+                self.probe_after(now, which, Duration::ZERO);
+            }
         }
-        let Some(prober) = self.checks.prober(which) else {
-            return;
-        };
-        prober.is_probing = true;
-        actions.push(Action::Probe(which, prober.probe.clone()));
-        if let Some(timeout) = prober.timeout {
-            self.timers
-                .set(Timer::ProbeTimeout(which), now.monotonic + timeout);
-        }
-    }
-
-    pub(super) fn on_probe_timeout(&mut self, now: Now, which: Which, actions: &mut Vec<Action>) {
-        actions.push(Action::StopProbe(which));
-        self.on_probed(now, which, Err("it timed out".into()), actions);
     }
 
     pub(super) fn on_probed(
@@ -147,47 +174,76 @@ impl Machine {
         now: Now,
         which: Which,
         outcome: Outcome,
-        actions: &mut Vec<Action>,
+        deeds: &mut Vec<Deed>,
     ) {
-        self.timers.cancel(&Timer::ProbeTimeout(which));
-        let Some(prober) = self.checks.prober(which) else {
+        let Some(interval) = self.end_probe(which) else {
             return;
         };
-        // A probe that was stopped may have ended in the same instant.
-        if !std::mem::take(&mut prober.is_probing) {
-            return;
-        }
-        let interval = prober.interval;
         self.probe_after(now, which, interval);
         match which {
-            Which::Check => self.on_checked(now, outcome, actions),
+            Which::Check => self.on_checked(outcome, deeds),
             Which::HealthCheck => match outcome.and_then(Observation::healthy) {
-                Ok(()) => self.on_healthy(now, actions),
-                Err(reason) => self.on_unhealthy(now, &reason, actions),
+                Ok(()) => self.on_healthy(deeds),
+                Err(reason) => self.on_unhealthy(now, &reason, deeds),
             },
         }
     }
 
-    fn on_checked(&mut self, now: Now, outcome: Outcome, actions: &mut Vec<Action>) {
-        let Some(check) = &mut self.checks.check else {
+    /// A probe could not be made, which says nothing about the task.
+    pub(super) fn on_not_probed(&mut self, now: Now, which: Which) {
+        if let Some(interval) = self.end_probe(which) {
+            self.probe_after(now, which, interval.max(PROBE_RETRY));
+        }
+    }
+
+    /// Adds what is known to a status of the running task.
+    pub(super) fn fill(&self, status: &mut TaskStatus) {
+        if let Some(check) = &self.check {
+            status.check_status = Some(check.last);
+        }
+        status.healthy = self.health.as_ref().and_then(|health| health.last);
+    }
+
+    fn on_probe_due(&mut self, now: Now, which: Which, deeds: &mut Vec<Deed>) {
+        let Some(prober) = self.prober(which) else {
+            return;
+        };
+        prober.is_probing = true;
+        deeds.push(Deed::Probe(which, prober.probe.clone()));
+        if let Some(timeout) = prober.timeout {
+            self.timers
+                .set(Timer::Timeout(which), now.monotonic + timeout);
+        }
+    }
+
+    /// The pause before the next probe, unless there was none: one that was stopped may have ended
+    /// in the same instant.
+    fn end_probe(&mut self, which: Which) -> Option<Duration> {
+        self.timers.cancel(&Timer::Timeout(which));
+        let prober = self.prober(which)?;
+        std::mem::take(&mut prober.is_probing).then_some(prober.interval)
+    }
+
+    fn on_checked(&mut self, outcome: Outcome, deeds: &mut Vec<Deed>) {
+        let Some(check) = &mut self.check else {
             return;
         };
         let status = match outcome {
             Ok(observation) => observation.into_status(check.kind),
             Err(reason) => {
                 let name = &check.prober.name;
-                actions.push(Action::Log(format!("{name} failed: {reason}")));
+                deeds.push(Deed::Log(format!("{name} failed: {reason}")));
                 no_result(check.kind)
             }
         };
         if status != check.last {
             check.last = status;
-            self.tell_checks(now, Reason::TaskCheckStatusUpdated, actions);
+            deeds.push(Deed::Tell(Reason::TaskCheckStatusUpdated));
         }
     }
 
-    fn on_healthy(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let Some(health) = &mut self.checks.health else {
+    fn on_healthy(&mut self, deeds: &mut Vec<Deed>) {
+        let Some(health) = &mut self.health else {
             return;
         };
         let is_news = !health.has_passed || health.failures > 0;
@@ -195,49 +251,41 @@ impl Machine {
         health.failures = 0;
         health.last = Some(true);
         if is_news {
-            self.tell_checks(now, Reason::TaskHealthCheckStatusUpdated, actions);
+            deeds.push(Deed::Tell(Reason::TaskHealthCheckStatusUpdated));
         }
     }
 
-    fn on_unhealthy(&mut self, now: Now, reason: &str, actions: &mut Vec<Action>) {
-        let Some(health) = &mut self.checks.health else {
+    fn on_unhealthy(&mut self, now: Now, reason: &str, deeds: &mut Vec<Deed>) {
+        let Some(health) = &mut self.health else {
             return;
         };
         let name = &health.prober.name;
         if !health.has_passed && health.grace_until.is_some_and(|end| now.monotonic <= end) {
-            return actions.push(Action::Log(format!(
+            return deeds.push(Deed::Log(format!(
                 "{name} failed: {reason}; ignored, for the task is still in its grace period"
             )));
         }
         health.failures = health.failures.saturating_add(1);
         health.last = Some(false);
-        actions.push(Action::Log(format!(
+        deeds.push(Deed::Log(format!(
             "{name} failed {} times consecutively: {reason}",
             health.failures
         )));
-        let is_fatal = health.failures >= health.fatal_failures;
-        self.tell_checks(now, Reason::TaskHealthCheckStatusUpdated, actions);
-        if is_fatal {
-            let grace = self.own_grace();
-            self.kill(now, Cause::Unhealthy, grace, actions);
+        deeds.push(Deed::Tell(Reason::TaskHealthCheckStatusUpdated));
+        if health.failures >= health.fatal_failures {
+            deeds.push(Deed::Kill);
         }
-    }
-
-    /// The running task's status, with all that the checks have found.
-    fn tell_checks(&mut self, now: Now, reason: Reason, actions: &mut Vec<Action>) {
-        let Some(task) = &self.task else { return };
-        let running = TaskState::TaskRunning;
-        let mut status = self.updates.status(&task.info, running, Some(reason), None);
-        if let Some(check) = &self.checks.check {
-            status.check_status = Some(check.last);
-        }
-        status.healthy = self.checks.health.as_ref().and_then(|health| health.last);
-        self.updates.push(status, now, &mut self.entropy);
-        self.send_updates(actions);
     }
 
     fn probe_after(&mut self, now: Now, which: Which, pause: Duration) {
         self.timers.set(Timer::Probe(which), now.monotonic + pause);
+    }
+
+    fn prober(&mut self, which: Which) -> Option<&mut Prober> {
+        match which {
+            Which::Check => self.check.as_mut().map(|check| &mut check.prober),
+            Which::HealthCheck => self.health.as_mut().map(|health| &mut health.prober),
+        }
     }
 }
 

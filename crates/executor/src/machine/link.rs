@@ -1,26 +1,134 @@
 //! The connection to the agent: made, kept, lost, and made again.
+//!
+//! ```text
+//! subscribing ──SUBSCRIBED──▶ subscribed
+//!      ▲                          │ lost
+//!      └──────── backoff ◀────────┤
+//!                                 └──▶ given up (no checkpointing, or timed out)
+//! ```
 
 use std::time::Duration;
 
-use meseta_machine::{Entropy, Now};
-use meseta_proto::v1::FrameworkInfo;
-use meseta_proto::v1::executor::{Call, call};
+use meseta_machine::{Entropy, Now, Timers};
+use meseta_proto::v1::executor::{Call, call, event};
 use meseta_proto::v1::framework_info::capability;
+use meseta_proto::v1::{TaskInfo, TaskStatus};
 
-use super::{Action, Link, Machine, Outcome, Phase, Timer};
+use super::status::Updates;
+use super::{Action, Identity};
 use crate::limits::{ANSWER_TIMEOUT, HEARTBEAT_INTERVAL, NOT_READY_RETRY};
 
-impl Machine {
-    pub(super) fn subscribe(&mut self, now: Now, actions: &mut Vec<Action>) {
+/// The connection, and the updates that it carries.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) identity: Identity,
+    pub(super) updates: Updates,
+    timers: Timers<Timer>,
+    entropy: Entropy,
+    state: State,
+    takes_killing: bool,
+}
+
+/// What became of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Change {
+    /// Nothing that its owner need know.
+    None,
+    /// It is time to [`Link::subscribe`].
+    Due,
+    /// There is none for now.
+    Away,
+    /// There will be none any more.
+    GivenUp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Between two attempts.
+    Away,
+    Subscribing,
+    Subscribed,
+    /// For good.
+    GivenUp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// The agent should have answered the subscription.
+    Answer,
+    /// Time for another attempt to subscribe.
+    Reconnect,
+    /// The agent has been gone for too long.
+    Recovery,
+    /// A sign of life is due.
+    Heartbeat,
+}
+
+impl Link {
+    pub(super) fn new(identity: Identity, entropy: Entropy) -> Self {
+        Self {
+            updates: Updates::new(identity.executor_id.clone()),
+            identity,
+            timers: Timers::default(),
+            entropy,
+            state: State::Away,
+            takes_killing: false,
+        }
+    }
+
+    pub(super) fn next_wake(&self) -> Option<Duration> {
+        self.timers.next_due()
+    }
+
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.state == State::Subscribed
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.state == State::GivenUp
+    }
+
+    /// Whether the framework wants to know of kills before they have worked.
+    pub(super) fn takes_killing(&self) -> bool {
+        self.takes_killing
+    }
+
+    pub(super) fn uuid(&mut self) -> String {
+        self.entropy.uuid()
+    }
+
+    /// Deals with the timers that are due; to be repeated until nothing changes.
+    pub(super) fn wake(&mut self, now: Now, actions: &mut Vec<Action>) -> Change {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Answer => {
+                    let reason = format!("no answer to the subscription within {ANSWER_TIMEOUT:?}");
+                    return self.on_disconnected(now, &reason, actions);
+                }
+                Timer::Reconnect => return Change::Due,
+                Timer::Recovery => {
+                    return self.give_up("it did not come back in time", actions);
+                }
+                Timer::Heartbeat => {
+                    let heartbeat = self.call(call::Type::Heartbeat);
+                    actions.push(Action::Send(heartbeat));
+                    self.timers
+                        .set(Timer::Heartbeat, now.monotonic + HEARTBEAT_INTERVAL);
+                }
+            }
+        }
+        Change::None
+    }
+
+    /// Subscribes, with the tasks that the agent may not have on record.
+    pub(super) fn subscribe(&mut self, now: Now, tasks: Vec<TaskInfo>, actions: &mut Vec<Action>) {
         let mut subscribe = self.call(call::Type::Subscribe);
         subscribe.subscribe = Some(call::Subscribe {
-            unacknowledged_tasks: match &self.task {
-                Some(task) if !self.updates.any_acknowledged() => vec![task.info.clone()],
-                _ => Vec::new(),
-            },
+            unacknowledged_tasks: tasks,
             unacknowledged_updates: self.updates.take_all(),
         });
-        self.link = Link::Subscribing;
+        self.state = State::Subscribing;
         self.timers
             .set(Timer::Answer, now.monotonic + ANSWER_TIMEOUT);
         actions.push(Action::Subscribe(subscribe));
@@ -29,20 +137,20 @@ impl Machine {
     pub(super) fn on_subscribed(
         &mut self,
         now: Now,
-        framework: &FrameworkInfo,
+        subscribed: &event::Subscribed,
         actions: &mut Vec<Action>,
     ) {
-        self.link = Link::Subscribed;
+        self.state = State::Subscribed;
         self.timers.cancel(&Timer::Answer);
         self.timers.cancel(&Timer::Recovery);
         self.timers
             .set(Timer::Heartbeat, now.monotonic + HEARTBEAT_INTERVAL);
-        self.takes_killing = framework
+        self.takes_killing = subscribed
+            .framework_info
             .capabilities
             .iter()
             .any(|c| c.r#type() == capability::Type::TaskKillingState);
         self.send_updates(actions);
-        self.expect_last_acknowledgement(now);
     }
 
     pub(super) fn on_refused(
@@ -51,53 +159,58 @@ impl Machine {
         status: u16,
         sentence: &str,
         actions: &mut Vec<Action>,
-    ) {
+    ) -> Change {
         actions.push(Action::Disconnect);
         // Agents that are recovering answer 503, those that have only begun to listen 404. Any
         // other refusal will not change: the agent knows nothing of this executor.
         if matches!(status, 404 | 503) {
-            self.wait_for_agent(now, NOT_READY_RETRY);
+            self.wait_for_agent(now, NOT_READY_RETRY)
         } else {
             let reason = format!("it refused the subscription with status {status}: {sentence}");
-            self.give_up(now, &reason, actions);
+            self.give_up(&reason, actions)
         }
     }
 
-    pub(super) fn on_disconnected(&mut self, now: Now, reason: &str, actions: &mut Vec<Action>) {
+    pub(super) fn on_disconnected(
+        &mut self,
+        now: Now,
+        reason: &str,
+        actions: &mut Vec<Action>,
+    ) -> Change {
         actions.push(Action::Disconnect);
         let Some(backoff_max) = self.identity.recovery.as_ref().map(|r| r.backoff_max) else {
-            return self.give_up(now, reason, actions);
+            return self.give_up(reason, actions);
         };
-        if self.link == Link::GivenUp {
-            return;
+        if self.state == State::GivenUp {
+            return Change::None;
         }
-        if self.link == Link::Subscribed {
+        if self.state == State::Subscribed {
             actions.push(Action::Log(format!(
                 "Disconnected from the agent: {reason}"
             )));
         }
         let pause = random_below(&mut self.entropy, backoff_max);
-        self.wait_for_agent(now, pause);
+        self.wait_for_agent(now, pause)
     }
 
-    fn wait_for_agent(&mut self, now: Now, pause: Duration) {
-        self.link = Link::Away;
+    fn wait_for_agent(&mut self, now: Now, pause: Duration) -> Change {
+        self.state = State::Away;
         self.timers.cancel(&Timer::Answer);
         self.timers.cancel(&Timer::Heartbeat);
-        self.timers.cancel(&Timer::LastAcknowledgement);
         self.timers.set(Timer::Reconnect, now.monotonic + pause);
         if let Some(recovery) = &self.identity.recovery {
             self.timers
                 .set_earlier(Timer::Recovery, now.monotonic + recovery.timeout);
         }
+        Change::Away
     }
 
-    /// Nobody will be told any more: ends the task and this executor.
-    pub(super) fn give_up(&mut self, now: Now, reason: &str, actions: &mut Vec<Action>) {
-        if self.link == Link::GivenUp {
-            return;
+    /// Nobody will be told any more.
+    fn give_up(&mut self, reason: &str, actions: &mut Vec<Action>) -> Change {
+        if self.state == State::GivenUp {
+            return Change::None;
         }
-        self.link = Link::GivenUp;
+        self.state = State::GivenUp;
         for timer in [
             Timer::Answer,
             Timer::Reconnect,
@@ -110,30 +223,32 @@ impl Machine {
         actions.push(Action::Log(format!(
             "Lost the agent: {reason}; shutting down"
         )));
-        match self.task.as_ref().map(|t| t.phase) {
-            None | Some(Phase::Reported) => actions.push(Action::Exit(Outcome::Failure)),
-            Some(Phase::Running) => self.shutdown(now, actions),
-            Some(Phase::Sweeping(_)) => {}
-        }
+        Change::GivenUp
     }
 
-    pub(super) fn call(&self, kind: call::Type) -> Call {
-        Call {
-            executor_id: self.identity.executor_id.clone(),
-            framework_id: self.identity.framework_id.clone(),
-            r#type: Some(kind.into()),
-            ..Call::default()
-        }
+    /// Makes an update of the status, and sends it if there is a connection.
+    pub(super) fn tell(&mut self, now: Now, status: TaskStatus, actions: &mut Vec<Action>) {
+        self.updates.push(status, now, &mut self.entropy);
+        self.send_updates(actions);
     }
 
-    pub(super) fn send_updates(&mut self, actions: &mut Vec<Action>) {
-        if self.link != Link::Subscribed {
+    fn send_updates(&mut self, actions: &mut Vec<Action>) {
+        if self.state != State::Subscribed {
             return;
         }
         for update in self.updates.take_unsent() {
             let mut call = self.call(call::Type::Update);
             call.update = Some(update);
             actions.push(Action::Send(call));
+        }
+    }
+
+    fn call(&self, kind: call::Type) -> Call {
+        Call {
+            executor_id: self.identity.executor_id.clone(),
+            framework_id: self.identity.framework_id.clone(),
+            r#type: Some(kind.into()),
+            ..Call::default()
         }
     }
 }

@@ -8,6 +8,7 @@ use meseta_proto::v1::task_status::{Reason, Source};
 use meseta_proto::v1::{ExecutorId, TaskInfo, TaskState, TaskStatus};
 
 use super::checks::no_result;
+use crate::limits::MAX_UNACKNOWLEDGED;
 
 /// The updates that the agent has not acknowledged, in the order in which they were made.
 #[derive(Debug)]
@@ -53,6 +54,11 @@ impl Updates {
         }
     }
 
+    /// A status of the running task that tells what a check found.
+    pub(super) fn running(&self, task: &TaskInfo, reason: Reason) -> TaskStatus {
+        self.status(task, TaskState::TaskRunning, Some(reason), None)
+    }
+
     /// Makes an update of the status.
     pub(super) fn push(&mut self, mut status: TaskStatus, now: Now, entropy: &mut Entropy) {
         status.uuid = Some(entropy.uuid_bytes().to_vec());
@@ -63,8 +69,13 @@ impl Updates {
         });
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.pending.len()
+    /// Whether nothing should be added that can wait, for nobody takes what is there.
+    pub(super) fn is_full(&self) -> bool {
+        self.pending.len() >= MAX_UNACKNOWLEDGED
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
     }
 
     /// All updates, for a new connection; they then count as sent.

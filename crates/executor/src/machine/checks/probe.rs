@@ -7,7 +7,7 @@ use meseta_proto::v1::{
 };
 
 use super::super::Launch;
-use super::super::task::variables;
+use super::super::command::variables;
 
 /// What to do to learn how the task is.
 #[derive(Debug, Clone, PartialEq)]

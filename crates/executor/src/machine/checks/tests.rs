@@ -1,8 +1,9 @@
 use meseta_proto::v1::{Environment, TaskStatus, environment::Variable};
 
-use super::super::tests::{Run, states, task};
-use super::super::{Input, Signal};
+use super::super::command::tests::{Run, states, task};
+use super::super::{Action, Input, Machine as _, ProbeId, Signal};
 use super::*;
+use meseta_proto::v1::TaskState;
 
 /// A command check with delay 1, interval 10 and timeout 5.
 fn check() -> CheckInfo {
@@ -68,10 +69,19 @@ fn run(task: TaskInfo) -> Run {
 fn probe(run: &mut Run, seconds: u64, which: Which, outcome: Outcome) -> Vec<Action> {
     let actions = run.step(seconds, Input::Wake);
     assert!(
-        matches!(&actions[..], [Action::Probe(w, _)] if *w == which),
+        matches!(&actions[..], [Action::Probe(probe, _)] if probe.which == which),
         "{actions:?}"
     );
-    run.step(seconds, Input::Probed { which, outcome })
+    run.step(seconds, probed(which, outcome))
+}
+
+fn id(which: Which) -> ProbeId {
+    ProbeId { task: 0, which }
+}
+
+fn probed(which: Which, outcome: Outcome) -> Input {
+    let probe = id(which);
+    Input::Probed { probe, outcome }
 }
 
 fn statuses(actions: &[Action]) -> Vec<&TaskStatus> {
@@ -121,13 +131,10 @@ fn a_probe_that_takes_too_long_is_stopped_and_has_failed() {
     let actions = run.step(6, Input::Wake);
     assert_eq!(
         actions.first(),
-        Some(&Action::StopProbe(Which::HealthCheck))
+        Some(&Action::StopProbe(id(Which::HealthCheck)))
     );
     assert_eq!(healths(&actions), [Some(false)]);
-    let late = Input::Probed {
-        which: Which::HealthCheck,
-        outcome: Ok(Observation::Connected(true)),
-    };
+    let late = probed(Which::HealthCheck, Ok(Observation::Connected(true)));
     assert_eq!(run.step(6, late), [], "it comes too late");
     assert_eq!(
         run.machine.next_wake(),
@@ -186,7 +193,10 @@ fn a_task_that_fails_too_often_in_a_row_is_killed_and_says_that_it_was_unhealthy
     assert_eq!(healths(&actions), [Some(false)]);
     assert_eq!(
         actions[actions.len() - 2..],
-        [Action::StopProbe(Which::Check), Action::Kill(Signal::Term)]
+        [
+            Action::StopProbe(id(Which::Check)),
+            Action::Kill(Signal::Term)
+        ]
     );
     assert_eq!(
         run.step(14, Input::Wake),
@@ -254,7 +264,7 @@ fn nothing_is_probed_while_nobody_takes_updates() {
         assert!(code < 100, "checks never pause");
         let outcome = Ok(Observation::Exited(code));
         let which = Which::Check;
-        run.step(seconds, Input::Probed { which, outcome });
+        run.step(seconds, probed(which, outcome));
         seconds += 10;
     }
     assert_eq!(

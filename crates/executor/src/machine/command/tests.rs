@@ -1,5 +1,6 @@
-use meseta_proto::v1::{DurationInfo, KillPolicy, TaskState};
+use meseta_proto::v1::{CommandInfo, DurationInfo, KillPolicy, TaskState};
 
+use super::super::Recovery;
 use super::*;
 
 fn at(seconds: u64) -> Now {
@@ -10,12 +11,12 @@ fn at(seconds: u64) -> Now {
     }
 }
 
-pub(super) struct Run {
-    pub(super) machine: Machine,
+pub(in crate::machine) struct Run {
+    pub(in crate::machine) machine: Command,
 }
 
 impl Run {
-    pub(super) fn new(recovery: Option<Recovery>) -> Self {
+    pub(in crate::machine) fn new(recovery: Option<Recovery>) -> Self {
         let identity = Identity {
             framework_id: "f".into(),
             executor_id: "t".into(),
@@ -23,23 +24,23 @@ impl Run {
             recovery,
         };
         let mut run = Self {
-            machine: Machine::new(identity, Entropy::new(1)),
+            machine: Command::new(identity, Entropy::new(1)),
         };
         run.step(0, Input::Start);
         run
     }
 
-    pub(super) fn step(&mut self, seconds: u64, input: Input) -> Vec<Action> {
+    pub(in crate::machine) fn step(&mut self, seconds: u64, input: Input) -> Vec<Action> {
         let mut actions = Vec::new();
         self.machine.step(at(seconds), input, &mut actions);
         actions
     }
 
-    pub(super) fn event(&mut self, seconds: u64, event: Event) -> Vec<Action> {
+    pub(in crate::machine) fn event(&mut self, seconds: u64, event: Event) -> Vec<Action> {
         self.step(seconds, Input::Event(Box::new(event)))
     }
 
-    pub(super) fn subscribed(&mut self, seconds: u64) -> Vec<Action> {
+    pub(in crate::machine) fn subscribed(&mut self, seconds: u64) -> Vec<Action> {
         self.event(
             seconds,
             Event {
@@ -50,11 +51,11 @@ impl Run {
         )
     }
 
-    pub(super) fn launch(&mut self, seconds: u64) -> Vec<Action> {
+    pub(in crate::machine) fn launch(&mut self, seconds: u64) -> Vec<Action> {
         self.launch_task(seconds, task())
     }
 
-    pub(super) fn launch_task(&mut self, seconds: u64, task: TaskInfo) -> Vec<Action> {
+    pub(in crate::machine) fn launch_task(&mut self, seconds: u64, task: TaskInfo) -> Vec<Action> {
         self.event(
             seconds,
             Event {
@@ -65,7 +66,7 @@ impl Run {
         )
     }
 
-    pub(super) fn kill(&mut self, seconds: u64, grace: i64) -> Vec<Action> {
+    pub(in crate::machine) fn kill(&mut self, seconds: u64, grace: i64) -> Vec<Action> {
         let grace_period = Some(DurationInfo {
             nanoseconds: grace * 1_000_000_000,
         });
@@ -83,7 +84,7 @@ impl Run {
     }
 }
 
-pub(super) fn task() -> TaskInfo {
+pub(in crate::machine) fn task() -> TaskInfo {
     TaskInfo {
         task_id: "t".into(),
         command: Some(CommandInfo {
@@ -94,7 +95,7 @@ pub(super) fn task() -> TaskInfo {
     }
 }
 
-pub(super) fn states(actions: &[Action]) -> Vec<TaskState> {
+pub(in crate::machine) fn states(actions: &[Action]) -> Vec<TaskState> {
     actions
         .iter()
         .filter_map(|action| match action {

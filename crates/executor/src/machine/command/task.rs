@@ -5,25 +5,26 @@ use std::time::Duration;
 use meseta_machine::Now;
 use meseta_proto::v1::executor::event;
 use meseta_proto::v1::task_status::Reason;
-use meseta_proto::v1::{KillPolicy, TaskId, TaskInfo, TaskState};
+use meseta_proto::v1::{TaskId, TaskInfo, TaskState};
 
-use super::{Action, Cause, Kill, Launch, Link, Machine, Outcome, Phase, Signal, Task, Timer};
+use super::super::grace_period;
+use super::{Action, Cause, Checks, Command, Kill, Launch, Outcome, Phase, Signal, Task, Timer};
 use crate::limits::{
-    DEFAULT_KILL_GRACE, LAST_ACKNOWLEDGEMENT_TIMEOUT, MAX_UNACKNOWLEDGED, SHUTDOWN_RESERVE,
-    SWEEP_INTERVAL, SWEEP_TIMEOUT,
+    DEFAULT_KILL_GRACE, LAST_ACKNOWLEDGEMENT_TIMEOUT, SHUTDOWN_RESERVE, SWEEP_INTERVAL,
+    SWEEP_TIMEOUT,
 };
 use crate::status::Ending;
 
-impl Machine {
+impl Command {
     pub(super) fn on_launch(&mut self, now: Now, info: &TaskInfo, actions: &mut Vec<Action>) {
         if let Some(task) = &self.task {
-            if task.info.task_id != info.task_id && self.updates.len() < MAX_UNACKNOWLEDGED {
+            if task.info.task_id != info.task_id && !self.link.updates.is_full() {
                 let message = "Attempted to run multiple tasks using a \"command\" executor";
-                let status = self
-                    .updates
-                    .status(info, TaskState::TaskFailed, None, Some(message));
-                self.updates.push(status, now, &mut self.entropy);
-                self.send_updates(actions);
+                let status =
+                    self.link
+                        .updates
+                        .status(info, TaskState::TaskFailed, None, Some(message));
+                self.link.tell(now, status, actions);
             }
             return;
         }
@@ -50,7 +51,9 @@ impl Machine {
             variables: variables(info),
         }));
         self.forward(now, TaskState::TaskRunning, None, None, actions);
-        self.start_checks(now, info, actions);
+        let mut deeds = Vec::new();
+        self.checks = Checks::start(now, info, &mut deeds);
+        self.carry_out(now, deeds, actions);
     }
 
     pub(super) fn on_kill(&mut self, now: Now, kill: &event::Kill, actions: &mut Vec<Action>) {
@@ -83,7 +86,7 @@ impl Machine {
     }
 
     pub(super) fn shutdown(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let grace = self.identity.shutdown_grace;
+        let grace = self.link.identity.shutdown_grace;
         match self.task.as_ref().map(|t| t.phase) {
             None => actions.push(Action::Exit(Outcome::Success)),
             Some(Phase::Running) => {
@@ -122,10 +125,12 @@ impl Machine {
             cause,
             since: now.monotonic,
         });
-        if self.takes_killing && cause != Cause::TimeIsUp {
+        if self.link.takes_killing() && cause != Cause::TimeIsUp {
             self.forward(now, TaskState::TaskKilling, None, None, actions);
         }
-        self.stop_checks(actions);
+        let mut deeds = Vec::new();
+        self.checks.stop(&mut deeds);
+        self.carry_out(now, deeds, actions);
         actions.push(Action::Kill(Signal::Term));
         self.timers.set(Timer::Escalation, now.monotonic + grace);
     }
@@ -137,7 +142,9 @@ impl Machine {
         task.phase = Phase::Sweeping(ending);
         self.timers.cancel(&Timer::Completion);
         self.timers.cancel(&Timer::Escalation);
-        self.stop_checks(actions);
+        let mut deeds = Vec::new();
+        self.checks.stop(&mut deeds);
+        self.carry_out(now, deeds, actions);
         self.timers
             .set(Timer::SweepTimeout, now.monotonic + SWEEP_TIMEOUT);
         self.sweep(now, actions);
@@ -164,7 +171,9 @@ impl Machine {
                 TaskState::TaskFailed,
                 Some(Reason::MaxCompletionTimeReached),
             ),
-            (Some(Cause::Request | Cause::Unhealthy), _) => (TaskState::TaskKilled, None),
+            (Some(Cause::Request | Cause::Unhealthy | Cause::Group), _) => {
+                (TaskState::TaskKilled, None)
+            }
             (None, Ending::Exited(0)) => (TaskState::TaskFinished, None),
             (None, _) => (TaskState::TaskFailed, None),
         };
@@ -173,13 +182,13 @@ impl Machine {
         self.timers.cancel(&Timer::SweepTimeout);
         let Some(task) = &self.task else { return };
         let mut status = self
+            .link
             .updates
             .status(&task.info, state, reason, Some(&message));
         if kill.is_some_and(|k| k.cause == Cause::Unhealthy) {
             status.healthy = Some(false);
         }
-        self.updates.push(status, now, &mut self.entropy);
-        self.send_updates(actions);
+        self.link.tell(now, status, actions);
         self.await_last_acknowledgement(now, actions);
     }
 
@@ -187,7 +196,7 @@ impl Machine {
         if let Some(task) = &mut self.task {
             task.phase = Phase::Reported;
         }
-        if self.link == Link::GivenUp {
+        if self.link.is_given_up() {
             return actions.push(Action::Exit(Outcome::Failure));
         }
         self.expect_last_acknowledgement(now);
@@ -195,7 +204,7 @@ impl Machine {
 
     /// Only an agent that is there can acknowledge: while it is away, the recovery timeout counts.
     pub(super) fn expect_last_acknowledgement(&mut self, now: Now) {
-        if self.link == Link::Subscribed
+        if self.link.is_subscribed()
             && self
                 .task
                 .as_ref()
@@ -207,12 +216,12 @@ impl Machine {
     }
 
     pub(super) fn on_acknowledged(&mut self, uuid: &[u8], actions: &mut Vec<Action>) {
-        self.updates.acknowledge(uuid);
+        self.link.updates.acknowledge(uuid);
         let ended = self
             .task
             .as_ref()
             .is_some_and(|t| t.phase == Phase::Reported);
-        if ended && !self.updates.any_terminal() {
+        if ended && !self.link.updates.any_terminal() {
             actions.push(Action::Exit(Outcome::Success));
         }
     }
@@ -226,14 +235,13 @@ impl Machine {
         actions: &mut Vec<Action>,
     ) {
         let Some(task) = &self.task else { return };
-        let status = self.updates.status(&task.info, state, reason, message);
-        self.updates.push(status, now, &mut self.entropy);
-        self.send_updates(actions);
+        let status = self.link.updates.status(&task.info, state, reason, message);
+        self.link.tell(now, status, actions);
     }
 }
 
 /// What a command of the task finds in its environment.
-pub(super) fn variables(task: &TaskInfo) -> Vec<(&'static str, String)> {
+pub(in crate::machine) fn variables(task: &TaskInfo) -> Vec<(&'static str, String)> {
     let role = task
         .resources
         .first()
@@ -246,11 +254,4 @@ pub(super) fn variables(task: &TaskInfo) -> Vec<(&'static str, String)> {
 
 fn is_of(task: &Task, id: &TaskId) -> bool {
     task.info.task_id == *id
-}
-
-fn grace_period(policy: &KillPolicy) -> Option<Duration> {
-    let nanoseconds = policy.grace_period.as_ref()?.nanoseconds;
-    Some(Duration::from_nanos(
-        u64::try_from(nanoseconds).unwrap_or_default(),
-    ))
 }
