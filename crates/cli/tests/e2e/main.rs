@@ -17,6 +17,8 @@ mod authentication;
 mod draining;
 mod drivers;
 mod execute;
+mod executor_socket;
+mod executor_tokens;
 mod executors;
 mod failures;
 mod fetching;

@@ -3,6 +3,7 @@
 pub(crate) mod archives;
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod custom;
 pub(crate) mod daemon;
 pub(crate) mod driver;
 pub(crate) mod events;
