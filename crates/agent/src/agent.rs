@@ -59,6 +59,8 @@ pub struct Agent {
     pub(crate) resource_version: [u8; 16],
     pub(crate) operations: Operations,
     pub(crate) drain: Option<Arc<DrainConfig>>,
+    /// When this life of the agent began to drain it, since the Unix epoch.
+    pub(crate) drain_start: Option<Duration>,
     /// When each folder is removed that nothing needs any more.
     pub(crate) garbage: Timers<Garbage>,
     pub(crate) counters: Counters,
@@ -183,6 +185,7 @@ impl Agent {
             resource_version,
             operations: Operations::default(),
             drain: None,
+            drain_start: None,
             garbage: Timers::default(),
             counters: Counters::default(),
         }
@@ -240,6 +243,7 @@ impl Agent {
         while let Some(timer) = self.timers.pop_due(turn.now) {
             self.on_timer(turn, timer);
         }
+        self.end_drain_when_empty(turn);
         #[cfg(debug_assertions)]
         self.check_invariants();
     }
@@ -283,6 +287,7 @@ impl Agent {
             total_resources: Arc::clone(&self.total_resources),
             operations: self.operations.records(),
             drain: self.drain.clone(),
+            drain_start: self.drain_start,
             pending_removals: self.garbage.len(),
             counters: self.counters,
         }

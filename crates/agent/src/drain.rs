@@ -10,19 +10,21 @@ use crate::recovery::facts::{Change, DRAIN};
 
 impl Agent {
     pub(crate) fn on_drain(&mut self, turn: &mut Turn<'_>, message: internal::DrainSlaveMessage) {
-        if !matches!(self.phase, Phase::Disconnected | Phase::Running)
-            || (self.frameworks.is_empty() && self.operations.is_empty())
-        {
+        if !matches!(self.phase, Phase::Disconnected | Phase::Running) || self.is_empty() {
             return;
         }
         turn.persist(vec![Change::put(DRAIN.into(), &message.config)]);
         self.drain = Some(Arc::new(message.config));
-        self.kill_all(turn);
+        self.drain_tasks(turn);
     }
 
     /// Kills every task, each with its own grace period unless the drain's is shorter.
-    pub(crate) fn kill_all(&mut self, turn: &mut Turn<'_>) {
-        let limit = self.drain.as_ref().and_then(|drain| drain.max_grace_period);
+    pub(crate) fn drain_tasks(&mut self, turn: &mut Turn<'_>) {
+        let Some(drain) = &self.drain else {
+            return;
+        };
+        let limit = drain.max_grace_period;
+        self.drain_start = Some(turn.now.wall);
         let mut kills = Vec::new();
         for framework in self.frameworks.values() {
             for executor in framework.executors.values() {
@@ -43,8 +45,18 @@ impl Agent {
         }
     }
 
+    /// Whether there is nothing that masters wait for when they drain the agent. Executors without
+    /// tasks do not count: once the master says that the agent is drained, an operator may put it
+    /// into service again, and what is launched then must not be refused.
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.operations.is_empty()
+    }
+
+    /// Called after every step.
     pub(crate) fn end_drain_when_empty(&mut self, turn: &mut Turn<'_>) {
-        if self.frameworks.is_empty() && self.operations.is_empty() && self.drain.take().is_some() {
+        if self.drain.is_some() && self.is_empty() {
+            self.drain = None;
+            self.drain_start = None;
             turn.persist(vec![Change::forget(DRAIN.into())]);
         }
     }

@@ -256,7 +256,6 @@ impl Agent {
         self.operations.records.remove(&uuid);
         self.timers.cancel(&Timer::OperationRetry(uuid.clone()));
         turn.persist(vec![Change::forget(operation_key(&uuid))]);
-        self.end_drain_when_empty(turn);
     }
 
     /// The master, or a framework by it, asks what became of operations.

@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub operations: OrdMap<Vec<u8>, Arc<Operation>>,
     /// Set while the agent is drained.
     pub drain: Option<Arc<DrainConfig>>,
+    /// When this life of the agent began to drain it, since the Unix epoch.
+    pub drain_start: Option<Duration>,
     /// Folders that are to be removed.
     pub pending_removals: usize,
     /// What has been counted.

@@ -317,7 +317,6 @@ impl Agent {
             self.discard_framework(turn, id);
         }
         turn.note(vec![Change::forget(framework_key(id))]);
-        self.end_drain_when_empty(turn);
         self.exit_when_idle(turn);
     }
 }

@@ -331,10 +331,7 @@ impl Agent {
         }
         self.phase = Phase::Disconnected;
         self.schedule_registration(turn);
-        if self.drain.is_some() {
-            self.kill_all(turn);
-            self.end_drain_when_empty(turn);
-        }
+        self.drain_tasks(turn);
     }
 
     /// The agent will be a new one when it starts again.

@@ -144,6 +144,7 @@ fn a_drained_agent_ends_its_tasks_and_takes_no_new_ones() {
     };
     let did = world.receive(MASTER, &drain);
     assert_eq!(did.event_types(), ["KILL"]);
+    assert!(world.agent.snapshot().drain_start.is_some());
     let refused = world.run(command("late", "true")).update();
     assert_eq!(refused.reason(), Reason::AgentDraining);
     world.acknowledge(&refused);
@@ -154,8 +155,10 @@ fn a_drained_agent_ends_its_tasks_and_takes_no_new_ones() {
     assert_eq!(did.update().state(), TaskState::TaskGoneByOperator);
     assert_eq!(did.update().reason(), Reason::AgentDraining);
     world.acknowledge(&did.update());
+    let snapshot = world.agent.snapshot();
+    assert!(snapshot.drain.is_none() && snapshot.drain_start.is_none());
+    assert_eq!(snapshot.frameworks.len(), 1, "its executor is about to end");
     world.exited(&container, Some(0));
-    assert!(world.agent.snapshot().drain.is_none(), "it is empty");
     assert_eq!(world.kept(), Vec::<&str>::new());
 }
 

@@ -33,6 +33,9 @@ impl Entries for State<'_> {
         if let Some(drain) = &snapshot.drain {
             map.serialize_entry("drain_config", &AsJson(&**drain))?;
         }
+        if let Some(start) = snapshot.drain_start {
+            map.serialize_entry("estimated_drain_start_time_seconds", &seconds(start))?;
+        }
         let total = resources(&snapshot.total_resources);
         let unreserved = total.unreserved();
         map.serialize_entry("resources", &Summary(&total))?;

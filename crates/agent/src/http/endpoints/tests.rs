@@ -41,6 +41,7 @@ fn idle() -> Snapshot {
         total_resources: resources_of("cpus:4;mem:1024;disk:100;ports:[31000-32000];cpus(r):1"),
         operations: OrdMap::new(),
         drain: None,
+        drain_start: None,
         pending_removals: 0,
         counters: Counters::default(),
     }
@@ -119,6 +120,7 @@ fn busy() -> Snapshot {
     snapshot.frameworks.insert("G".into(), Arc::new(over));
     snapshot.frameworks.insert("F".into(), Arc::new(framework));
     snapshot.drain = Some(Arc::new(DrainConfig::default()));
+    snapshot.drain_start = Some(Duration::from_secs(1_700_000_007));
     snapshot
 }
 
