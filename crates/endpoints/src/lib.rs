@@ -19,10 +19,12 @@ mod call;
 pub mod forms;
 pub mod limits;
 mod metrics;
+mod process;
 mod reply;
 mod request;
 
 pub use call::{accepts, call};
-pub use metrics::{Gauges, Sums, metrics};
-pub use reply::{json, method_not_allowed, not_found, version};
+pub use metrics::{Gauges, Sums, duration, metrics};
+pub use process::{NoProcess, Piece, Process, logging, system};
+pub use reply::{build, json, method_not_allowed, not_found, version};
 pub use request::{Query, endpoint, route};

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use meseta_machine::Reply;
 use meseta_resources::{Quantities, Resources};
 use serde::{Serialize, Serializer};
 
+use crate::limits::MAX_DURATION_SECS;
 use crate::reply::json;
 use crate::request::Query;
 
@@ -42,6 +44,11 @@ impl Gauges {
                 self.set(format!("{prefix}/{name}{infix}_percent"), percent);
             }
         }
+    }
+
+    /// All values by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
     /// The value of a name.
@@ -98,20 +105,32 @@ pub fn metrics(query: Query<'_>, gauges: impl FnOnce() -> Gauges) -> Reply {
     json(query, &gauges())
 }
 
-/// Whether text is a number and a unit of time, such as `1.5secs`.
-fn duration(text: &str) -> Result<(), String> {
+/// Reads a number and a unit of time, such as `1.5secs`.
+///
+/// # Errors
+/// In Mesos's words.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let is_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+');
     let Some(end) = text.find(|c| !is_number(c)) else {
         return Err(format!("Invalid duration '{text}'"));
     };
     let (number, unit) = text.split_at(end);
-    if number.parse::<f64>().is_err() {
+    let Ok(number) = number.parse::<f64>() else {
         return Err(format!("Failed to convert '{number}' to number"));
-    }
-    match unit {
-        "ns" | "us" | "ms" | "secs" | "mins" | "hrs" | "days" | "weeks" => Ok(()),
-        _ => Err(format!("Unknown duration unit '{unit}'")),
-    }
+    };
+    let seconds = match unit {
+        "ns" => 1e-9,
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "secs" => 1.0,
+        "mins" => 60.0,
+        "hrs" => 3600.0,
+        "days" => 24.0 * 3600.0,
+        "weeks" => 7.0 * 24.0 * 3600.0,
+        _ => return Err(format!("Unknown duration unit '{unit}'")),
+    };
+    let seconds = (number * seconds).clamp(0.0, MAX_DURATION_SECS);
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use meseta_machine::{ContentType, Reply};
+use meseta_proto::v1::VersionInfo;
 use serde::Serialize;
 use serde_json::json as value;
 
@@ -69,6 +70,17 @@ pub fn version(query: Query<'_>, version: &str) -> Reply {
             "version": version,
         }),
     )
+}
+
+/// The same as a message.
+pub fn build(version: &str) -> VersionInfo {
+    VersionInfo {
+        version: version.to_owned(),
+        build_date: Some(BUILD_DATE.to_owned()),
+        build_time: Some(0.0),
+        build_user: Some(String::new()),
+        ..VersionInfo::default()
+    }
 }
 
 /// What stands where Mesos shows the date of the build.

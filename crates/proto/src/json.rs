@@ -5,7 +5,7 @@ mod read;
 mod write;
 
 pub use read::{Error, from_slice, from_value, parse};
-pub use write::AsJson;
+pub use write::{AsJson, Encoded};
 
 use crate::wire::Wire;
 

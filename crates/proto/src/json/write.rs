@@ -23,11 +23,22 @@ impl<M: Wire> Serialize for AsJson<'_, M> {
     }
 }
 
-/// A message in its protobuf encoding. What prost has written is well-formed, so a field that does
-/// not parse is left out rather than reported.
-struct Encoded<'a> {
+/// The same of a message in its protobuf encoding. What prost has written is well-formed, so a field
+/// that does not parse is left out rather than reported.
+#[derive(Debug)]
+pub struct Encoded<'a> {
     schema: &'static Schema,
     bytes: &'a [u8],
+}
+
+impl<'a> Encoded<'a> {
+    /// Bytes that are a message of type `M`.
+    pub fn new<M: Wire>(bytes: &'a [u8]) -> Self {
+        Self {
+            schema: M::SCHEMA,
+            bytes,
+        }
+    }
 }
 
 impl Serialize for Encoded<'_> {
