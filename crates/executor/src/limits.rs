@@ -86,3 +86,7 @@ pub(crate) const DEFAULT_RECOVERY_TIMEOUT: Duration = Duration::from_mins(15);
 
 /// Without `MESOS_SUBSCRIPTION_BACKOFF_MAX`, the default of the agent's flag behind it.
 pub(crate) const DEFAULT_BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// Upper bound of the first wait before an agent that is away is looked for again; it doubles up to
+/// what the agent allows. One that is started again at once should have its executors at once.
+pub(crate) const FIRST_BACKOFF: Duration = Duration::from_millis(100);

@@ -90,6 +90,10 @@ impl Shell {
                 Kind::Default => Box::new(Group::new(
                     settings.identity,
                     settings.container_ip,
+                    settings
+                        .sandbox
+                        .as_ref()
+                        .map(|path| path.to_string_lossy().into_owned()),
                     Entropy::new(seed()),
                 )),
             },

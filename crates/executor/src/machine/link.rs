@@ -16,7 +16,7 @@ use meseta_proto::v1::{TaskInfo, TaskStatus};
 
 use super::status::Updates;
 use super::{Action, Identity};
-use crate::limits::{ANSWER_TIMEOUT, HEARTBEAT_INTERVAL, NOT_READY_RETRY};
+use crate::limits::{ANSWER_TIMEOUT, FIRST_BACKOFF, HEARTBEAT_INTERVAL, NOT_READY_RETRY};
 
 /// The connection, and the updates that it carries.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct Link {
     timers: Timers<Timer>,
     entropy: Entropy,
     state: State,
+    /// Upper bound of the next random wait before the agent is looked for again.
+    backoff: Duration,
     takes_killing: bool,
 }
 
@@ -73,6 +75,7 @@ impl Link {
             timers: Timers::default(),
             entropy,
             state: State::Away,
+            backoff: FIRST_BACKOFF,
             takes_killing: false,
         }
     }
@@ -141,6 +144,7 @@ impl Link {
         actions: &mut Vec<Action>,
     ) {
         self.state = State::Subscribed;
+        self.backoff = FIRST_BACKOFF;
         self.timers.cancel(&Timer::Answer);
         self.timers.cancel(&Timer::Recovery);
         self.timers
@@ -189,7 +193,8 @@ impl Link {
                 "Disconnected from the agent: {reason}"
             )));
         }
-        let pause = random_below(&mut self.entropy, backoff_max);
+        let pause = random_below(&mut self.entropy, self.backoff.min(backoff_max));
+        self.backoff = self.backoff.saturating_mul(2).min(backoff_max);
         self.wait_for_agent(now, pause)
     }
 
@@ -256,4 +261,42 @@ impl Link {
 fn random_below(entropy: &mut Entropy, max: Duration) -> Duration {
     let max = u64::try_from(max.as_nanos()).unwrap_or(u64::MAX);
     Duration::from_nanos(entropy.next_u64().checked_rem(max).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Recovery;
+
+    #[test]
+    fn an_agent_that_is_away_is_looked_for_soon_and_then_less_often() {
+        let limit = Duration::from_secs(2);
+        let identity = Identity {
+            framework_id: "F".into(),
+            executor_id: "e".into(),
+            shutdown_grace: Duration::from_secs(5),
+            recovery: Some(Recovery {
+                timeout: Duration::from_mins(15),
+                backoff_max: limit,
+            }),
+        };
+        let mut link = Link::new(identity, Entropy::new(1));
+        let mut now = Now {
+            monotonic: Duration::ZERO,
+            wall: Duration::ZERO,
+        };
+        let mut bound = FIRST_BACKOFF;
+        for _ in 0..10 {
+            assert_eq!(
+                link.on_disconnected(now, "a test", &mut Vec::new()),
+                Change::Away
+            );
+            let wait = link.next_wake().unwrap().saturating_sub(now.monotonic);
+            assert!(wait < bound, "{wait:?} of {bound:?}");
+            now.monotonic += wait;
+            assert_eq!(link.wake(now, &mut Vec::new()), Change::Due);
+            bound = (bound * 2).min(limit);
+        }
+        assert_eq!(bound, limit);
+    }
 }

@@ -36,7 +36,7 @@ pub(super) fn launch(task: &TaskInfo, container: &ContainerId, container_ip: &st
 
 /// Launches a command beside a task, in a container below the task's that sees what the task sees.
 /// Its output is the answer, and it ends with the request.
-pub(super) fn launch_check(command: &CommandInfo, container: &ContainerId) -> Call {
+pub(super) fn launch_session(command: &CommandInfo, container: &ContainerId) -> Call {
     Call {
         r#type: Some(call::Type::LaunchNestedContainerSession.into()),
         launch_nested_container_session: Some(call::LaunchNestedContainerSession {
@@ -45,6 +45,57 @@ pub(super) fn launch_check(command: &CommandInfo, container: &ContainerId) -> Ca
             container: None,
         }),
         ..Call::default()
+    }
+}
+
+/// Launches a command beside a task, in a container like any other below the task's.
+pub(super) fn launch_beside(
+    command: &CommandInfo,
+    container: &ContainerId,
+    sandbox: Option<String>,
+) -> Call {
+    Call {
+        r#type: Some(call::Type::LaunchContainer.into()),
+        launch_container: Some(call::LaunchContainer {
+            container_id: container.clone(),
+            command: Some(match sandbox {
+                Some(sandbox) => within(sandbox, command),
+                None => command.clone(),
+            }),
+            ..call::LaunchContainer::default()
+        }),
+        ..Call::default()
+    }
+}
+
+/// Where a container of the executor's has its sandbox.
+pub(super) fn sandbox_of(executor: &str, container: &ContainerId) -> String {
+    format!("{executor}/containers/{}", container.value)
+}
+
+/// The command, to be run in another folder than that of its container.
+fn within(folder: String, command: &CommandInfo) -> CommandInfo {
+    let mut arguments = ["sh", "-c", "cd \"$0\" && exec \"$@\"", &folder]
+        .map(str::to_owned)
+        .to_vec();
+    if command.shell() {
+        arguments.extend(["/bin/sh", "-c"].map(str::to_owned));
+    }
+    arguments.push(command.value().to_owned());
+    if !command.shell() {
+        // The first is the name that the program sees, for which there is no way through a shell.
+        arguments.extend(command.arguments.iter().skip(1).cloned());
+    }
+    let mut environment = command.environment.clone().unwrap_or_default();
+    environment
+        .variables
+        .push(variable("MESOS_SANDBOX", &folder));
+    CommandInfo {
+        shell: Some(false),
+        value: Some("/bin/sh".to_owned()),
+        arguments,
+        environment: Some(environment),
+        ..command.clone()
     }
 }
 

@@ -6,6 +6,10 @@
 //! ```
 //!
 //! A step that fails says nothing about the task, but for a command that takes too long.
+//!
+//! A session, whose output comes as the answer and which sees what the task sees, is what suits a
+//! check. Agents that have none launch a container like any other, which is then led to the task's
+//! sandbox.
 
 use meseta_machine::Now;
 use meseta_proto::v1::agent::Response;
@@ -33,7 +37,7 @@ struct Running {
 #[derive(Debug)]
 enum Step {
     Removing(CommandInfo),
-    Launching,
+    Launching(CommandInfo),
     Waiting,
     /// For the end of one that the agent could not launch properly.
     WaitingInVain,
@@ -133,7 +137,7 @@ impl Group {
                 let step = Step::Removing(command);
                 self.check_request(number, which, call, step, actions);
             }
-            None => self.launch_command(number, which, &command, actions),
+            None => self.launch_command(number, which, command, actions),
         }
     }
 
@@ -141,7 +145,7 @@ impl Group {
         &mut self,
         number: Number,
         which: Which,
-        command: &CommandInfo,
+        command: CommandInfo,
         actions: &mut Vec<Action>,
     ) {
         let uuid = self.link.uuid();
@@ -152,9 +156,16 @@ impl Group {
             value: format!("check-{uuid}"),
             parent: Some(Box::new(member.container.clone())),
         };
-        let call = calls::launch_check(command, &container);
+        let call = if self.has_sessions {
+            calls::launch_session(&command, &container)
+        } else {
+            let sandbox = self.sandbox.as_ref();
+            let sandbox = sandbox.map(|of_all| calls::sandbox_of(of_all, &member.container));
+            calls::launch_beside(&command, &container, sandbox)
+        };
         member.nested.entry(which).or_default().container = Some(container);
-        self.check_request(number, which, call, Step::Launching, actions);
+        let step = Step::Launching(command);
+        self.check_request(number, which, call, step, actions);
     }
 
     fn check_request(
@@ -199,9 +210,19 @@ impl Group {
                 }),
             ) => {
                 nested.container = None;
-                return self.launch_command(number, which, &command, actions);
+                return self.launch_command(number, which, command, actions);
             }
-            (Step::Launching, Ok(answer)) => {
+            (
+                Step::Launching(command),
+                Ok(Answer {
+                    status: 406 | 501, ..
+                }),
+            ) if self.has_sessions => {
+                self.has_sessions = false;
+                nested.container = None;
+                return self.launch_command(number, which, command, actions);
+            }
+            (Step::Launching(_), Ok(answer)) => {
                 let step = if answer.status == 200 {
                     Step::Waiting
                 } else {
@@ -213,7 +234,7 @@ impl Group {
             (Step::Waiting, answer) => outcome(answer),
             (Step::Removing(_), Ok(answer)) => Came::Nothing(refusal("remove a check", &answer)),
             (Step::WaitingInVain, _) => Came::Nothing("it could not be launched".into()),
-            (Step::Removing(_) | Step::Launching, Err(reason)) => Came::Nothing(reason),
+            (Step::Removing(_) | Step::Launching(_), Err(reason)) => Came::Nothing(reason),
         };
         let mut deeds = Vec::new();
         match came {

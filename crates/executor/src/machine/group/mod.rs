@@ -113,6 +113,8 @@ pub(crate) struct Group {
     timers: Timers<Timer>,
     /// Where the tasks can be reached.
     container_ip: String,
+    /// The path of the executor's sandbox.
+    sandbox: Option<String>,
     /// The executor's own container, once the agent has told it.
     container: Option<ContainerId>,
     members: BTreeMap<Number, Member>,
@@ -120,6 +122,8 @@ pub(crate) struct Group {
     unhealthy: BTreeSet<Number>,
     requests: BTreeMap<RequestId, Purpose>,
     next_number: Number,
+    /// Whether the agent launches containers whose output is the answer, as far as is known.
+    has_sessions: bool,
     has_launched: bool,
     is_shutting_down: bool,
 }
@@ -165,16 +169,23 @@ impl Machine for Group {
 }
 
 impl Group {
-    pub(crate) fn new(identity: Identity, container_ip: String, entropy: Entropy) -> Self {
+    pub(crate) fn new(
+        identity: Identity,
+        container_ip: String,
+        sandbox: Option<String>,
+        entropy: Entropy,
+    ) -> Self {
         Self {
             link: Link::new(identity, entropy),
             timers: Timers::default(),
             container_ip,
+            sandbox,
             container: None,
             members: BTreeMap::new(),
             unhealthy: BTreeSet::new(),
             requests: BTreeMap::new(),
             next_number: 0,
+            has_sessions: true,
             has_launched: false,
             is_shutting_down: false,
         }

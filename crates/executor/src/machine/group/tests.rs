@@ -43,7 +43,12 @@ impl Run {
             recovery,
         };
         let mut run = Self {
-            machine: Group::new(identity, "10.0.0.1".into(), Entropy::new(1)),
+            machine: Group::new(
+                identity,
+                "10.0.0.1".into(),
+                Some("/sandbox".into()),
+                Entropy::new(1),
+            ),
             open: Vec::new(),
             capabilities: Vec::new(),
         };

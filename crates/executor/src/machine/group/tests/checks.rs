@@ -185,3 +185,31 @@ fn checks_pause_while_the_agent_is_away() {
     run.subscribe(50);
     assert_eq!(run.machine.next_wake(), Some(Duration::from_secs(50)));
 }
+
+#[test]
+fn an_agent_without_sessions_launches_checks_like_tasks_but_in_the_tasks_sandbox() {
+    let mut run = Run::running(vec![checked()]);
+    let task = run.container("a");
+    run.wake(1);
+    let (request, _) = run.take(is_session);
+    run.answer(1, request, refusal(501, "not served"));
+    for seconds in [1, 11] {
+        if seconds > 1 {
+            run.wake(seconds);
+            let (request, _) = run.take(|call| call.remove_container.is_some());
+            run.answer(seconds, request, ok());
+        }
+        let (request, call) = run.take(is_launch);
+        let launch = call.launch_container.unwrap();
+        let check = launch.container_id;
+        assert_eq!(check.parent, Some(Box::new(task.clone())));
+        let command = launch.command.unwrap();
+        let sandbox = format!("/sandbox/containers/{}", task.value);
+        assert_eq!(
+            command.arguments[3..],
+            [&sandbox, "/bin/sh", "-c", "probe"].map(str::to_owned)
+        );
+        run.answer(seconds, request, ok());
+        ended(&mut run, seconds, &check, Some(EXIT_0));
+    }
+}
