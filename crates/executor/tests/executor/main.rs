@@ -7,5 +7,6 @@
 )]
 
 mod checks;
+mod groups;
 mod support;
 mod tasks;

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use meseta_proto::v1::agent;
 use meseta_proto::v1::executor::{Call, Event, call, event};
 use meseta_proto::v1::framework_info::{Capability, capability};
 use meseta_proto::v1::{
-    AgentInfo, CommandInfo, ExecutorInfo, FrameworkInfo, Resource, TaskInfo, TaskState, TaskStatus,
-    resource,
+    AgentInfo, CommandInfo, ContainerId, ExecutorInfo, FrameworkInfo, Resource, TaskGroupInfo,
+    TaskInfo, TaskState, TaskStatus, resource,
 };
 use meseta_proto::{decode, recordio};
 use prost::Message as _;
@@ -30,6 +31,9 @@ pub(crate) struct Agent {
 
 struct Session {
     calls: Receiver<(Call, Request)>,
+    requests: Receiver<(agent::Call, Request)>,
+    /// Those that came before the test asked for them.
+    early: Vec<(agent::Call, Request)>,
     open: Arc<Mutex<Vec<UnixStream>>>,
     events: Option<UnixStream>,
 }
@@ -38,6 +42,17 @@ struct Session {
 pub(crate) struct Request {
     pub(crate) head: String,
     connection: UnixStream,
+}
+
+impl Request {
+    /// Answers a request to the agent's own API.
+    pub(crate) fn answer(mut self, status: &str, body: &[u8]) {
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
+        self.connection
+            .write_all(&[head.as_bytes(), body].concat())
+            .unwrap();
+    }
 }
 
 impl Agent {
@@ -53,7 +68,8 @@ impl Agent {
     /// Listens (again).
     pub(crate) fn restart(&mut self) {
         let listener = UnixListener::bind(self.socket()).unwrap();
-        let (sender, calls) = channel();
+        let (call_sender, calls) = channel();
+        let (request_sender, requests) = channel();
         let open = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::clone(&open);
         thread::spawn(move || {
@@ -61,12 +77,14 @@ impl Agent {
                 let connection = connection.unwrap();
                 let mut connections = connections.lock().unwrap();
                 connections.push(connection.try_clone().unwrap());
-                let sender = sender.clone();
-                thread::spawn(move || serve(&connection, &sender));
+                let senders = (call_sender.clone(), request_sender.clone());
+                thread::spawn(move || serve(&connection, &senders.0, &senders.1));
             }
         });
         self.session = Some(Session {
             calls,
+            requests,
+            early: Vec::new(),
             open,
             events: None,
         });
@@ -144,7 +162,7 @@ impl Agent {
                     hostname: "here".into(),
                     ..AgentInfo::default()
                 },
-                container_id: None,
+                container_id: Some(executor_container()),
             }),
             ..Event::default()
         });
@@ -167,6 +185,29 @@ impl Agent {
             launch: Some(event::Launch { task }),
             ..Event::default()
         });
+    }
+
+    pub(crate) fn launch_group(&mut self, tasks: Vec<TaskInfo>) {
+        let task_group = TaskGroupInfo { tasks };
+        self.send(&Event {
+            r#type: Some(event::Type::LaunchGroup.into()),
+            launch_group: Some(event::LaunchGroup { task_group }),
+            ..Event::default()
+        });
+    }
+
+    /// The next request of this type to the agent's own API. They come on connections of their own,
+    /// in any order.
+    pub(crate) fn request(&mut self, kind: agent::call::Type) -> (agent::Call, Request) {
+        let session = self.session.as_mut().expect("the agent is running");
+        loop {
+            let found = session.early.iter().position(|(c, _)| c.r#type() == kind);
+            if let Some(found) = found {
+                return session.early.remove(found);
+            }
+            let next = session.requests.recv_timeout(PATIENCE);
+            session.early.push(next.expect("a request of the executor"));
+        }
     }
 
     pub(crate) fn kill(&mut self, kill: event::Kill) {
@@ -216,7 +257,11 @@ impl Agent {
 }
 
 /// Reads requests until the connection ends.
-fn serve(connection: &UnixStream, calls: &Sender<(Call, Request)>) {
+fn serve(
+    connection: &UnixStream,
+    calls: &Sender<(Call, Request)>,
+    requests: &Sender<(agent::Call, Request)>,
+) {
     let mut reader = BufReader::new(connection);
     loop {
         let mut head = String::new();
@@ -231,12 +276,17 @@ fn serve(connection: &UnixStream, calls: &Sender<(Call, Request)>) {
             .map_or(0, |l| l.parse().unwrap());
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
+        let is_executor_call = head.contains("/api/v1/executor HTTP");
         let request = Request {
             head,
             connection: connection.try_clone().unwrap(),
         };
         // The test may have seen enough.
-        let _ = calls.send((decode(&body).unwrap(), request));
+        if is_executor_call {
+            let _ = calls.send((decode(&body).unwrap(), request));
+        } else {
+            let _ = requests.send((decode(&body).unwrap(), request));
+        }
     }
 }
 
@@ -249,7 +299,17 @@ pub(crate) struct Executor {
 
 impl Executor {
     pub(crate) fn start(agent: &Agent, variables: &[(&str, &str)]) -> Self {
+        Self::run(agent, &[], variables)
+    }
+
+    /// One for task groups.
+    pub(crate) fn start_default(agent: &Agent, variables: &[(&str, &str)]) -> Self {
+        Self::run(agent, &["default"], variables)
+    }
+
+    fn run(agent: &Agent, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child: Child = Command::new(env!("CARGO_BIN_EXE_meseta-executor"))
+            .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("MESOS_DOMAIN_SOCKET", agent.socket())
@@ -310,6 +370,13 @@ impl Drop for Executor {
         {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
+    }
+}
+
+pub(crate) fn executor_container() -> ContainerId {
+    ContainerId {
+        value: "executor".into(),
+        parent: None,
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn launch_session(command: &CommandInfo, container: &ContainerId) -> 
 pub(super) fn launch_beside(
     command: &CommandInfo,
     container: &ContainerId,
-    sandbox: Option<String>,
+    sandbox: Option<&str>,
 ) -> Call {
     Call {
         r#type: Some(call::Type::LaunchContainer.into()),
@@ -74,8 +74,8 @@ pub(super) fn sandbox_of(executor: &str, container: &ContainerId) -> String {
 }
 
 /// The command, to be run in another folder than that of its container.
-fn within(folder: String, command: &CommandInfo) -> CommandInfo {
-    let mut arguments = ["sh", "-c", "cd \"$0\" && exec \"$@\"", &folder]
+fn within(folder: &str, command: &CommandInfo) -> CommandInfo {
+    let mut arguments = ["sh", "-c", "cd \"$0\" && exec \"$@\"", folder]
         .map(str::to_owned)
         .to_vec();
     if command.shell() {
@@ -89,7 +89,7 @@ fn within(folder: String, command: &CommandInfo) -> CommandInfo {
     let mut environment = command.environment.clone().unwrap_or_default();
     environment
         .variables
-        .push(variable("MESOS_SANDBOX", &folder));
+        .push(variable("MESOS_SANDBOX", folder));
     CommandInfo {
         shell: Some(false),
         value: Some("/bin/sh".to_owned()),

@@ -161,7 +161,7 @@ impl Group {
         } else {
             let sandbox = self.sandbox.as_ref();
             let sandbox = sandbox.map(|of_all| calls::sandbox_of(of_all, &member.container));
-            calls::launch_beside(&command, &container, sandbox)
+            calls::launch_beside(&command, &container, sandbox.as_deref())
         };
         member.nested.entry(which).or_default().container = Some(container);
         let step = Step::Launching(command);
