@@ -65,6 +65,9 @@ impl World {
         if let Some(launch) = &call.launch_container {
             let container = self.containers.entry(launch.container_id.clone());
             let container = container.or_default();
+            if container.times_launched > 0 && container.end.is_none() {
+                return Some(refusal(202, ""));
+            }
             container.times_launched += 1;
             return Some(ok());
         }
@@ -117,6 +120,12 @@ fn history(seed: u64) {
             }
             2 if !is_away && !is_ending => {
                 is_away = true;
+                // The agent may have done what it could not answer any more.
+                for (_, call) in run.open.clone() {
+                    if dice.below(2) == 0 {
+                        world.serve(&call, &mut dice);
+                    }
+                }
                 run.lose(seconds)
             }
             3 if !world.containers.is_empty() => {
@@ -140,8 +149,9 @@ fn history(seed: u64) {
             world.see(&actions);
         }
         for (request, call) in std::mem::take(&mut run.open) {
-            // An answer may be lost, before or after the agent has done what was asked.
+            // An answer may be lost, before or after the agent has done what was asked, or be late.
             let answer = match dice.below(if is_ending { 1 } else { 10 }) {
+                6 | 7 => None,
                 8 => Some(Err("reset".to_owned())),
                 9 => {
                     world.serve(&call, &mut dice);
