@@ -1,0 +1,21 @@
+//! Bounds of this crate.
+
+use std::time::Duration;
+
+/// How long the lock of a process that is about to end is waited for. One that was killed while it
+/// started another is held by that for a moment.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two attempts to get it.
+pub(crate) const LOCK_RETRY: Duration = Duration::from_millis(10);
+
+/// Damaged files that are kept beside. The oldest are what an operator wants to see, and the last is
+/// written over.
+pub(crate) const KEPT_FILES: u32 = 8;
+
+/// A file is written anew when it has grown to twice what its facts took, and by so much more: a small
+/// one is not worth the syncs.
+pub(crate) const GROWTH: u64 = 1024 * 1024;
+
+/// About how much of the facts goes into one frame when a file is written anew.
+pub(crate) const FRAME_BYTES: usize = 1024 * 1024;
