@@ -1,6 +1,7 @@
 //! Requests to the executor API, parsed into calls or refused.
 
 mod endpoints;
+mod operator;
 pub(crate) mod tokens;
 
 pub use endpoints::{Answer, Request, answer, answer_with};

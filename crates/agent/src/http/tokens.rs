@@ -71,6 +71,13 @@ pub(crate) fn operator(
     bearer(key, OPERATOR_REALM, authorization, now).map(Some)
 }
 
+/// Whether these are the claims of who runs in this container.
+pub(crate) fn is_of_container(claims: &Claims, container: &ContainerId) -> bool {
+    claims
+        .get(CONTAINER)
+        .is_some_and(|claim| *claim == container.value)
+}
+
 fn bearer(
     key: &TokenKey,
     realm: &str,

@@ -23,7 +23,7 @@ impl Agent {
         }
         refuse_unserved(info.container.as_ref())?;
         if info.container.iter().any(|it| !it.volumes.is_empty()) {
-            return Err("This agent does not mount volumes into containers of executors".into());
+            return Err("This agent does not mount volumes into containers".into());
         }
         let (program, arguments) = command_line(info.command.as_ref())?;
         let mut resources = info.resources;

@@ -32,6 +32,7 @@ impl Agent {
             return Err("The provided ContainerInfo is not supported".into());
         }
         refuse_unserved(container)?;
+        refuse_secrets(command)?;
         let (program, arguments) = command_line(Some(command))?;
         let shared = self.shared_folders(key, executor, &id, container)?;
         let directory = directory(&executor.directory, &id);
@@ -137,6 +138,19 @@ impl Agent {
             .flatten()
             .map(|link| (link.name, link.volume))
             .collect()
+    }
+}
+
+/// A program must not go without what it was to be told.
+fn refuse_secrets(command: &CommandInfo) -> Result<(), String> {
+    let variables = command.environment.iter().flat_map(|it| &it.variables);
+    let mut secrets = variables.filter(|it| it.r#type() == variable::Type::Secret);
+    match secrets.next() {
+        Some(secret) => Err(format!(
+            "This agent resolves no secrets, such as the one of the environment variable '{}'",
+            secret.name
+        )),
+        None => Ok(()),
     }
 }
 

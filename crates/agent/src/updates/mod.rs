@@ -188,9 +188,11 @@ impl Agent {
         container
             .container_id
             .get_or_insert_with(|| executor.container_id.clone());
-        container.executor_pid = container
-            .executor_pid
-            .or(executor.process.map(|process| process.pid));
+        let id = container.container_id.as_ref();
+        // A task of a group runs in a container of its own.
+        let nested = id.and_then(|id| executor.containers.get(id));
+        let process = nested.map_or(executor.process, |nested| nested.process);
+        container.executor_pid = container.executor_pid.or(process.map(|it| it.pid));
         if container.network_infos.is_empty() {
             container.network_infos.push(NetworkInfo {
                 ip_addresses: vec![network_info::IpAddress {

@@ -69,7 +69,10 @@ impl Exchange {
         let brings = request.body.len();
         if brings == 0 {
             let _place = self.reads.acquire().await;
-            return answered(inputs, request, look_up).await;
+            return match asked(inputs, request, look_up).await {
+                Asked::Response(response) => response,
+                Asked::Question(answer) | Asked::Held(answer) => awaited(answer).await,
+            };
         }
         let steps = (1 + brings / CALL_STEP_BYTES).min(CALLS_BYTES / CALL_STEP_BYTES);
         let steps = u32::try_from(steps).unwrap_or(u32::MAX);
@@ -77,13 +80,21 @@ impl Exchange {
             return failed("is about to end");
         };
         let in_work = tokio::spawn(async move {
-            let response = answered(inputs, request, look_up).await;
+            let asked = asked(inputs, request, look_up).await;
+            let asked = match asked {
+                Asked::Held(answer) => return Asked::Held(answer),
+                Asked::Question(answer) => Asked::Response(awaited(answer).await),
+                Asked::Response(response) => Asked::Response(response),
+            };
             drop(place);
-            response
+            asked
         });
-        in_work
-            .await
-            .unwrap_or_else(|_| failed("has failed to answer this request"))
+        match in_work.await {
+            Ok(Asked::Response(response)) => response,
+            // The machine bounds how many of these it holds.
+            Ok(Asked::Held(answer) | Asked::Question(answer)) => awaited(answer).await,
+            Err(_) => failed("has failed to answer this request"),
+        }
     }
 
     /// A number for a request, and its answer once the machine gives one. Should the request open
@@ -169,30 +180,52 @@ pub(crate) enum Found<I> {
     Response(Response),
     /// A question to the machine, and where it will answer.
     Question(I, oneshot::Receiver<Response>),
+    /// The same, when the answer may take for ever: it takes up no place that others need.
+    Held(I, oneshot::Receiver<Response>),
+}
+
+/// What a request has come to so far.
+enum Asked {
+    Response(Response),
+    /// The machine has the question.
+    Question(oneshot::Receiver<Response>),
+    Held(oneshot::Receiver<Response>),
+}
+
+async fn awaited(answer: oneshot::Receiver<Response>) -> Response {
+    answer.await.unwrap_or_else(|_| failed("is about to end"))
 }
 
 /// What is read may be large, so it is looked up away from the workers of the network. Only calls,
 /// which are no more than parsed, stay there: two changes of threads would cost more than they do.
-async fn answered<I: Send + 'static>(
+async fn asked<I: Send + 'static>(
     inputs: Inputs<I>,
     request: Request,
     look_up: impl FnOnce(&Request) -> Found<I> + Send + 'static,
-) -> Response {
+) -> Asked {
     let found = if is_small_call(&request) {
         Ok(look_up(&request))
     } else {
         spawn_blocking(move || look_up(&request)).await
     };
     match found {
-        Ok(Found::Response(response)) => response,
+        Ok(Found::Response(response)) => Asked::Response(response),
         Ok(Found::Question(input, answer)) => {
-            if let Err(input) = inputs.try_send(input) {
-                // Waits for a place in the queue.
-                let _ = spawn_blocking(move || inputs.send(input)).await;
-            }
-            answer.await.unwrap_or_else(|_| failed("is about to end"))
+            put(inputs, input).await;
+            Asked::Question(answer)
         }
-        Err(_) => failed("has failed to answer this request"),
+        Ok(Found::Held(input, answer)) => {
+            put(inputs, input).await;
+            Asked::Held(answer)
+        }
+        Err(_) => Asked::Response(failed("has failed to answer this request")),
+    }
+}
+
+async fn put<I: Send + 'static>(inputs: Inputs<I>, input: I) {
+    if let Err(input) = inputs.try_send(input) {
+        // Waits for a place in the queue.
+        let _ = spawn_blocking(move || inputs.send(input)).await;
     }
 }
 

@@ -20,7 +20,8 @@ use meseta_proto::v1;
 use meseta_resources::Resources;
 use serde_json::json as value;
 
-use super::{ExecutorCall, ExecutorRequest, parse_executor_call, tokens};
+use super::{ExecutorCall, ExecutorRequest, operator, parse_executor_call, tokens};
+use crate::nested::ContainerCall;
 use crate::records::Executor;
 use crate::snapshot::Snapshot;
 
@@ -59,6 +60,9 @@ pub enum Answer {
         /// What the caller's token says, if executors must authenticate.
         principal: Option<Claims>,
     },
+    /// It is a call about a container for the machine, complete and valid in itself. The answer may
+    /// take as long as the container lives.
+    ContainerCall(Box<ContainerCall>),
     /// It is none of the machine's paths.
     Elsewhere,
 }
@@ -82,7 +86,7 @@ pub fn answer_with(
     let query = Query(request.query);
     Answer::Reply(match (endpoint(first), rest) {
         ("api", ["v1", "executor", ..]) => return executor(snapshot, request),
-        ("api", ["v1", ..]) => operator(snapshot, request),
+        ("api", ["v1", ..]) => return operator::answer(snapshot, request),
         ("health", _) => Reply::ok(),
         ("version", _) => version(query, &snapshot.config.version),
         ("flags", _) => flags(snapshot, request),
@@ -119,18 +123,6 @@ fn executor(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
     }
 }
 
-fn operator(snapshot: &Snapshot, request: &Request<'_>) -> Reply {
-    let authenticated = tokens::operator(&snapshot.config, request.authorization, request.now);
-    if let Err(refusal) = authenticated {
-        return *refusal;
-    }
-    if request.method == "POST" {
-        Reply::refused(501, "The operator API is not implemented")
-    } else {
-        method_not_allowed(&["POST"], request.method)
-    }
-}
-
 fn flags(snapshot: &Snapshot, request: &Request<'_>) -> Reply {
     if !matches!(request.method, "GET" | "HEAD") {
         return method_not_allowed(&["GET"], request.method);
@@ -144,6 +136,9 @@ fn gauges(snapshot: &Snapshot) -> Gauges {
     gauges.extend(snapshot.metrics());
     let (mut total, mut used) = (Sums::default(), Sums::default());
     total.add(&resources(&snapshot.total_resources));
+    if let Some(oversubscribed) = &snapshot.oversubscribed {
+        total.add(oversubscribed);
+    }
     used.add(&allocated(snapshot));
     gauges.resources("slave", &total, &used);
     gauges

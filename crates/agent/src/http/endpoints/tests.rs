@@ -40,6 +40,7 @@ fn idle() -> Snapshot {
         checkpointed_resources: Arc::default(),
         total_resources: resources_of("cpus:4;mem:1024;disk:100;ports:[31000-32000];cpus(r):1"),
         operations: OrdMap::new(),
+        oversubscribed: None,
         drain: None,
         drain_start: None,
         pending_removals: 0,
@@ -227,7 +228,8 @@ fn recorded_executor_calls_are_refused_as_recorded_or_reach_the_machine() {
         let recorded: Value = serde_json::from_str(line).unwrap();
         let (request, response) = (&recorded["request"], &recorded["response"]);
         let name = request["name"].as_str().unwrap();
-        if !name.starts_with("executor") {
+        let of_containers = name.contains("_container") || name.contains("nested");
+        if !name.starts_with("executor") && !of_containers {
             continue;
         }
         seen += 1;
@@ -249,10 +251,14 @@ fn recorded_executor_calls_are_refused_as_recorded_or_reach_the_machine() {
             Answer::ExecutorCall { .. } => {
                 assert_eq!(response["body"], "Framework cannot be found", "{name}");
             }
+            Answer::ContainerCall(call) => {
+                let sentence = format!("Container {} cannot be found", call.container_id());
+                assert_eq!(response["body"], sentence, "{name}");
+            }
             Answer::Elsewhere => panic!("{name} is not routed"),
         }
     }
-    assert_eq!(seen, 6);
+    assert_eq!(seen, 17);
 }
 
 /// Every path in a JSON value with the type of what is there; elements of an array count as one.
