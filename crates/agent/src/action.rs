@@ -123,6 +123,8 @@ pub enum Action {
     },
     /// Find out how full the disk of the work directory is. [`crate::Input::DiskMeasured`] follows.
     MeasureDisk,
+    /// Find out how loaded the machine is. [`crate::Input::LoadMeasured`] follows.
+    MeasureLoad,
     /// Ask the detector again who leads: the master has been silent for too long.
     Redetect,
     /// End the agent's process.

@@ -57,6 +57,8 @@ pub struct Agent {
     pub(crate) total_resources: Arc<Vec<Resource>>,
     /// Changes with every life of the agent: offers of an earlier one do not count.
     pub(crate) resource_version: [u8; 16],
+    /// What masters were last told to lend, with what is lent already.
+    pub(crate) oversubscribed: Option<Arc<Resources>>,
     pub(crate) operations: Operations,
     pub(crate) drain: Option<Arc<DrainConfig>>,
     /// When this life of the agent began to drain it, since the Unix epoch.
@@ -104,6 +106,10 @@ pub(crate) enum Timer {
     Removal,
     /// Time to see how full the disk is.
     DiskWatch,
+    /// Time to see what can be lent.
+    Estimate,
+    /// Time to see whether borrowers are in the way.
+    QosCorrection,
 }
 
 /// The time of a step, and where its actions go.
@@ -183,6 +189,7 @@ impl Agent {
             total_resources: Arc::new(total.to_v1()),
             total,
             resource_version,
+            oversubscribed: None,
             operations: Operations::default(),
             drain: None,
             drain_start: None,
@@ -236,6 +243,7 @@ impl Agent {
                 reason,
             } => self.on_volumes_not_linked(turn, &container_id, &reason),
             Input::DiskMeasured { used } => self.on_disk_measured(turn, used),
+            Input::LoadMeasured { load } => self.on_load_measured(turn, load),
             Input::Shutdown => self.on_shutdown_signal(turn),
             Input::Exited { address } => self.on_exited(turn, address),
             Input::Wake => {}
@@ -265,6 +273,8 @@ impl Agent {
             Timer::OperationRetry(uuid) => self.retry_operation(turn, &uuid),
             Timer::Removal => self.remove_what_is_due(turn),
             Timer::DiskWatch => self.measure_disk(turn),
+            Timer::Estimate => self.estimate(turn),
+            Timer::QosCorrection => self.look_at_load(turn),
         }
     }
 
@@ -286,6 +296,7 @@ impl Agent {
             checkpointed_resources: Arc::clone(&self.checkpointed_resources),
             total_resources: Arc::clone(&self.total_resources),
             operations: self.operations.records(),
+            oversubscribed: self.oversubscribed.clone(),
             drain: self.drain.clone(),
             drain_start: self.drain_start,
             pending_removals: self.garbage.len(),

@@ -6,6 +6,9 @@ use meseta_authentication::{Credential, TokenKey};
 use meseta_proto::Upid;
 use meseta_proto::v1::{Attribute, DomainInfo, Resource};
 
+use crate::limits::ESTIMATE_INTERVAL;
+use crate::{QosController, ResourceEstimator};
+
 /// What an agent is told at its start.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -64,6 +67,14 @@ pub struct Config {
     pub gc_disk_headroom: f64,
     /// How often the disk's use is looked at.
     pub disk_watch_interval: Duration,
+    /// What finds out how much can be lent beyond the agent's resources, if any is.
+    pub resource_estimator: Option<ResourceEstimator>,
+    /// How often that is estimated.
+    pub oversubscribed_resources_interval: Duration,
+    /// What finds out when those who borrow are in the way of others.
+    pub qos_controller: Option<QosController>,
+    /// The shortest time from one such look to the next.
+    pub qos_correction_interval_min: Duration,
     /// What the machine's kernel calls the time since it was started: numbers of processes mean
     /// nothing beyond it.
     pub boot_id: String,
@@ -118,6 +129,10 @@ impl Config {
             gc_delay: Duration::from_hours(7 * 24),
             gc_disk_headroom: 0.1,
             disk_watch_interval: Duration::from_mins(1),
+            resource_estimator: None,
+            oversubscribed_resources_interval: ESTIMATE_INTERVAL,
+            qos_controller: None,
+            qos_correction_interval_min: Duration::ZERO,
             boot_id: String::new(),
             domain_socket: None,
             authenticate_executors: false,

@@ -10,6 +10,8 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::oversubscription::Load;
+
 /// What can happen to an agent.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -116,6 +118,11 @@ pub enum Input {
     DiskMeasured {
         /// From 0 to 1.
         used: f64,
+    },
+    /// How loaded the machine is.
+    LoadMeasured {
+        /// How many processes want to run.
+        load: Load,
     },
     /// Stop for good, as a shutdown signal asks: every executor is shut down, the master is told,
     /// and when nothing runs any more, [`crate::Action::Exit`] follows.

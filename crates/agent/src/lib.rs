@@ -18,6 +18,7 @@
 //! | `kill`, `frameworks`, `drain` | how tasks end: one, a framework's, all |
 //! | `resources`, `operations` | what the agent has, and what becomes of operations on it |
 //! | `volumes` | where persistent volumes lie, and where their users find them |
+//! | `oversubscription` | what is lent beyond that, and when it is taken back |
 //! | `garbage` | when a sandbox is removed |
 //! | [`recovery`] | what survives the agent, and what its next life makes of it |
 //! | [`http`] | what a request to the agent means, and what readers see |
@@ -54,6 +55,7 @@ mod messages;
 mod metrics;
 mod nested;
 mod operations;
+mod oversubscription;
 mod records;
 pub mod recovery;
 mod registration;
@@ -72,6 +74,7 @@ pub use config::{Config, Recover};
 pub use input::{FoundSandbox, Input, LaunchFailure};
 pub use metrics::Counters;
 pub use nested::{ContainerCall, SharedFolder, WaitAnswer};
+pub use oversubscription::{Load, QosController, ResourceEstimator};
 pub use records::{Executor, ExecutorState, Framework, NestedContainer, NestedState, Process};
 pub use snapshot::Snapshot;
 pub use volumes::{VolumeFolder, VolumeLink};

@@ -64,6 +64,13 @@ pub(crate) const SIGNALS: std::ops::RangeInclusive<i32> = 0..=31;
 /// The signal that nothing survives, and that containers get unless another is asked for.
 pub(crate) const SIGKILL: i32 = 9;
 
+/// How often what can be lent is estimated, unless flags say otherwise. As in Mesos.
+pub(crate) const ESTIMATE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The shortest time between two looks at the load, whatever flags say: kernels compute it every five
+/// seconds, and Mesos's default would have the agent look without a pause.
+pub(crate) const QOS_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
 /// Longest id that becomes the name of a folder. As in Mesos.
 pub(crate) const MAX_ID_LENGTH: usize = 255;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use meseta_proto::v1::task_status::Reason;
 use meseta_proto::v1::{AgentId, MasterInfo, Resource, Task, Uuid, agent_info, master_info};
 use meseta_proto::{Upid, internal, v0};
+use meseta_resources::Resources;
 
 use crate::agent::{Agent, Phase, Timer, Turn};
 use crate::limits::{PING_TIMEOUT, REGISTRATION_BACKOFF_MAX};
@@ -277,8 +278,12 @@ impl Agent {
         self.phase = Phase::Running;
         let message = internal::UpdateSlaveMessage {
             slave_id: self.id().cloned().unwrap_or_default(),
-            update_oversubscribed_resources: Some(false),
-            oversubscribed_resources: Vec::new(),
+            update_oversubscribed_resources: Some(self.oversubscribed.is_some()),
+            oversubscribed_resources: self
+                .oversubscribed
+                .as_deref()
+                .map(Resources::to_v1)
+                .unwrap_or_default(),
             operations: Some(internal::update_slave_message::Operations {
                 operations: self.operations.messages(),
             }),

@@ -4,6 +4,8 @@ use std::time::Duration;
 use imbl::{OrdMap, Vector};
 use meseta_proto::v1::{AgentInfo, DrainConfig, FrameworkId, MasterInfo, Operation, Resource};
 
+use meseta_resources::Resources;
+
 use crate::config::Config;
 use crate::metrics::Counters;
 use crate::records::Framework;
@@ -31,6 +33,8 @@ pub struct Snapshot {
     pub total_resources: Arc<Vec<Resource>>,
     /// Operations whose outcome the framework has not acknowledged.
     pub operations: OrdMap<Vec<u8>, Arc<Operation>>,
+    /// What is lent and can be lent beyond that, all of it revocable.
+    pub oversubscribed: Option<Arc<Resources>>,
     /// Set while the agent is drained.
     pub drain: Option<Arc<DrainConfig>>,
     /// When this life of the agent began to drain it, since the Unix epoch.

@@ -332,6 +332,7 @@ impl Agent {
         self.phase = Phase::Disconnected;
         self.schedule_registration(turn);
         self.drain_tasks(turn);
+        self.begin_to_lend(turn);
     }
 
     /// The agent will be a new one when it starts again.

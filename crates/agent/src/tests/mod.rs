@@ -6,6 +6,7 @@ mod delivery;
 mod executors;
 mod garbage;
 mod launch;
+mod oversubscription;
 mod recovery;
 mod registration;
 mod resources;

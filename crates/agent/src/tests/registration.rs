@@ -36,7 +36,7 @@ fn an_agent_asks_to_be_registered_until_it_is() {
     let done = world.register();
     let update = done.sent_one::<internal::UpdateSlaveMessage>();
     assert_eq!(update.slave_id.as_str(), AGENT_ID);
-    assert_eq!(update.update_oversubscribed_resources, Some(false));
+    assert_eq!(update.update_oversubscribed_resources, Some(true));
     assert!(world.agent.snapshot().registered);
     assert!(world.store.contains_key("agent"));
     let quiet = world.wait(Duration::from_secs(70));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use meseta_agent::http::{self, Answer};
 use meseta_agent::{Action, Agent, ExitReason, Input, Snapshot, recovery};
-use meseta_machine::{Entropy, Now, StreamId};
+use meseta_machine::{ContentType, Entropy, Now, StreamId};
 use meseta_proto::{Upid, v1};
 use meseta_store::Store;
 use meseta_transport::{Message, Peers, Request};
@@ -259,6 +259,13 @@ impl Effects<Action> for Shell {
             } => self
                 .containers
                 .link_volumes(container_id, directory, user, volumes),
+            Action::MeasureLoad => {
+                let inputs = self.inputs.clone();
+                self.runtime.spawn_blocking(move || {
+                    let load = system::load();
+                    inputs.send(Input::LoadMeasured { load });
+                });
+            }
             Action::MeasureDisk => self.garbage.measure(),
             // There is one master to be found: the one that the flags name.
             Action::Redetect => {
@@ -339,6 +346,10 @@ impl Edge for Agent {
                     principal,
                 };
                 Found::Question(input, answer)
+            }
+            Answer::ContainerCall(call) => {
+                let (request, answer) = exchange.ask(ContentType::Json);
+                Found::Held(Input::ContainerCall { request, call }, answer)
             }
             Answer::Elsewhere => Found::Response(edge::answer(
                 &sandboxes(snapshot),

@@ -11,6 +11,7 @@ use meseta_master as master;
 use meseta_proto::{Upid, v1};
 
 use crate::Failure;
+use crate::flags::modules::{Chosen, FIXED_ESTIMATOR, LOAD_CONTROLLER};
 use crate::flags::{FlagError, Flags};
 
 /// The master's configuration.
@@ -208,6 +209,18 @@ pub(crate) fn agent(
         .map_or(config.gc_disk_headroom, |share| share.0);
     config.disk_watch_interval =
         duration(flags, "disk_watch_interval", config.disk_watch_interval)?;
+    config.resource_estimator = estimator(flags)?;
+    config.qos_controller = controller(flags)?;
+    config.oversubscribed_resources_interval = duration(
+        flags,
+        "oversubscribed_resources_interval",
+        config.oversubscribed_resources_interval,
+    )?;
+    config.qos_correction_interval_min = duration(
+        flags,
+        "qos_correction_interval_min",
+        config.qos_correction_interval_min,
+    )?;
     // Without it, what former lives knew of processes is believed.
     config.boot_id = meseta_containerizer::machine::boot_id().unwrap_or_default();
     config.default_executor = (program.clone(), vec![super::DEFAULT_EXECUTOR.into()]);
@@ -216,6 +229,40 @@ pub(crate) fn agent(
         .get("sandbox_directory")?
         .unwrap_or(config.sandbox_directory);
     Ok(config)
+}
+
+/// What finds out how much can be lent.
+fn estimator(flags: &Flags) -> Result<Option<agent::ResourceEstimator>, FlagError> {
+    let Some(mut chosen) = Chosen::from_flags(flags, FIXED_ESTIMATOR.flag)? else {
+        return Ok(None);
+    };
+    let Some(resources) = chosen.take::<String>("resources")? else {
+        return Err(chosen.refuse("the parameter resources is missing"));
+    };
+    chosen.end()?;
+    let parsed = meseta_resources::Resources::parse(&resources, "*");
+    let estimator = parsed.and_then(|resources| agent::ResourceEstimator::fixed(&resources));
+    estimator
+        .map(Some)
+        .map_err(|e| chosen.refuse(&format!("resources: {e}")))
+}
+
+/// What finds out when those who borrow are in the way.
+fn controller(flags: &Flags) -> Result<Option<agent::QosController>, FlagError> {
+    let Some(mut chosen) = Chosen::from_flags(flags, LOAD_CONTROLLER.flag)? else {
+        return Ok(None);
+    };
+    let threshold_5min = chosen.take("load_threshold_5min")?;
+    let threshold_15min = chosen.take("load_threshold_15min")?;
+    if threshold_5min.is_none() && threshold_15min.is_none() {
+        let sentence = "one of load_threshold_5min and load_threshold_15min is needed";
+        return Err(chosen.refuse(sentence));
+    }
+    chosen.end()?;
+    Ok(Some(agent::QosController::Load {
+        threshold_5min,
+        threshold_15min,
+    }))
 }
 
 /// The master at an address, as an agent that was told only that address knows it.
@@ -346,6 +393,48 @@ impl crate::flags::FlagValue for Variables {
 mod tests {
     use super::*;
     use crate::flags::FlagValue;
+
+    #[test]
+    fn what_is_lent_and_when_it_is_taken_back_is_refused_unless_it_is_complete() {
+        let flags = |args: &[&str]| crate::flags::tests::parsed(crate::flags::agent::FLAGS, args);
+        let fixed = flags(&["--resource_estimator=fixed:resources=cpus:2;mem:1024"]);
+        let Some(agent::ResourceEstimator::Fixed { resources }) = estimator(&fixed).unwrap() else {
+            panic!("there is one");
+        };
+        assert_eq!(resources, resources.revocable());
+        assert_eq!(
+            (resources.cpus(), resources.mem()),
+            (Some(2.0), Some(1024.0))
+        );
+        let load = flags(&["--qos_controller=load:load_threshold_15min=6"]);
+        assert_eq!(
+            controller(&load).unwrap(),
+            Some(agent::QosController::Load {
+                threshold_5min: None,
+                threshold_15min: Some(6.0)
+            })
+        );
+        let refused = |arg: &str| {
+            let flags = flags(&[arg]);
+            let estimator = estimator(&flags).err();
+            let error = estimator.or_else(|| controller(&flags).err()).unwrap();
+            error.to_string()
+        };
+        for (arg, end) in [
+            (
+                "--resource_estimator=fixed",
+                "the parameter resources is missing",
+            ),
+            ("--qos_controller=load", "load_threshold_15min is needed"),
+            (
+                "--qos_controller=load:load_threshold_5min=high",
+                "load_threshold_5min: expected a number",
+            ),
+        ] {
+            let sentence = refused(arg);
+            assert!(sentence.ends_with(end), "{sentence}");
+        }
+    }
 
     #[test]
     fn weights_are_positive_numbers_of_roles() {

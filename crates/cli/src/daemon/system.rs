@@ -11,7 +11,7 @@ pub(crate) fn metrics(uptime: &'static str, start_time: Duration) -> Vec<(&'stat
         .unwrap_or_default();
     let info = rustix::system::sysinfo();
     let unit = f64::from(info.mem_unit);
-    let [one, five, fifteen] = info.loads.map(load);
+    let [one, five, fifteen] = info.loads.map(number);
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     vec![
         (uptime, wall.saturating_sub(start_time).as_secs_f64()),
@@ -24,8 +24,17 @@ pub(crate) fn metrics(uptime: &'static str, start_time: Duration) -> Vec<(&'stat
     ]
 }
 
+/// How loaded the machine is.
+pub(crate) fn load() -> meseta_agent::Load {
+    let [_, five_minutes, fifteen_minutes] = rustix::system::sysinfo().loads.map(number);
+    meseta_agent::Load {
+        five_minutes,
+        fifteen_minutes,
+    }
+}
+
 /// The kernel gives loads in fixed point with 16 bits behind it.
 #[allow(clippy::cast_precision_loss, reason = "loads are small")]
-fn load(fixed: u64) -> f64 {
+fn number(fixed: u64) -> f64 {
     fixed as f64 / 65_536.0
 }
