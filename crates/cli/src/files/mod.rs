@@ -1,19 +1,17 @@
 //! `/files/browse`, `/files/read`, `/files/download` and `/files/debug`: a look into sandboxes,
 //! by the paths that Mesos gives them, and never at anything outside.
 
+mod beneath;
 mod names;
 mod sandboxes;
 
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{
-    FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use meseta_machine::{ContentType, Reply};
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, Dir, FileType, RawMode, Stat, statat};
 use serde::Serialize;
 
 pub(crate) use sandboxes::Sandboxes;
@@ -25,9 +23,12 @@ pub(crate) type Parameter<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// Which files a daemon shows.
 pub(crate) trait Shown {
-    /// The real path of a path that a request names, if the daemon shows it and it exists. Links
-    /// are followed; where they lead out of what is shown, the answer is `None`.
-    fn resolve(&self, path: &str) -> Option<PathBuf>;
+    /// Opens what a request names, for reading and without waiting, if the daemon shows it and it
+    /// exists. Links are followed as long as they stay in what is shown.
+    ///
+    /// # Errors
+    /// `NotFound` also for what is not shown.
+    fn open(&self, path: &str) -> std::io::Result<File>;
 }
 
 /// A daemon that shows no files.
@@ -35,8 +36,8 @@ pub(crate) trait Shown {
 pub(crate) struct Nothing;
 
 impl Shown for Nothing {
-    fn resolve(&self, _: &str) -> Option<PathBuf> {
-        None
+    fn open(&self, _: &str) -> std::io::Result<File> {
+        Err(ErrorKind::NotFound.into())
     }
 }
 
@@ -58,21 +59,10 @@ pub(crate) fn browse(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
     let Some(path) = path_of(parameter) else {
         return path_expected();
     };
-    let Some(real) = shown.resolve(&path) else {
+    let Ok(folder) = shown.open(&path) else {
         return not_found();
     };
-    let mut entries = Vec::new();
-    // A file has no entries; Mesos answers with an empty list then.
-    if let Ok(folder) = std::fs::read_dir(&real) {
-        for entry in folder.flatten() {
-            let Ok(metadata) = entry.metadata() else {
-                continue;
-            };
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let path = format!("{}/{name}", path.trim_end_matches('/'));
-            entries.push(Entry::new(path, &metadata));
-        }
-    }
+    let mut entries = entries(&folder, path.trim_end_matches('/'));
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     json(&entries, parameter)
 }
@@ -86,10 +76,8 @@ pub(crate) fn read(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
         (Ok(offset), Ok(length)) => (offset, length),
         (Err(refusal), _) | (_, Err(refusal)) => return *refusal,
     };
-    let Some(real) = shown.resolve(&path) else {
-        return not_found();
-    };
-    let piece = open(&real).and_then(|(mut file, metadata)| {
+    let piece = shown.open(&path).and_then(|mut file| {
+        let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(ErrorKind::IsADirectory.into());
         }
@@ -130,14 +118,14 @@ pub(crate) fn download(shown: &dyn Shown, parameter: &Parameter<'_>) -> Answer {
     let Some(path) = path_of(parameter) else {
         return Answer::Reply(path_expected());
     };
-    let Some(real) = shown.resolve(&path) else {
-        return Answer::Reply(not_found());
-    };
-    match open(&real) {
-        Ok((_, metadata)) if metadata.is_dir() => {
+    let opened = shown
+        .open(&path)
+        .and_then(|file| Ok((file.metadata()?, file)));
+    match opened {
+        Ok((metadata, _)) if metadata.is_dir() => {
             Answer::Reply(Reply::bad_request("Cannot download a directory.\n"))
         }
-        Ok((file, metadata)) if metadata.is_file() => {
+        Ok((metadata, file)) if metadata.is_file() => {
             let name = Path::new(&path).file_name().unwrap_or_default();
             // The name goes into a header: what could end it or its quotes does not.
             let name = name
@@ -161,15 +149,23 @@ pub(crate) fn download(shown: &dyn Shown, parameter: &Parameter<'_>) -> Answer {
     }
 }
 
-/// Opens a file without waiting: tasks put whatever they want into their sandboxes, and the other
-/// end of a pipe may never come.
-fn open(path: &Path) -> std::io::Result<(File, Metadata)> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
-        .open(path)?;
-    let metadata = file.metadata()?;
-    Ok((file, metadata))
+/// What is in a folder, by the path that the request has named. A file has nothing in it; Mesos
+/// answers with an empty list then.
+fn entries(folder: &File, path: &str) -> Vec<Entry> {
+    let Ok(dir) = Dir::read_from(folder) else {
+        return Vec::new();
+    };
+    dir.filter_map(|found| {
+        let found = found.ok()?;
+        let name = found.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            return None;
+        }
+        let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let name = name.to_string_lossy();
+        Some(Entry::new(format!("{path}/{name}"), &stat))
+    })
+    .collect()
 }
 
 /// Answers `/files/debug`: what is shown under which path.
@@ -253,38 +249,34 @@ impl Entry {
         clippy::cast_precision_loss,
         reason = "seconds since 1970 fit a double"
     )]
-    fn new(path: String, metadata: &Metadata) -> Self {
+    fn new(path: String, stat: &Stat) -> Self {
         Self {
-            gid: names::group(metadata.gid()),
-            mode: mode_text(metadata),
-            mtime: metadata.mtime() as f64,
-            nlink: metadata.nlink(),
+            gid: names::group(stat.st_gid),
+            mode: mode_text(stat.st_mode),
+            mtime: stat.st_mtime as f64,
+            #[allow(
+                clippy::useless_conversion,
+                reason = "machines differ in the width of the field"
+            )]
+            nlink: stat.st_nlink.into(),
             path,
-            size: metadata.len(),
-            uid: names::user(metadata.uid()),
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            uid: names::user(stat.st_uid),
         }
     }
 }
 
 /// As `ls -l` prints it.
-fn mode_text(metadata: &Metadata) -> String {
-    let kind = metadata.file_type();
-    let first = if kind.is_dir() {
-        'd'
-    } else if kind.is_symlink() {
-        'l'
-    } else if kind.is_fifo() {
-        'p'
-    } else if kind.is_socket() {
-        's'
-    } else if kind.is_char_device() {
-        'c'
-    } else if kind.is_block_device() {
-        'b'
-    } else {
-        '-'
+fn mode_text(mode: RawMode) -> String {
+    let first = match FileType::from_raw_mode(mode) {
+        FileType::Directory => 'd',
+        FileType::Symlink => 'l',
+        FileType::Fifo => 'p',
+        FileType::Socket => 's',
+        FileType::CharacterDevice => 'c',
+        FileType::BlockDevice => 'b',
+        FileType::RegularFile | FileType::Unknown => '-',
     };
-    let mode = metadata.permissions().mode();
     let bits = [
         0o400, 0o200, 0o100, 0o040, 0o020, 0o010, 0o004, 0o002, 0o001,
     ];
@@ -299,14 +291,11 @@ fn mode_text(metadata: &Metadata) -> String {
 mod tests {
     use super::*;
 
-    struct Folder(PathBuf);
+    struct Folder(std::path::PathBuf);
 
     impl Shown for Folder {
-        fn resolve(&self, path: &str) -> Option<PathBuf> {
-            self.0
-                .join(path.trim_start_matches('/'))
-                .canonicalize()
-                .ok()
+        fn open(&self, path: &str) -> std::io::Result<File> {
+            beneath::open(&self.0, Path::new(path.trim_start_matches('/')))
         }
     }
 

@@ -1,6 +1,8 @@
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
-use super::Shown;
+use super::{Shown, beneath};
 
 /// The sandboxes below an agent's work directory, by their real paths and by the virtual ones
 /// (`/frameworks/F/executors/E/runs/latest`).
@@ -58,23 +60,21 @@ impl Sandboxes {
 }
 
 impl Shown for Sandboxes {
-    fn resolve(&self, path: &str) -> Option<PathBuf> {
-        let (run, rest) = self.run_of(Path::new(path))?;
-        let run = run
-            .canonicalize()
-            .ok()
-            .filter(|run| run.starts_with(&self.root))?;
-        run.join(rest)
-            .canonicalize()
-            .ok()
-            .filter(|real| real.starts_with(&run))
+    fn open(&self, path: &str) -> std::io::Result<File> {
+        let (run, rest) = self.run_of(Path::new(path)).ok_or(ErrorKind::NotFound)?;
+        // Down to here all is the agent's own, the link to the latest run included.
+        let run = run.canonicalize()?;
+        if !run.starts_with(&self.root) {
+            return Err(ErrorKind::NotFound.into());
+        }
+        beneath::open(&run, &rest)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
 
     use super::*;
 
@@ -90,17 +90,19 @@ mod tests {
         fs::write(work.join("secret"), "x").unwrap();
 
         let shown = Sandboxes::new(&work, Some("S0".into()));
-        let found = |path: &str| shown.resolve(path);
-        let stdout = Some(runs.join("c1/stdout"));
+        let found = |path: &str| {
+            let inode = shown.open(path).ok()?.metadata().ok()?.ino();
+            Some(inode)
+        };
+        let inode = |path: &str| fs::metadata(runs.join(path)).ok().map(|it| it.ino());
+        let stdout = inode("c1/stdout");
+        assert!(stdout.is_some());
         assert_eq!(
             found("/frameworks/F/executors/my task/runs/latest/stdout"),
             stdout
         );
         assert_eq!(found(&format!("{}/c1/stdout", runs.display())), stdout);
-        assert_eq!(
-            found(&format!("{}/latest", runs.display())),
-            Some(runs.join("c1"))
-        );
+        assert_eq!(found(&format!("{}/latest", runs.display())), inode("c1"));
         for hidden in [
             "/etc/passwd",
             "/frameworks",

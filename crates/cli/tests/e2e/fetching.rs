@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use crate::support::daemon::Cluster;
 use crate::support::scheduler::{framework, scalar, shell_task};
 
+/// What a [`Server`] sends of one file before it goes on.
+const PIECE: usize = 1 << 20;
+
 /// A web server that knows one file, and counts how often it is asked for it.
 struct Server {
     address: SocketAddr,
@@ -18,6 +21,11 @@ struct Server {
 
 impl Server {
     fn start(content: Vec<u8>) -> Self {
+        Self::repeating(content, 1)
+    }
+
+    /// The file is this piece so many times.
+    fn repeating(content: Vec<u8>, times: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let asked = Arc::new(AtomicUsize::new(0));
@@ -35,11 +43,12 @@ impl Server {
                         .is_some_and(|line| line.is_ok_and(|l| !l.is_empty()))
                     {}
                     counter.fetch_add(1, Ordering::SeqCst);
-                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n", content.len());
+                    let length = content.len() * times;
+                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n");
                     // A fetch that is cancelled does not read to the end.
                     let _ = connection
                         .write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())
-                        .and_then(|()| connection.write_all(&content));
+                        .and_then(|()| (0..times).try_for_each(|_| connection.write_all(&content)));
                 });
             }
         });
@@ -104,13 +113,13 @@ fn an_executor_that_is_fetched_over_http_runs() {
 
 #[test]
 fn fifty_tasks_that_want_the_same_share_one_download() {
-    let size = 8 << 20;
-    let server = Server::start(vec![b'x'; size]);
+    let size = 100 * PIECE;
+    let server = Server::repeating(vec![b'x'; PIECE], 100);
     let cluster = Cluster::with(&["--resources=cpus:50;mem:50000;disk:1000"]);
     let mut scheduler = cluster.subscribe(framework("fetching"));
     let offer = scheduler.offer();
     let uri = json!({"value": server.uri("data"), "cache": true});
-    let command = format!("test $(wc -c < data) -eq {size}");
+    let command = format!("test $(wc -c < data) -eq {size} && rm data");
     let tasks: Vec<Value> = (0..50)
         .map(|number| task_with(&format!("t{number}"), &command, &uri))
         .collect();
