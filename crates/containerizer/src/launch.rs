@@ -11,6 +11,7 @@ use crate::children::Launching;
 use crate::files::limit_at_start;
 use crate::process::{Process, start_time};
 use crate::spawn::{Child, SpawnError, Step, spawn};
+use crate::started::Record;
 use crate::user::{Identity, UserError};
 
 /// Where programs are looked for when the environment has no `PATH`, as the C library does.
@@ -68,7 +69,7 @@ pub enum LaunchError {
     /// The kernel gives no new process.
     #[error("Failed to fork: {0}")]
     Fork(std::io::Error),
-    /// The new process could not be set apart: its session, its descriptors or its limits.
+    /// The new process could not be set apart: the word of it, its session, its descriptors or its limits.
     #[error("Failed to set up the process of '{program}': {source}")]
     Setup {
         /// The program.
@@ -109,14 +110,31 @@ pub enum LaunchError {
 /// Its end is kept by the kernel until [`crate::Watcher`] or [`crate::wait`] takes it.
 pub fn launch(spec: &Spec) -> Result<Process, LaunchError> {
     let no_input = open(Path::new("/dev/null"), OpenOptions::new().read(true))?;
-    launch_with(spec, no_input)
+    launch_with(spec, no_input, None)
+}
+
+/// Starts a program as [`launch`] does; the process leaves word of itself, so that it is found though
+/// this one may die at any moment.
+pub fn launch_recorded(spec: &Spec, record: &Record<'_>) -> Result<Process, LaunchError> {
+    let no_input = open(Path::new("/dev/null"), OpenOptions::new().read(true))?;
+    launch_with(spec, no_input, Some(record))
 }
 
 /// Starts a program as [`launch`] does, with this as its standard input.
-pub(crate) fn launch_with(spec: &Spec, stdin: OwnedFd) -> Result<Process, LaunchError> {
-    let child = prepare(spec, stdin)?;
+pub(crate) fn launch_with(
+    spec: &Spec,
+    stdin: OwnedFd,
+    record: Option<&Record<'_>>,
+) -> Result<Process, LaunchError> {
+    let mut child = prepare(spec, stdin)?;
+    child.record = record.map(|it| it.begin(&spec.directory)).transpose()?;
     let launching = Launching::begin();
-    let pid = spawn(&child, launching.announced()).map_err(|error| explain(spec, error))?;
+    let pid = spawn(&child, launching.announced()).map_err(|error| {
+        if let Some(record) = record {
+            record.withdraw();
+        }
+        explain(spec, error)
+    })?;
     launching.succeeded();
     // Ended or not, it has its entry until its end is taken, and nobody knows of it yet.
     let start_time = start_time(pid).unwrap_or_default();
@@ -166,6 +184,7 @@ fn prepare(spec: &Spec, stdin: OwnedFd) -> Result<Child, LaunchError> {
         stdin,
         stdout: open_output(&spec.stdout)?,
         stderr: open_output(&spec.stderr)?,
+        record: None,
     })
 }
 
@@ -225,7 +244,7 @@ fn explain(spec: &Spec, error: SpawnError) -> LaunchError {
         SpawnError::Step(step, source) => (step, source),
     };
     match step {
-        Step::Session | Step::Descriptors | Step::Limits => LaunchError::Setup {
+        Step::Record | Step::Session | Step::Descriptors | Step::Limits => LaunchError::Setup {
             program: spec.program.clone(),
             source,
         },

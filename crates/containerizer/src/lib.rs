@@ -52,6 +52,7 @@ mod process;
 mod rotation;
 mod sandbox;
 mod spawn;
+mod started;
 mod supervisor;
 mod table;
 mod usage;
@@ -62,7 +63,7 @@ mod watch;
 pub use children::become_subreaper;
 pub use destroy::{Container, DestroyError, destroy, is_destroyed, kill_tree};
 pub use files::raise_file_limit;
-pub use launch::{LaunchError, Spec, launch};
+pub use launch::{LaunchError, Spec, launch, launch_recorded};
 pub use nested::{
     NestedSandboxError, SharedFolder, link_shared_folder, nested_sandbox, prepare_nested_sandbox,
     set_nested_sandbox_aside,
@@ -71,6 +72,7 @@ pub use process::{Process, is_alive, lineage, send_signal, start_time};
 pub use rotation::{OutputBounds, OutputFolder, RotationError};
 pub use rustix::process::Signal;
 pub use sandbox::{Reason, Sandbox, SandboxError, prepare_sandbox};
+pub use started::{Record, Started};
 pub use supervisor::{Supervisor, exit_status, launch_supervised, supervise};
 pub use usage::{Usage, usage};
 pub use user::UserError;

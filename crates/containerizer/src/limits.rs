@@ -6,6 +6,13 @@ use std::time::Duration;
 /// deep, with room for what an unoptimised build makes of them.
 pub(crate) const SPAWN_STACK: usize = 128 * 1024;
 
+/// What the kernel says of a process in one line: some fifty numbers and a short name.
+pub(crate) const STAT_LENGTH: usize = 2048;
+
+/// What is read of the word that a process has left: that line, the name of a boot, and a path, which
+/// the kernel takes up to 4096 bytes.
+pub(crate) const RECORD_LENGTH: u64 = 8192;
+
 /// How long killed processes may take to be gone. Only one that hangs in the kernel (on a dead
 /// network file system, say) takes longer than an instant, and no signal helps there.
 pub(crate) const DESTROY_TIMEOUT: Duration = Duration::from_mins(1);

@@ -15,10 +15,11 @@ use std::sync::atomic::{AtomicI32, AtomicU8, Ordering};
 use nix::libc;
 use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::{SigSet, SigmaskHow};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
-use crate::limits::SPAWN_STACK;
+use crate::limits::{SPAWN_STACK, STAT_LENGTH};
 use crate::user::Identity;
 
 /// Everything the child needs, made before it exists: it may not allocate.
@@ -34,12 +35,15 @@ pub(crate) struct Child {
     pub(crate) stdin: OwnedFd,
     pub(crate) stdout: OwnedFd,
     pub(crate) stderr: OwnedFd,
+    /// Where the child leaves word of itself before it becomes its program.
+    pub(crate) record: Option<OwnedFd>,
 }
 
 /// What the child was at when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Step {
+    Record,
     Session,
     Descriptors,
     Limits,
@@ -49,7 +53,8 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
+        Self::Record,
         Self::Session,
         Self::Descriptors,
         Self::Limits,
@@ -140,6 +145,9 @@ fn prepare(child: &Child, announced: &AtomicI32) -> Result<(), (Step, i32)> {
     let at = |step: Step| move |errno: Errno| (step, errno.raw_os_error());
     let own = rustix::process::getpid().as_raw_pid();
     announced.store(own, Ordering::SeqCst);
+    if let Some(record) = &child.record {
+        leave_word(record).map_err(at(Step::Record))?;
+    }
     rustix::process::setsid().map_err(at(Step::Session))?;
     rustix::stdio::dup2_stdin(child.stdin.as_fd()).map_err(at(Step::Descriptors))?;
     rustix::stdio::dup2_stdout(child.stdout.as_fd()).map_err(at(Step::Descriptors))?;
@@ -161,6 +169,23 @@ fn prepare(child: &Child, announced: &AtomicI32) -> Result<(), (Step, i32)> {
     rustix::process::chdir(child.directory.as_c_str()).map_err(at(Step::Directory))?;
     default_signals();
     Ok(())
+}
+
+/// Copies what the kernel says of this process to where it was asked to leave word.
+fn leave_word(record: &OwnedFd) -> Result<(), Errno> {
+    let stat = rustix::fs::open(
+        c"/proc/self/stat",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut word = [0_u8; STAT_LENGTH];
+    let length = rustix::io::read(&stat, &mut word)?;
+    let word = word.get(..length).unwrap_or_default();
+    match rustix::io::write(record, word) {
+        Ok(written) if written == length => Ok(()),
+        Ok(_) => Err(Errno::NOSPC),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Marks every descriptor but the first three to be closed by exec. What this process opens is

@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use crate::launch::{LaunchError, Spec, launch_with};
 use crate::limits::EXIT_STATUS_LENGTH;
 use crate::process::Process;
+use crate::started::Record;
 
 /// What a shell says of a program that could not be started; Mesos's launcher says it, too.
 const NOT_STARTED: u8 = 1;
@@ -40,6 +41,7 @@ pub fn launch_supervised(
     spec: &Spec,
     supervisor: &Supervisor,
     exit_status: &Path,
+    record: Option<&Record<'_>>,
 ) -> Result<Process, LaunchError> {
     let mut arguments = supervisor.arguments.clone();
     arguments.push(spec.program.clone());
@@ -64,7 +66,7 @@ pub fn launch_supervised(
         .open(exit_status)
         .map_err(failed)?;
     // The supervisor is the task's user by the time it writes: it gets the file open.
-    launch_with(&supervised, file.into())
+    launch_with(&supervised, file.into(), record)
 }
 
 /// How a supervised program has ended, as `wait` gives it. `None` while it runs, or if its

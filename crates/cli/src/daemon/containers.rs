@@ -497,7 +497,7 @@ impl Launching {
         let is_nested = container_id.parent.is_some();
         let launched = if is_nested {
             let file = shared.known_ends.file(&container_id);
-            containerizer::launch_supervised(&spec, &shared.supervisor, &file)
+            containerizer::launch_supervised(&spec, &shared.supervisor, &file, None)
         } else {
             containerizer::launch(&spec)
         };
