@@ -169,3 +169,63 @@ fn of_more_folders_than_can_be_remembered_the_oldest_go_before_their_time() {
     let oldest = format!("/w/slaves/former-{MAX_DISCARDED}");
     assert_eq!(did.removed(), [Path::new(&oldest)]);
 }
+
+#[test]
+fn of_many_short_frameworks_nothing_stays_but_the_memory_of_the_latest() {
+    use meseta_proto::internal;
+    use meseta_proto::v1::TaskInfo;
+
+    use super::{AGENT_ID, MASTER, command, framework};
+    use crate::limits::MAX_COMPLETED_FRAMEWORKS;
+
+    let mut world = World::with(|config| config.max_completed_executors_per_framework = 2);
+    world.detect();
+    world.wait(Duration::from_secs(1));
+    world.register();
+    for number in 0..3 * MAX_COMPLETED_FRAMEWORKS {
+        let id = format!("F{number}");
+        for task in ["a", "b", "c"] {
+            let mut info = framework();
+            info.id = Some(id.as_str().into());
+            let task: TaskInfo = command(task, "true");
+            let run = internal::RunTaskMessage {
+                framework: info,
+                task: task.clone(),
+                launch_executor: Some(true),
+                ..internal::RunTaskMessage::default()
+            };
+            let container = world.receive(MASTER, &run).launch().container_id;
+            let failed = world.exited(&container, Some(0)).update();
+            let acknowledgement = internal::StatusUpdateAcknowledgementMessage {
+                slave_id: AGENT_ID.into(),
+                framework_id: id.as_str().into(),
+                task_id: task.task_id,
+                uuid: failed.uuid.unwrap(),
+            };
+            world.receive(MASTER, &acknowledgement);
+        }
+        if number % 2 == 0 {
+            let shutdown = internal::ShutdownFrameworkMessage {
+                framework_id: id.as_str().into(),
+            };
+            world.receive(MASTER, &shutdown);
+        }
+    }
+    assert_eq!(world.kept(), Vec::<&str>::new(), "on disk");
+    let snapshot = world.agent.snapshot();
+    assert!(snapshot.frameworks.is_empty());
+    assert_eq!(
+        snapshot.completed_frameworks.len(),
+        MAX_COMPLETED_FRAMEWORKS
+    );
+    let executors = |f: &std::sync::Arc<crate::Framework>| f.completed_executors.len();
+    assert!(
+        snapshot
+            .completed_frameworks
+            .iter()
+            .all(|f| executors(f) <= 2)
+    );
+    let did = world.step(Input::DiskMeasured { used: 1.0 });
+    let removed = did.removed().len();
+    assert_eq!(removed, 3 * MAX_COMPLETED_FRAMEWORKS * (3 + 3 + 1));
+}
