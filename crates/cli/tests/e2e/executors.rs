@@ -2,13 +2,17 @@
 //! with their framework, outlive their agent, and end when they are to. Both are written from the
 //! documents alone, in Python, and share nothing with the product.
 
+use meseta_proto::internal::{ExecutorToFrameworkMessage, FrameworkToExecutorMessage};
+use meseta_proto::v1::{CommandInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskState};
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::custom::{KINDS, Kind, World, await_end, await_event, events, sandbox_of};
-use crate::support::daemon::registered_agents;
+use crate::support::daemon::{Cluster, Place, agent_address, registered_agents};
+use crate::support::driver::{Dialect, Driver};
+use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
 use crate::support::scheduler::text;
-use crate::support::{eventually, http, processes};
+use crate::support::{eventually, http, processes, skip};
 
 #[test]
 fn an_executor_serves_several_tasks_and_talks_with_its_framework() {
@@ -37,6 +41,86 @@ fn an_executor_serves_several_tasks_and_talks_with_its_framework() {
             events(&sandbox),
             ["launch t1", "launch t2", "launch t3", "kill t3"]
         );
+    }
+}
+
+#[test]
+fn a_genuine_agent_is_served_by_the_same_executors() {
+    let Some(oracle) = oracle() else {
+        return skip("no genuine Mesos in target/oracle");
+    };
+    for kind in KINDS {
+        let mut world = World::without_agent(Place::new(), &[]);
+        let port = free_port().to_string();
+        let address = world.master.address.to_string();
+        let _genuine = Genuine::run(
+            &world.place,
+            &oracle,
+            &["agent", &address, &port, SECONDS],
+            &[],
+        );
+        registered_agents(world.master.address, 1);
+        let executor = world.executor("e", &kind.command());
+        world.launch("t1", "", &executor);
+        assert_eq!(world.update("TASK_RUNNING").0, "t1", "{kind:?}");
+        let (pid, _) = world.find("e");
+        let by = format!("by {pid}");
+        world.launch("t2", "finish", &executor);
+        assert_eq!(world.update("TASK_RUNNING").0, "t2");
+        assert_eq!(world.update("TASK_FINISHED"), ("t2".into(), by.clone()));
+        world.shut_down("e");
+        assert_eq!(world.update("TASK_KILLED"), ("t1".into(), by));
+        world.end_of("e");
+    }
+}
+
+/// An old framework and its executor: what passes between them goes by the shortest way.
+#[test]
+fn old_frameworks_and_old_executors_talk_without_the_master() {
+    for dialect in [Dialect::Legacy, Dialect::Call] {
+        let cluster = Cluster::start();
+        let info = FrameworkInfo {
+            user: "root".into(),
+            name: "old".into(),
+            ..Default::default()
+        };
+        let mut driver = Driver::register(cluster.master(), dialect, info);
+        let offer = driver.offer();
+        let executor = ExecutorInfo {
+            executor_id: "e".into(),
+            framework_id: Some(driver.id.clone()),
+            command: Some(CommandInfo {
+                value: Some(Kind::Old.command()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let task = TaskInfo {
+            name: "t".into(),
+            task_id: "t".into(),
+            agent_id: offer.agent_id.clone(),
+            executor: Some(executor),
+            resources: offer.resources.clone(),
+            ..Default::default()
+        };
+        driver.launch(&offer, vec![task]);
+        let running = driver.update();
+        assert_eq!(running.update.status.state(), TaskState::TaskRunning);
+        // Agents are told by updates where they are, and drivers remember it.
+        let agents = registered_agents(cluster.master(), 1);
+        let hello = FrameworkToExecutorMessage {
+            slave_id: offer.agent_id.clone(),
+            framework_id: driver.id.clone(),
+            executor_id: "e".into(),
+            data: b"hello".to_vec(),
+        };
+        driver.send_to(agent_address(&agents[0]), "slave(1)", &hello);
+        let answer: ExecutorToFrameworkMessage = driver.receive();
+        assert_eq!(answer.data, b"heard hello");
+        assert_eq!(driver.last_sender(), agents[0]["pid"].as_str());
+        driver.kill("t");
+        let killed = driver.update().update.status;
+        assert_eq!(killed.state(), TaskState::TaskKilled, "{dialect:?}");
     }
 }
 

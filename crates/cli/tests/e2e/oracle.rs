@@ -1,10 +1,10 @@
 //! A genuine Mesos 1.11.0 beside ours: its agent under our master, our agent under its master.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::custom::python;
 use crate::support::daemon::scheduler_api;
 use crate::support::daemon::{Place, agent_address, registered_agents, start_agent, start_master};
 use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
@@ -14,17 +14,6 @@ use crate::support::scheduler::{
     to_make_volume, volume,
 };
 use crate::support::{PATIENCE, eventually, skip};
-
-fn python() -> String {
-    let output = Command::new("python3")
-        .args(["-c", "import sys; print(sys.executable)"])
-        .output()
-        .expect("python3 runs the executor");
-    String::from_utf8(output.stdout)
-        .expect("its path")
-        .trim()
-        .to_owned()
-}
 
 #[test]
 fn a_genuine_agent_registers_with_our_master_and_runs_a_custom_executor() {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -15,6 +16,18 @@ use super::daemon::{
 use super::golden::repository;
 use super::scheduler::{Scheduler, Voice, framework, scalar, text};
 use super::{eventually, processes};
+
+/// The interpreter of the executors, by its path: agents look for programs elsewhere.
+pub(crate) fn python() -> String {
+    let output = Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()
+        .expect("python3 runs the executor");
+    String::from_utf8(output.stdout)
+        .expect("its path")
+        .trim()
+        .to_owned()
+}
 
 /// Which protocol an executor speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +46,7 @@ impl Kind {
         };
         let path = repository("crates/cli/tests/e2e/executors").join(script);
         // No compiled files in the repository.
-        format!("exec python3 -B {}", path.display())
+        format!("exec {} -B {}", python(), path.display())
     }
 }
 
@@ -58,6 +71,15 @@ impl World {
     }
 
     pub(crate) fn in_place(place: Place, flags: &[&str]) -> Self {
+        let mut world = Self::without_agent(place, flags);
+        world.start_agent();
+        let agents = registered_agents(world.master.address, 1);
+        world.port = agent_address(&agents[0]).port();
+        world
+    }
+
+    /// The agent may be another's.
+    pub(crate) fn without_agent(place: Place, flags: &[&str]) -> Self {
         let master = start_master(&place, &["--allocation_interval=100ms"]);
         let usual = [RESOURCES, "--registration_backoff_factor=10ms"];
         let flags: Vec<String> = usual
@@ -68,18 +90,14 @@ impl World {
         let mut info = framework("executors");
         info["checkpoint"] = json!(true);
         let scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
-        let mut world = Self {
+        Self {
             scheduler,
             agent: None,
             port: 0,
             master,
             flags,
             place,
-        };
-        world.start_agent();
-        let agents = registered_agents(world.master.address, 1);
-        world.port = agent_address(&agents[0]).port();
-        world
+        }
     }
 
     pub(crate) fn start_agent(&mut self) {

@@ -45,12 +45,14 @@ pub(crate) struct Driver {
     inbox: Receiver<Received>,
     /// What came while something else was awaited.
     passed_over: VecDeque<Received>,
+    last_sender: Option<String>,
 }
 
 /// A message that came.
 #[derive(Debug)]
 struct Received {
     name: String,
+    sender: Option<String>,
     body: Vec<u8>,
 }
 
@@ -74,6 +76,7 @@ impl Driver {
             connection: connect(master),
             inbox,
             passed_over: VecDeque::new(),
+            last_sender: None,
         }
     }
 
@@ -230,17 +233,30 @@ impl Driver {
 
     /// Sends a message to the master.
     pub(crate) fn send<M: Wire>(&mut self, message: &M) {
+        let request = self.request(self.master, "master", message);
+        let sent = self.connection.write_all(&request);
+        sent.expect("the master takes messages");
+    }
+
+    /// Sends a message to another process.
+    pub(crate) fn send_to<M: Wire>(&mut self, address: SocketAddr, process: &str, message: &M) {
+        let request = self.request(address, process, message);
+        let sent = connect(address).write_all(&request);
+        sent.expect("it takes messages");
+    }
+
+    fn request<M: Wire>(&self, to: SocketAddr, process: &str, message: &M) -> Vec<u8> {
         let name = M::SCHEMA.name;
         let body = message.encode_to_vec();
-        let (pid, master) = (&self.pid, self.master);
+        let pid = &self.pid;
         let mut request = match self.dialect {
             Dialect::Legacy => format!(
-                "POST /master/{name} HTTP/1.0\r\nHost: {master}\r\nConnection: Keep-Alive\r\n\
+                "POST /{process}/{name} HTTP/1.0\r\nHost: {to}\r\nConnection: Keep-Alive\r\n\
                  Libprocess-From: {pid}\r\nContent-Length: {}\r\n\r\n",
                 body.len()
             ),
             Dialect::Call => format!(
-                "POST /master/{name} HTTP/1.1\r\nUser-Agent: libprocess/{pid}\r\n\
+                "POST /{process}/{name} HTTP/1.1\r\nUser-Agent: libprocess/{pid}\r\n\
                  Libprocess-From: {pid}\r\nConnection: Keep-Alive\r\nHost: \r\n\
                  Transfer-Encoding: chunked\r\n\r\n{:x}\r\n",
                 body.len()
@@ -251,8 +267,12 @@ impl Driver {
         if self.dialect == Dialect::Call {
             request.extend(b"\r\n0\r\n\r\n");
         }
-        let sent = self.connection.write_all(&request);
-        sent.expect("the master takes messages");
+        request
+    }
+
+    /// The process that sent what was received last, by its own account.
+    pub(crate) fn last_sender(&self) -> Option<&str> {
+        self.last_sender.as_deref()
     }
 
     /// The next message of a type, past others (which stay for later).
@@ -276,7 +296,8 @@ impl Driver {
                 self.passed_over.push_back(received);
             }
         }
-        let body = found.expect("the loop ends with it").body;
+        let Received { sender, body, .. } = found.expect("the loop ends with it");
+        self.last_sender = sender;
         decode(&body).expect("a message as its name says")
     }
 
@@ -292,6 +313,7 @@ impl Driver {
             };
             self.passed_over.push_back(Received {
                 name: ResourceOffersMessage::SCHEMA.name.to_owned(),
+                sender: None,
                 body: alone.encode_to_vec(),
             });
         }
@@ -341,12 +363,13 @@ fn read(reader: &mut impl BufRead) -> Option<Received> {
     let target = first.strip_prefix("POST /")?.split(' ').next()?;
     let (_, name) = target.split_once('/')?;
     let name = name.to_owned();
-    let (mut length, mut chunked) = (0, false);
+    let (mut length, mut chunked, mut sender) = (0, false, None);
     loop {
         let header = line(reader)?.to_lowercase();
         match header.split_once(':') {
             None => break,
             Some(("content-length", value)) => length = value.trim().parse().ok()?,
+            Some(("libprocess-from", value)) => sender = Some(value.trim().to_owned()),
             Some(("transfer-encoding", value)) => chunked = value.trim() == "chunked",
             Some(_) => {}
         }
@@ -355,7 +378,7 @@ fn read(reader: &mut impl BufRead) -> Option<Received> {
     if !chunked {
         body.resize(length, 0);
         reader.read_exact(&mut body).ok()?;
-        return Some(Received { name, body });
+        return Some(Received { name, sender, body });
     }
     loop {
         let size = usize::from_str_radix(&line(reader)?, 16).ok()?;
@@ -363,7 +386,7 @@ fn read(reader: &mut impl BufRead) -> Option<Received> {
         reader.read_exact(&mut chunk).ok()?;
         line(reader)?;
         if size == 0 {
-            return Some(Received { name, body });
+            return Some(Received { name, sender, body });
         }
         body.extend(chunk);
     }
