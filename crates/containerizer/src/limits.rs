@@ -24,10 +24,6 @@ pub(crate) const ENDS_AT_ONCE: usize = 256;
 /// read, before the whole process table is searched instead.
 pub(crate) const CHILDREN_READINGS: usize = 4;
 
-/// Folders between an executor's sandbox and that of a container in it: two for each level of nesting,
-/// of which Mesos has 32.
-pub(crate) const MAX_NESTING: usize = 64;
-
 /// Holes that are taken out of a file of output at once. A program that does not append leaves one with
 /// each rotation.
 pub(crate) const MAX_HOLES: usize = 64;

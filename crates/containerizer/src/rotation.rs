@@ -17,15 +17,16 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Component, Path};
+use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, FallocateFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Uid, fallocate, fchmod,
-    fchown, fstat, fstatvfs, ftruncate, open, openat, renameat, seek, statat, unlinkat,
+    AtFlags, CWD, FallocateFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Uid, fallocate,
+    fchmod, fchown, fstat, fstatvfs, ftruncate, openat, renameat, seek, statat, unlinkat,
 };
 use rustix::io::Errno;
 
-use crate::limits::{MAX_HOLES, MAX_NESTING};
+use crate::beneath::{descend, open};
+use crate::limits::MAX_HOLES;
 
 /// How much is kept of one of a container's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,17 +72,7 @@ impl OutputFolder {
     /// # Errors
     /// When it is not there, or a link is on the way.
     pub fn open(sandbox: &Path, below: &Path) -> std::io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut folder = open(sandbox, flags, Mode::empty())?;
-        for (depth, component) in below.components().enumerate() {
-            let Component::Normal(name) = component else {
-                return Err(Errno::INVAL.into());
-            };
-            if depth >= MAX_NESTING {
-                return Err(Errno::NAMETOOLONG.into());
-            }
-            folder = openat(&folder, name, flags, Mode::empty())?;
-        }
+        let folder = descend(open(CWD, sandbox.as_os_str())?, below)?;
         let owner = fstat(&folder)?.st_uid;
         Ok(Self { folder, owner })
     }
