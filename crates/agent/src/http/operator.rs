@@ -5,6 +5,7 @@ use meseta_machine::{ContentType, Reply};
 use meseta_proto::v1::agent::{Call, Response, call, response};
 use meseta_proto::v1::{
     CommandInfo, ContainerId, ContainerInfo, ContainerStatus, container_info, environment,
+    volume::source,
 };
 
 use super::endpoints::{Answer, Request};
@@ -99,16 +100,16 @@ fn container_call(call: Call, content_type: ContentType) -> Option<ContainerCall
             let launch = call.launch_nested_container?;
             ContainerCall::Launch {
                 container_id: launch.container_id,
-                command: launch.command.unwrap_or_default(),
-                container: launch.container,
+                command: Box::new(launch.command.unwrap_or_default()),
+                container: launch.container.map(Box::new),
             }
         }
         Type::LaunchContainer => {
             let launch = call.launch_container?;
             ContainerCall::Launch {
                 container_id: launch.container_id,
-                command: launch.command.unwrap_or_default(),
-                container: launch.container,
+                command: Box::new(launch.command.unwrap_or_default()),
+                container: launch.container.map(Box::new),
             }
         }
         Type::WaitNestedContainer => wait(call.wait_nested_container?.container_id, true),
@@ -345,9 +346,10 @@ fn validate_container(container: &ContainerInfo) -> Result<(), String> {
                     .into(),
             );
         }
-        use meseta_proto::v1::volume::source::Type::SandboxPath;
         let source = volume.source.as_ref();
-        if source.is_some_and(|it| it.r#type() == SandboxPath && it.sandbox_path.is_none()) {
+        if source
+            .is_some_and(|it| it.r#type() == source::Type::SandboxPath && it.sandbox_path.is_none())
+        {
             return Err(
                 "Invalid volume: 'source.sandbox_path' is not set for SANDBOX_PATH volume".into(),
             );

@@ -24,7 +24,7 @@ impl Agent {
                 container_id,
                 command,
                 container,
-            } => self.launch_nested(turn, request, container_id, &command, container.as_ref()),
+            } => self.launch_nested(turn, request, container_id, &command, container.as_deref()),
             ContainerCall::Wait {
                 container_id,
                 answer,

@@ -34,9 +34,9 @@ pub enum ContainerCall {
         /// Its id, which says what it is in.
         container_id: ContainerId,
         /// What runs in it.
-        command: CommandInfo,
+        command: Box<CommandInfo>,
         /// What it is to be like.
-        container: Option<ContainerInfo>,
+        container: Option<Box<ContainerInfo>>,
     },
     /// Answer when it has ended.
     Wait {
