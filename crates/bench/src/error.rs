@@ -1,40 +1,63 @@
+//! Why nothing was measured.
+
+use std::io;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::measure::ProcessError;
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
+    #[error("'{0}' is no address of a master such as 127.0.0.1:5050")]
+    Address(String),
+    #[error(
+        "{0} is not on this machine; a load generator can stop a cluster's work, so that it takes --allow-remote (and --ip) to drive one"
+    )]
+    Remote(SocketAddrV4),
     #[error("starting the runtime: {0}")]
-    Runtime(std::io::Error),
-    #[error("preparing the cluster: {0}")]
-    Prepare(std::io::Error),
-    #[error("starting `{} {program}`: {source}; `cargo build --release -p meseta-cli` builds it", binary.display())]
-    Start {
-        binary: PathBuf,
-        program: &'static str,
-        source: std::io::Error,
-    },
-    #[error(transparent)]
-    Framework(#[from] meseta_framework::Error),
+    Runtime(io::Error),
+    #[error("listening for the agents: {0}")]
+    Listen(#[from] meseta_transport::BindError),
     #[error("resources: {0}")]
     Resources(#[from] meseta_resources::Error),
-    #[error("the subscription ended: {0}")]
-    Disconnected(String),
-    #[error("no event for {0:?} while waiting for {1}")]
-    Silence(Duration, &'static str),
-    #[error("task {task} ended as {state}, not as {wanted}: {message}")]
-    Outcome {
-        task: String,
-        state: &'static str,
-        wanted: &'static str,
-        message: String,
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error("no answer of {address} to {what}: {reason}")]
+    Unreachable {
+        address: SocketAddrV4,
+        what: &'static str,
+        reason: String,
     },
-    #[error("{0} executors were found where one runs")]
-    Executors(usize),
-    #[error("reading /proc: {0}")]
-    Proc(#[from] procfs::ProcError),
-    #[error("/proc has no figure `{0}` for a process")]
-    NoFigure(&'static str),
-    #[error("processes or descriptors were left behind")]
-    Left,
+    #[error("{address} answered {status} to {what}: {sentence}")]
+    Refused {
+        address: SocketAddrV4,
+        what: &'static str,
+        status: u16,
+        sentence: String,
+    },
+    #[error("{what}: {done} of {wanted}, and nothing changed for {silence:?}{because}")]
+    Stalled {
+        what: String,
+        done: u64,
+        wanted: u64,
+        silence: Duration,
+        /// What the target has refused until then.
+        because: String,
+    },
+    #[error("{what}: {found}, where {expected} were expected")]
+    Inconsistent {
+        what: String,
+        found: u64,
+        expected: u64,
+    },
+    #[error("starting `{program}`: {source}")]
+    Start { program: String, source: io::Error },
+    #[error("`{program}` {what}")]
+    Program { program: String, what: String },
+    #[error("writing {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Usage(String),
 }

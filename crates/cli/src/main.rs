@@ -31,13 +31,14 @@ enum Program {
     Agent,
     Execute,
     Why,
+    Bench,
     CommandExecutor,
     DefaultExecutor,
     Fetcher,
     Supervisor,
 }
 
-const PROGRAMS: [(&str, Program, &str); 5] = [
+const PROGRAMS: [(&str, Program, &str); 6] = [
     (
         "local",
         Program::Local,
@@ -51,6 +52,11 @@ const PROGRAMS: [(&str, Program, &str); 5] = [
         "Run one command on a cluster and follow it to its end",
     ),
     ("why", Program::Why, "Say why a framework gets no offers"),
+    (
+        "bench",
+        Program::Bench,
+        "Measure a master under emulated agents and frameworks",
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -87,6 +93,7 @@ fn main() -> ExitCode {
         Program::Agent => finish(daemon::agent::run(args)),
         Program::Execute => execute::run(args),
         Program::Why => finish(why::run(args)),
+        Program::Bench => meseta_bench::run(args),
     }
 }
 

@@ -1,0 +1,358 @@
+//! One framework: events in, calls out.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use meseta_proto::v1::framework_info::{Capability, capability};
+use meseta_proto::v1::scheduler::{Call, Event, event};
+use meseta_proto::v1::task_status::Reason;
+use meseta_proto::v1::{AgentId, FrameworkId, FrameworkInfo, Offer, TaskId, TaskState, TaskStatus};
+
+use super::policy::{self, Policy, Work};
+use super::{Book, calls};
+use crate::agents::is_terminal;
+
+/// For how long offers are refused that nothing is left for, in seconds: longer than any scenario. It
+/// is over with the next REVIVE.
+const ENOUGH: f64 = 7.0 * 24.0 * 3600.0;
+
+/// One emulated framework.
+#[derive(Debug)]
+pub(crate) struct Scheduler {
+    info: FrameworkInfo,
+    policy: Policy,
+    /// Offers that are kept, or that wait for room.
+    held: Vec<Offer>,
+    tasks: HashMap<TaskId, Running>,
+    /// How many tasks it has ever launched, by which they are named.
+    launched: u64,
+    offered: u64,
+    asked_at: Option<Duration>,
+    is_subscribed: bool,
+}
+
+/// A task that has not ended.
+#[derive(Debug)]
+struct Running {
+    agent: AgentId,
+    since: Duration,
+    was_running: bool,
+}
+
+impl Scheduler {
+    pub(crate) fn new(info: FrameworkInfo, policy: Policy) -> Self {
+        Self {
+            info,
+            policy,
+            held: Vec::new(),
+            tasks: HashMap::new(),
+            launched: 0,
+            offered: 0,
+            asked_at: None,
+            is_subscribed: false,
+        }
+    }
+
+    /// The call that opens its stream of events.
+    pub(crate) fn subscribe(&mut self, now: Duration) -> Call {
+        self.asked_at = Some(now);
+        calls::subscribe(self.info.clone())
+    }
+
+    pub(crate) fn id(&self) -> Option<&FrameworkId> {
+        self.info.id.as_ref()
+    }
+
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.is_subscribed
+    }
+
+    /// Tasks that have not ended.
+    pub(crate) fn running(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Cpus of the offers that it keeps.
+    pub(crate) fn held_cpus(&self) -> f64 {
+        self.held.iter().map(policy::cpus).sum()
+    }
+
+    /// Its stream has ended.
+    pub(crate) fn on_disconnected(&mut self) {
+        self.is_subscribed = false;
+        self.held.clear();
+    }
+
+    /// From now on offers are dealt with differently, those that are held among them.
+    pub(crate) fn set_policy(
+        &mut self,
+        policy: Policy,
+        now: Duration,
+        book: &mut Book,
+        out: &mut Vec<Call>,
+    ) {
+        self.policy = policy;
+        let Some(id) = self.info.id.clone() else {
+            return;
+        };
+        out.push(calls::revive(&id));
+        self.use_offers(&id, now, book, out);
+    }
+
+    /// Gives back what it holds, and wants no more.
+    pub(crate) fn rest(&mut self, out: &mut Vec<Call>) {
+        self.policy = Policy::Decline { seconds: ENOUGH };
+        let Some(id) = self.info.id.clone() else {
+            return;
+        };
+        out.push(calls::suppress(&id));
+        let offers: Vec<_> = self.held.drain(..).map(|offer| offer.id).collect();
+        if !offers.is_empty() {
+            out.push(calls::decline(&id, offers, ENOUGH));
+        }
+    }
+
+    pub(crate) fn kill_all(&self, out: &mut Vec<Call>) {
+        let Some(id) = &self.info.id else { return };
+        for (task, running) in &self.tasks {
+            out.push(calls::kill(id, task.clone(), Some(running.agent.clone())));
+        }
+    }
+
+    /// Asks for the state of each of its tasks, so many in a call.
+    pub(crate) fn reconcile_each(&self, at_once: usize, out: &mut Vec<Call>) {
+        let Some(id) = &self.info.id else { return };
+        let named = |(task, running): (&TaskId, &Running)| (task.clone(), running.agent.clone());
+        let all: Vec<_> = self.tasks.iter().map(named).collect();
+        let some = all.chunks(at_once.max(1));
+        out.extend(some.map(|some| calls::reconcile(id, some.to_vec())));
+    }
+
+    /// Asks for the states of all tasks that the master knows.
+    pub(crate) fn reconcile_all(&self, out: &mut Vec<Call>) {
+        if let Some(id) = &self.info.id {
+            out.push(calls::reconcile(id, Vec::new()));
+        }
+    }
+
+    pub(crate) fn tear_down(&self, out: &mut Vec<Call>) {
+        if let Some(id) = &self.info.id {
+            out.push(calls::teardown(id));
+        }
+    }
+
+    pub(crate) fn on_event(
+        &mut self,
+        event: Event,
+        now: Duration,
+        book: &mut Book,
+        out: &mut Vec<Call>,
+    ) {
+        match event.r#type() {
+            event::Type::Subscribed => {
+                if let Some(subscribed) = event.subscribed {
+                    self.info.id = Some(subscribed.framework_id);
+                    self.is_subscribed = true;
+                    if let Some(asked) = self.asked_at.take() {
+                        book.subscribed.add(now.saturating_sub(asked));
+                    }
+                }
+            }
+            event::Type::Offers => {
+                let offers = event.offers.map(|offers| offers.offers);
+                self.on_offers(offers.unwrap_or_default(), now, book, out);
+            }
+            event::Type::Rescind => {
+                book.rescinded += 1;
+                let gone = event.rescind.map(|rescind| rescind.offer_id);
+                self.held.retain(|offer| Some(&offer.id) != gone.as_ref());
+            }
+            event::Type::Update => {
+                if let Some(update) = event.update {
+                    self.on_update(&update.status, now, book, out);
+                }
+            }
+            event::Type::Failure => book.failures += 1,
+            event::Type::Error => {
+                let sentence = event.error.map(|error| error.message);
+                book.refuse(sentence.unwrap_or_default());
+            }
+            event::Type::Unknown
+            | event::Type::InverseOffers
+            | event::Type::RescindInverseOffer
+            | event::Type::UpdateOperationStatus
+            | event::Type::Message
+            | event::Type::Heartbeat => {}
+        }
+    }
+
+    fn on_offers(
+        &mut self,
+        offers: Vec<Offer>,
+        now: Duration,
+        book: &mut Book,
+        out: &mut Vec<Call>,
+    ) {
+        let Some(id) = self.info.id.clone() else {
+            return;
+        };
+        book.offers += offers.len() as u64;
+        if book.watches_freed {
+            for offer in &offers {
+                if let Some(freed) = book.waiting.remove(&offer.agent_id) {
+                    book.freed.add(now.saturating_sub(freed));
+                }
+            }
+        }
+        self.held.extend(offers);
+        self.use_offers(&id, now, book, out);
+    }
+
+    /// Deals with the offers that are held, as the policy wants it.
+    fn use_offers(
+        &mut self,
+        id: &FrameworkId,
+        now: Duration,
+        book: &mut Book,
+        out: &mut Vec<Call>,
+    ) {
+        let mut refused = Vec::new();
+        let mut seconds = ENOUGH;
+        for offer in std::mem::take(&mut self.held) {
+            self.offered += 1;
+            match &mut self.policy {
+                Policy::Hold => self.held.push(offer),
+                Policy::Decline { seconds: chosen } => {
+                    seconds = *chosen;
+                    refused.push(offer.id);
+                }
+                Policy::Mixed {
+                    every,
+                    seconds: chosen,
+                    ..
+                } if !self.offered.is_multiple_of((*every).max(1)) => {
+                    seconds = *chosen;
+                    refused.push(offer.id);
+                }
+                Policy::Launch(work) | Policy::Mixed { work, .. } => {
+                    let room = work.at_once.saturating_sub(self.tasks.len());
+                    let fits = work.fits(&offer);
+                    let count = fits.min(room).min(work.remaining).min(work.per_offer);
+                    if count > 0 {
+                        work.remaining -= count;
+                        let work = work.clone();
+                        out.push(self.launch(id, &work, offer, count, now));
+                        book.launched += count as u64;
+                    } else if fits > 0 && work.remaining > 0 {
+                        // There will be room when a task ends.
+                        self.held.push(offer);
+                    } else {
+                        refused.push(offer.id);
+                    }
+                }
+            }
+        }
+        if !refused.is_empty() {
+            book.declined += refused.len() as u64;
+            out.push(calls::decline(id, refused, seconds));
+        }
+    }
+
+    fn launch(
+        &mut self,
+        id: &FrameworkId,
+        work: &Work,
+        offer: Offer,
+        count: usize,
+        now: Duration,
+    ) -> Call {
+        let mut tasks = Vec::with_capacity(count);
+        for _ in 0..count {
+            self.launched += 1;
+            let task = work.task(&offer, &format!("t{}", self.launched));
+            let running = Running {
+                agent: offer.agent_id.clone(),
+                since: now,
+                was_running: false,
+            };
+            self.tasks.insert(task.task_id.clone(), running);
+            tasks.push(task);
+        }
+        calls::launch(id, offer.id, tasks)
+    }
+
+    fn on_update(
+        &mut self,
+        status: &TaskStatus,
+        now: Duration,
+        book: &mut Book,
+        out: &mut Vec<Call>,
+    ) {
+        let Some(id) = self.info.id.clone() else {
+            return;
+        };
+        let state = status.state();
+        out.extend(calls::acknowledge(&id, status));
+        if status.reason() == Reason::Reconciliation {
+            book.reconciled += 1;
+        }
+        let Some(running) = self.tasks.get_mut(&status.task_id) else {
+            // Of a task from before a failover, or the last update said again.
+            return;
+        };
+        if status.reason() != Reason::Reconciliation {
+            *book.states.entry(state).or_default() += 1;
+        }
+        let since = now.saturating_sub(running.since);
+        if state == TaskState::TaskRunning && !running.was_running {
+            running.was_running = true;
+            book.running.add(since);
+        }
+        if !is_terminal(state) {
+            return;
+        }
+        book.completed.add(since);
+        book.ended += 1;
+        if let Some(message) = status.message.as_ref().filter(|_| failed(state)) {
+            book.note(format!("{}: {message}", state.as_str_name()));
+        }
+        if let Some(running) = self.tasks.remove(&status.task_id)
+            && book.watches_freed
+        {
+            book.waiting.insert(running.agent, now);
+        }
+        self.use_offers(&id, now, book, out);
+    }
+}
+
+fn failed(state: TaskState) -> bool {
+    !matches!(state, TaskState::TaskFinished | TaskState::TaskKilled)
+}
+
+/// What a framework says of itself. It may have many roles, and stays for as long as the run takes.
+pub(crate) fn framework_info(name: String, roles: Vec<String>) -> FrameworkInfo {
+    use capability::Type::{MultiRole, PartitionAware, ReservationRefinement, TaskKillingState};
+    let capability = |capability: capability::Type| Capability {
+        r#type: Some(capability.into()),
+    };
+    let capabilities = [
+        MultiRole,
+        PartitionAware,
+        ReservationRefinement,
+        TaskKillingState,
+    ];
+    FrameworkInfo {
+        user: user(),
+        name,
+        roles,
+        checkpoint: Some(true),
+        failover_timeout: Some(3600.0),
+        capabilities: capabilities.into_iter().map(capability).collect(),
+        ..FrameworkInfo::default()
+    }
+}
+
+/// Who runs the tasks on real agents: whoever runs this program.
+fn user() -> String {
+    std::env::var("USER").unwrap_or_else(|_| "root".to_owned())
+}

@@ -1,0 +1,83 @@
+//! Tasks one after the other: from ACCEPT to running, from freed to offered again.
+
+use super::{Context, Outcome, agents, expect, finished, role};
+use crate::agents::Pattern;
+use crate::error::Error;
+use crate::frameworks::{Policy, Work};
+use crate::report::Figures;
+use crate::stage::Stage;
+
+/// How large it is.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Sizes {
+    /// Agents, all but one of which are there to be in the way.
+    #[arg(long, default_value_t = 1)]
+    agents: usize,
+    /// Frameworks that decline what they get meanwhile.
+    #[arg(long, default_value_t = 0)]
+    bystanders: usize,
+    /// Tasks one after the other, each of which takes all of its agent.
+    #[arg(long, default_value_t = 200)]
+    samples: usize,
+    /// Tasks before, unmeasured.
+    #[arg(long, default_value_t = 10)]
+    warm_up: usize,
+}
+
+pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Error> {
+    let target = &context.target;
+    let pattern = Pattern::finishing(std::time::Duration::ZERO);
+    let mut stage = Stage::open(context.settings.clone(), agents(10, pattern)?)?;
+    stage.register(sizes.agents).await?;
+    let decline = Policy::Decline { seconds: 1.0 };
+    stage.join(sizes.bystanders, &decline, role).await?;
+    let rest = Policy::Decline { seconds: 0.0 };
+    let worker = stage.join(1, &rest, |_| "bench-worker".to_owned()).await?;
+    one_by_one(&mut stage, worker, sizes.warm_up).await?;
+    stage.book.start_anew();
+    stage.book.watches_freed = true;
+
+    let meter = target.meter()?;
+    one_by_one(&mut stage, worker, sizes.samples).await?;
+    let cost = target.cost_since(&meter)?;
+
+    expect(
+        "tasks that finished",
+        finished(&stage),
+        sizes.samples as u64,
+    )?;
+    let mut figures = Figures::default();
+    figures
+        .times("ACCEPT to TASK_RUNNING", &stage.book.running)
+        .times("ACCEPT to TASK_FINISHED", &stage.book.completed)
+        .times("freed to offered again", &stage.book.freed)
+        .times("calls answered", &stage.book.calls);
+    let outcome = Outcome::new(
+        &[
+            ("agents", sizes.agents),
+            ("bystanders", sizes.bystanders),
+            ("tasks", sizes.samples),
+        ],
+        figures,
+        cost,
+        &stage,
+    );
+    stage.leave().await?;
+    Ok(outcome)
+}
+
+async fn one_by_one(stage: &mut Stage, worker: usize, tasks: usize) -> Result<(), Error> {
+    let work = Work {
+        at_once: 1,
+        whole: true,
+        ..Work::of(tasks)
+    };
+    stage.with(worker, |scheduler, now, book, out| {
+        scheduler.set_policy(Policy::Launch(work), now, book, out);
+    });
+    let wanted = stage.book.ended + tasks as u64;
+    stage
+        .until("tasks ended", wanted, |stage| stage.book.ended)
+        .await?;
+    stage.answered().await
+}
