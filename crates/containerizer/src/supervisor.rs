@@ -103,8 +103,7 @@ fn follow(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, S
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::CLOEXEC)
         .map_err(|error| format!("Failed to keep the file for the end: {error}"))?;
 
-    // Nothing may be missed: signals wait until they are asked for. The program starts with none
-    // blocked.
+    // Nothing may be missed: signals wait until they are asked for.
     let all = SigSet::all();
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&all), None)
         .map_err(|error| format!("Failed to hold signals: {error}"))?;
@@ -112,7 +111,9 @@ fn follow(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, S
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    let status = match command.args(arguments).stdin(Stdio::null()).spawn() {
+    command.args(arguments).stdin(Stdio::null());
+    unblock_signals(&mut command);
+    let status = match command.spawn() {
         Ok(child) => wait(child, &all)?,
         Err(error) => {
             let program = program.to_string_lossy();
@@ -123,6 +124,19 @@ fn follow(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, S
     write_down(&mut file, status)
         .map_err(|error| format!("Failed to write the end down: {error}"))?;
     Ok(status)
+}
+
+/// Lets the program start with no signal blocked: it inherits what the supervisor blocks, across exec
+/// too, and would never see those that are passed on.
+#[allow(
+    unsafe_code,
+    reason = "the standard library has no safe way to set the signal mask of a child"
+)]
+fn unblock_signals(command: &mut Command) {
+    // SAFETY: pthread_sigmask is safe between fork and exec; it neither allocates nor takes a lock.
+    unsafe {
+        command.pre_exec(|| Ok(SigSet::empty().thread_set_mask()?));
+    }
 }
 
 /// Passes signals on to the program until it has ended.
