@@ -90,6 +90,8 @@ pub(crate) enum Timer {
     Authentication,
     /// The master has been silent for too long.
     PingTimeout,
+    /// Executors on the old driver that have not come back are asked again.
+    ExecutorReconnect,
     /// Executors of the former life that have not come back by then do not.
     ExecutorReregistration,
     /// A new executor that has not subscribed by then does not.
@@ -202,7 +204,12 @@ impl Agent {
     pub fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
         let turn = &mut Turn { now, actions };
         match input {
-            Input::Recovered { facts, alive } => self.on_recovered(turn, &facts, &alive),
+            Input::Recovered {
+                facts,
+                alive,
+                unstarted,
+                damaged,
+            } => self.on_recovered(turn, &facts, &alive, &unstarted, &damaged),
             Input::MasterDetected { master } => self.on_master_detected(turn, master),
             Input::Message {
                 from,
@@ -261,6 +268,7 @@ impl Agent {
             Timer::Register => self.register(turn),
             Timer::Authentication => self.on_authentication_timeout(turn),
             Timer::PingTimeout => self.on_master_silent(turn),
+            Timer::ExecutorReconnect => self.on_reconnect_retry(turn),
             Timer::ExecutorReregistration => self.on_executor_reregistration_timeout(turn),
             Timer::ExecutorRegistration(container) => {
                 self.on_executor_registration_timeout(turn, &container);

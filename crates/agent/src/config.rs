@@ -43,6 +43,8 @@ pub struct Config {
     pub executor_registration_timeout: Duration,
     /// How long executors have to resubscribe after the agent's restart.
     pub executor_reregistration_timeout: Duration,
+    /// How often executors on the old driver are asked to come back, if more than once.
+    pub executor_reregistration_retry_interval: Option<Duration>,
     /// How long an executor that was told to shut down may take, unless its `ExecutorInfo` says so.
     pub executor_shutdown_grace_period: Duration,
     /// How long executors wait for an agent that is away.
@@ -61,6 +63,11 @@ pub struct Config {
     pub sandbox_directory: String,
     /// What to do with executors of the agent's former life.
     pub recover: Recover,
+    /// What may have changed of the agent since its former life.
+    pub reconfiguration_policy: ReconfigurationPolicy,
+    /// Whether the agent ends, instead of going on with the rest, if something that it has kept can't be
+    /// read.
+    pub strict: bool,
     /// How long sandboxes are kept after their executor has ended, on an empty disk.
     pub gc_delay: Duration,
     /// The share of the disk that is to stay free: sandboxes go the sooner the less of it is.
@@ -98,6 +105,18 @@ pub enum Recover {
     Cleanup,
 }
 
+/// What may change of an agent between two lives for it to be known by its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReconfigurationPolicy {
+    /// Nothing.
+    Equal,
+    /// It may have more than it had.
+    Additive,
+    /// Everything but its name. Tasks that it can no longer hold end.
+    #[default]
+    Any,
+}
+
 impl Config {
     /// A configuration with Mesos's defaults where Mesos has some.
     pub fn new(pid: Upid, work_dir: impl Into<PathBuf>) -> Self {
@@ -117,6 +136,7 @@ impl Config {
             registration_backoff_factor: Duration::from_secs(1),
             executor_registration_timeout: Duration::from_mins(1),
             executor_reregistration_timeout: Duration::from_secs(2),
+            executor_reregistration_retry_interval: None,
             executor_shutdown_grace_period: Duration::from_secs(5),
             recovery_timeout: Duration::from_mins(15),
             max_completed_executors_per_framework: 150,
@@ -126,6 +146,8 @@ impl Config {
             default_executor: ("meseta".into(), vec!["default-executor".into()]),
             sandbox_directory: "/mnt/mesos/sandbox".into(),
             recover: Recover::default(),
+            reconfiguration_policy: ReconfigurationPolicy::default(),
+            strict: false,
             gc_delay: Duration::from_hours(7 * 24),
             gc_disk_headroom: 0.1,
             disk_watch_interval: Duration::from_mins(1),

@@ -1,12 +1,14 @@
 //! Executors on the old driver: they post libprocess messages instead of calling the HTTP API.
 
+use std::sync::Arc;
+
 use meseta_proto::v1::{ExecutorId, FrameworkId};
 use meseta_proto::{Upid, internal, v0};
 
 use crate::Action;
 use crate::agent::{Agent, Phase, Timer, Turn};
 use crate::executors::{RunKey, ToExecutor};
-use crate::records::ExecutorState;
+use crate::records::{Executor, ExecutorState};
 
 impl Agent {
     /// Says to a driver what an event says to others.
@@ -111,7 +113,10 @@ impl Agent {
         message: internal::RegisterExecutorMessage,
     ) {
         let key = (message.framework_id, message.executor_id);
-        if self.phase == Phase::Recovering {
+        // One that the former life knew is asked back; what registers in its place is none of ours.
+        // One that it had only just started finds the agent where it is.
+        let is_known = self.runs.get(&key).is_some_and(|run| run.pid.is_some());
+        if self.phase == Phase::Recovering && is_known {
             self.dismiss_driver(turn, from.clone());
             return;
         }
@@ -120,6 +125,7 @@ impl Agent {
         }
         if !self.has_purpose(&key) {
             self.shut_down_executor(turn, &key);
+            self.end_recovery_when_complete(turn);
             return;
         }
         let (Some(framework), Some(executor)) = (self.frameworks.get(&key.0), self.executor(&key))
@@ -135,6 +141,7 @@ impl Agent {
         };
         self.send(turn, from.clone(), &registered);
         self.deliver(turn, &key);
+        self.end_recovery_when_complete(turn);
     }
 
     pub(crate) fn on_reregister_executor(
@@ -144,6 +151,11 @@ impl Agent {
         message: internal::ReregisterExecutorMessage,
     ) {
         let key = (message.framework_id, message.executor_id);
+        // It was asked more than once, and has answered more than once.
+        let is_asked_again = self.config.executor_reregistration_retry_interval.is_some();
+        if is_asked_again && self.is_driver_of(from, &key) {
+            return;
+        }
         if !self.admit_driver(turn, from, &key) {
             return;
         }
@@ -156,7 +168,7 @@ impl Agent {
         let updates: Vec<_> = updates.filter(|u| u.framework_id == key.0).collect();
         let mut known: Vec<_> = updates.iter().map(|u| u.status.task_id.clone()).collect();
         known.extend(message.tasks.into_iter().map(|t| t.task_id));
-        self.drop_lost_launches(turn, &key, &known);
+        self.take_back_lost_launches(turn, &key, &known);
         for update in updates {
             self.take_driver_update(turn, &key, update);
         }
@@ -224,6 +236,32 @@ impl Agent {
             Some(key) => self.send_executor_message(turn, &key, message.data),
             None => self.counters.invalid_framework_messages += 1,
         }
+    }
+
+    /// Whether a running executor is on the driver that runs in this process.
+    fn is_driver_of(&self, from: &Upid, key: &RunKey) -> bool {
+        let runs = |executor: &Arc<Executor>| executor.state == ExecutorState::Running;
+        self.executor(key).is_some_and(runs)
+            && self.runs.get(key).and_then(|run| run.pid.as_ref()) == Some(from)
+    }
+
+    /// Asks those drivers again that have not come back.
+    pub(crate) fn on_reconnect_retry(&mut self, turn: &mut Turn<'_>) {
+        let Some(interval) = self.config.executor_reregistration_retry_interval else {
+            return;
+        };
+        if self.phase != Phase::Recovering {
+            return;
+        }
+        let keys: Vec<RunKey> = self.runs.keys().cloned().collect();
+        for key in keys {
+            let state = self.executor(&key).map(|executor| executor.state);
+            if state == Some(ExecutorState::Registering) {
+                self.reconnect_driver(turn, &key);
+            }
+        }
+        self.timers
+            .set(Timer::ExecutorReconnect, turn.after(interval));
     }
 
     /// Asks the drivers of a former life of the agent to come back.

@@ -6,17 +6,19 @@ use meseta_proto::Upid;
 use meseta_proto::internal::StatusUpdate;
 use meseta_proto::v1::task_status::Reason;
 use meseta_proto::v1::{AgentId, AgentInfo, ContainerId, DrainConfig};
-use meseta_resources::Resources;
+use meseta_resources::{Resource, Resources};
 use prost::Message;
 
+use super::damage::Fact;
 use super::facts::{
     AGENT, Change, DRAIN, EXECUTOR, ExecutorFact, FRAMEWORK, FrameworkFact, NESTED, OPERATION,
     OperationFact, RESOURCES, ResourcesFact, STREAM, StreamFact, TASK, TaskFact, UPDATE,
     update_number,
 };
+use super::{compatibility, damage};
 use crate::agent::{Agent, Phase, Timer, Turn};
-use crate::config::Recover;
-use crate::executors::{Queued, Run, RunKey};
+use crate::config::{ReconfigurationPolicy, Recover};
+use crate::executors::{Queued, Run, RunKey, Unconfirmed};
 use crate::records::{Executor, ExecutorState, Framework};
 use crate::task::{self, Verdict, is_terminal};
 use crate::{Action, ExitReason, duration, sandbox};
@@ -28,24 +30,36 @@ impl Agent {
         turn: &mut Turn<'_>,
         facts: &[(String, Vec<u8>)],
         alive: &BTreeSet<ContainerId>,
+        unstarted: &BTreeSet<ContainerId>,
+        damaged: &BTreeSet<String>,
     ) {
         if self.phase != Phase::Recovering {
             return;
         }
-        if let Err(reason) = self.rebuild(facts) {
-            self.counters.recovery_errors += 1;
-            turn.act(Action::Exit {
-                reason: ExitReason::Conflict(reason),
-            });
-            return;
+        let unreadable = match self.rebuild(facts) {
+            Ok(unreadable) => unreadable,
+            Err(reason) => return self.refuse_to_recover(turn, reason),
+        };
+        self.counters.recovery_errors += (unreadable.len() + damaged.len()) as u64;
+        if self.config.strict && !(unreadable.is_empty() && damaged.is_empty()) {
+            return self.refuse_to_recover(turn, damage::sentence(&unreadable, damaged));
         }
+        let kept = self.total.filter(Resource::needs_checkpoint);
+        self.set_checkpointed(turn, kept);
+        self.set_aside(turn, unreadable);
+        self.make_up_for_damage(turn, damaged);
+        self.end_strangers(turn, alive);
         self.timers.set(
             Timer::DiskWatch,
             turn.after(self.config.disk_watch_interval),
         );
         self.redo_operations(turn);
         self.end_lost_frameworks(turn);
+        if self.config.recover == Recover::Reconnect {
+            self.keep_unstarted(unstarted);
+        }
         self.bury_the_dead(turn, alive);
+        self.end_misfits(turn);
         match self.config.recover {
             Recover::Reconnect => self.await_executors(turn),
             Recover::Cleanup => self.clean_up(turn),
@@ -53,15 +67,20 @@ impl Agent {
         self.end_recovery_when_complete(turn);
     }
 
-    /// Reads every fact. One that cannot be read is left out and counted: the rest is worth more
+    fn refuse_to_recover(&mut self, turn: &mut Turn<'_>, reason: String) {
+        self.counters.recovery_errors += 1;
+        turn.act(Action::Exit {
+            reason: ExitReason::Conflict(reason),
+        });
+    }
+
+    /// Reads every fact. Those that cannot be read are left out, and given: the rest is worth more
     /// than none.
-    fn rebuild(&mut self, facts: &[(String, Vec<u8>)]) -> Result<(), String> {
+    fn rebuild(&mut self, facts: &[Fact]) -> Result<Vec<Fact>, String> {
         // Sorted, so that what belongs to something comes after it: agent before executor,
         // executor before task, framework before everything of it but its executors.
-        let mut sorted: Vec<_> = facts
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_slice()))
-            .collect();
+        let mut sorted = damage::without_copies(facts);
+        let mut unreadable = Vec::new();
         sorted.sort_by_key(|(key, _)| (rank(key), *key));
         for (key, bytes) in sorted {
             let read = match rank(key) {
@@ -78,10 +97,10 @@ impl Agent {
                 _ => None,
             };
             if read.is_none() {
-                self.counters.recovery_errors += 1;
+                unreadable.push((key.to_owned(), bytes.to_vec()));
             }
         }
-        Ok(())
+        Ok(unreadable)
     }
 
     /// Takes over the id, unless this is too different an agent to be known by it.
@@ -89,15 +108,9 @@ impl Agent {
         let Ok(former) = AgentInfo::decode(bytes) else {
             return Err("What the agent kept of itself in its work directory is damaged".into());
         };
-        if former.hostname != self.info.hostname {
-            return Err(format!(
-                "The agent was registered as '{}' and is '{}' now; masters refuse such a change. \
-                 Start it with --hostname={}, or with an empty work directory to be a new agent",
-                former.hostname, self.info.hostname, former.hostname
-            ));
-        }
         let info = Arc::make_mut(&mut self.info);
         info.id.clone_from(&former.id);
+        compatibility::check(self.config.reconfiguration_policy, &former, info)?;
         self.registration.changed = former != *info;
         Ok(Some(()))
     }
@@ -107,7 +120,11 @@ impl Agent {
             |e: &dyn std::fmt::Display| format!("The agent's reservations are damaged: {e}");
         let fact = ResourcesFact::decode(bytes).map_err(|e| damaged(&e))?;
         let checkpointed = Resources::from_v1(&fact.resources).map_err(|e| damaged(&e))?;
-        self.total = self.with_checkpointed(&checkpointed).map_err(|reason| {
+        let fitting = match self.config.reconfiguration_policy {
+            ReconfigurationPolicy::Any => self.fitting(&checkpointed),
+            ReconfigurationPolicy::Equal | ReconfigurationPolicy::Additive => checkpointed.clone(),
+        };
+        self.total = self.with_checkpointed(&fitting).map_err(|reason| {
             format!("The agent's resources do not hold its reservations and volumes: {reason}")
         })?;
         self.total_resources = Arc::new(self.total.to_v1());
@@ -181,12 +198,22 @@ impl Agent {
         let executor = self.executor_mut(&key)?;
         let id = if let Some(task) = fact.task {
             let id = task.task_id.clone();
+            let unconfirmed = fact.queued.map(|info| Unconfirmed {
+                info: Arc::new(info),
+                position: fact.position,
+                in_group: fact.in_group,
+            });
             let tasks = if is_terminal(task.state()) {
                 &mut executor.terminated_tasks
             } else {
                 &mut executor.launched_tasks
             };
             tasks.insert(id.clone(), Arc::new(task));
+            self.next_position = self.next_position.max(fact.position + 1);
+            if let Some(unconfirmed) = unconfirmed {
+                let run = self.runs.get_mut(&key)?;
+                run.unconfirmed.insert(id.clone(), unconfirmed);
+            }
             id
         } else {
             let info = fact.queued?;
@@ -261,7 +288,7 @@ impl Agent {
                 if Self::is_complete(executor) {
                     self.remove_executor(turn, &key);
                 }
-            } else if !alive.contains(&container) {
+            } else if !alive.contains(&container) && !self.is_unstarted(&key) {
                 // What was forked in the moment of the crash is not known by its process.
                 turn.act(Action::Destroy {
                     container_id: container,
@@ -282,6 +309,10 @@ impl Agent {
         }
         let at = turn.after(self.config.executor_reregistration_timeout);
         self.timers.set(Timer::ExecutorReregistration, at);
+        if let Some(interval) = self.config.executor_reregistration_retry_interval {
+            self.timers
+                .set(Timer::ExecutorReconnect, turn.after(interval));
+        }
     }
 
     fn clean_up(&mut self, turn: &mut Turn<'_>) {
@@ -300,7 +331,10 @@ impl Agent {
             .frameworks
             .values()
             .flat_map(|f| f.executors.values())
-            .any(|e| e.state == ExecutorState::Registering);
+            .any(|e| {
+                let key = (e.framework_id(), e.id().clone());
+                e.state == ExecutorState::Registering && !self.is_unstarted(&key)
+            });
         if self.phase == Phase::Recovering
             && self.timers.is_set(&Timer::ExecutorReregistration)
             && !waits
@@ -312,7 +346,9 @@ impl Agent {
 
     pub(crate) fn on_executor_reregistration_timeout(&mut self, turn: &mut Turn<'_>) {
         let waited = duration::format(self.config.executor_reregistration_timeout);
-        let keys: Vec<RunKey> = self.runs.keys().cloned().collect();
+        let runs = self.runs.iter();
+        let keys = runs.filter(|(_, run)| !run.is_unstarted);
+        let keys: Vec<RunKey> = keys.map(|(key, _)| key.clone()).collect();
         for key in keys {
             let framework = self.frameworks.get(&key.0).map(|f| Arc::clone(&f.info));
             let verdict = Verdict::new(
@@ -331,13 +367,15 @@ impl Agent {
         }
         self.phase = Phase::Disconnected;
         self.schedule_registration(turn);
+        self.start_unstarted(turn);
         self.drain_tasks(turn);
         self.begin_to_lend(turn);
     }
 
     /// The agent will be a new one when it starts again.
     pub(crate) fn forget_everything(&mut self, turn: &mut Turn<'_>) {
-        let mut changes = vec![Change::forget(AGENT.into()), Change::forget(DRAIN.into())];
+        let mut changes = Change::forget_twice(AGENT);
+        changes.push(Change::forget(DRAIN.into()));
         for key in self.updates.all() {
             self.updates.remove(&key, &mut changes);
             self.forget_retry(&key);

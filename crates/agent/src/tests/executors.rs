@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use meseta_authentication::{Claims, TokenKey};
+use meseta_machine::{RequestId, StreamId};
 use meseta_proto::internal;
 use meseta_proto::v1::executor::{Call, call};
 use meseta_proto::v1::task_status::Reason;
@@ -160,6 +162,74 @@ fn an_executor_that_does_not_shut_down_is_destroyed() {
     );
     let did = world.wait(Duration::from_millis(1));
     assert_eq!(did.destroyed(), [container]);
+}
+
+#[test]
+fn heartbeats_go_both_ways() {
+    let mut world = World::registered();
+    let (_, stream) = world.running("t");
+    let almost = Duration::from_secs(30 * 60 - 1);
+    assert!(world.wait(almost).events().is_empty());
+    let did = world.wait(Duration::from_secs(1));
+    assert_eq!(did.event_types(), ["HEARTBEAT"]);
+    assert_eq!(
+        world.wait(Duration::from_hours(1)).event_types(),
+        ["HEARTBEAT", "HEARTBEAT"]
+    );
+    // A new connection begins its half hour anew; a broken one has none.
+    world.step(crate::Input::StreamClosed { stream });
+    assert!(world.wait(Duration::from_hours(1)).events().is_empty());
+    world.update("t", status("t", TaskState::TaskRunning, 1));
+    world.subscribe("t");
+    assert!(world.wait(almost).events().is_empty());
+    // The ids of theirs may be dummies.
+    let heartbeat = Call {
+        r#type: Some(call::Type::Heartbeat.into()),
+        ..Call::default()
+    };
+    let (did, _) = world.call("nobody", heartbeat);
+    assert_eq!(did.reply().status, 202);
+}
+
+#[test]
+fn a_call_must_come_from_the_run_that_its_token_was_made_for() {
+    let mut world = World::with(|config| {
+        config.authenticate_executors = true;
+        config.executor_key = Some(TokenKey::new("hush"));
+    });
+    world.detect();
+    world.wait(Duration::from_secs(1));
+    world.register();
+    let launch = world.run(command("t", "true")).launch();
+    let name = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
+    let mut variables = launch.environment.iter();
+    let (_, token) = variables.find(|(found, _)| found == name).unwrap();
+    assert!(!format!("{launch:?}").contains(token));
+    let claims = TokenKey::new("hush")
+        .verify(token, Duration::from_secs(1_700_000_000))
+        .unwrap();
+    assert_eq!(claims["fid"], "F");
+    assert_eq!(claims["eid"], "t");
+    assert_eq!(claims["cid"], launch.container_id.value);
+
+    world.launched(&launch.container_id);
+    let subscribe = |principal: Claims| crate::Input::ExecutorCall {
+        request: RequestId(900),
+        call: Box::new(Call {
+            framework_id: "F".into(),
+            executor_id: "t".into(),
+            r#type: Some(call::Type::Subscribe.into()),
+            subscribe: Some(call::Subscribe::default()),
+            ..Call::default()
+        }),
+        new_stream: StreamId("new".into()),
+        principal: Some(principal),
+    };
+    let mut former = claims.clone();
+    former.insert("cid".into(), "a former run".into());
+    assert_eq!(world.step(subscribe(former)).reply().status, 403);
+    let did = world.step(subscribe(claims));
+    assert_eq!(did.event_types(), ["SUBSCRIBED", "LAUNCH"]);
 }
 
 #[test]

@@ -158,6 +158,61 @@ fn drivers_are_called_back() {
 }
 
 #[test]
+fn drivers_that_do_not_come_back_are_asked_again_if_that_is_wanted() {
+    let mut world = World::with(|config| {
+        config.executor_reregistration_timeout = Duration::from_secs(15);
+        config.executor_reregistration_retry_interval = Some(Duration::from_secs(5));
+    });
+    world.detect();
+    world.wait(Duration::from_secs(1));
+    world.register();
+    let container = world.run(custom("t", "e")).launch().container_id;
+    world.launched(&container);
+    let driver = "executor(1)@10.0.0.2:40000";
+    let register = internal::RegisterExecutorMessage {
+        framework_id: "F".into(),
+        executor_id: "e".into(),
+    };
+    world.receive(driver, &register);
+    world.restart(&[&container]);
+    let did = world.wait(Duration::from_secs(5));
+    did.sent_one::<internal::ReconnectExecutorMessage>();
+    let reregister = internal::ReregisterExecutorMessage {
+        framework_id: "F".into(),
+        executor_id: "e".into(),
+        tasks: vec![custom("t", "e")],
+        updates: Vec::new(),
+    };
+    let did = world.receive(driver, &reregister);
+    did.sent_one::<internal::ExecutorReregisteredMessage>();
+    // It answers the second question, too.
+    assert!(world.receive(driver, &reregister).0.is_empty());
+    assert!(world.wait(Duration::from_mins(1)).destroyed().is_empty());
+}
+
+#[test]
+fn a_driver_that_was_only_just_started_finds_the_next_life_of_its_agent() {
+    let mut world = World::registered();
+    let container = world.run(custom("t", "e")).launch().container_id;
+    world.launched(&container);
+    world.restart(&[&container]);
+    let register = internal::RegisterExecutorMessage {
+        framework_id: "F".into(),
+        executor_id: "e".into(),
+    };
+    let driver = "executor(1)@10.0.0.2:40000";
+    let did = world.receive(driver, &register);
+    did.sent_one::<internal::ExecutorRegisteredMessage>();
+    let run = did.sent_one::<internal::RunTaskMessage>();
+    assert_eq!(run.task.task_id.as_str(), "t");
+    // Nobody else may come in its name.
+    let other = "executor(1)@10.0.0.2:40001";
+    world
+        .receive(other, &register)
+        .sent_one::<internal::ShutdownExecutorMessage>();
+}
+
+#[test]
 fn a_changed_agent_keeps_its_id_if_the_master_can_take_it() {
     let mut world = World::registered();
     world.config.resources.pop();

@@ -84,6 +84,11 @@ pub(crate) fn master(
             "max_unreachable_tasks_per_framework",
             defaults.max_unreachable_tasks_per_framework,
         )?,
+        max_operator_event_stream_subscribers: count(
+            flags,
+            "max_operator_event_stream_subscribers",
+            defaults.max_operator_event_stream_subscribers,
+        )?,
         min_allocatable_resources: flags
             .get::<Quantities>("min_allocatable_resources")?
             .map_or(defaults.min_allocatable_resources.clone(), |q| q.0),
@@ -188,6 +193,8 @@ pub(crate) fn agent(
         "executor_reregistration_timeout",
         config.executor_reregistration_timeout,
     )?;
+    config.executor_reregistration_retry_interval =
+        flags.get("executor_reregistration_retry_interval")?;
     config.executor_shutdown_grace_period = duration(
         flags,
         "executor_shutdown_grace_period",

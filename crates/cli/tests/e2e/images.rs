@@ -103,7 +103,8 @@ fn serve(mut connection: TcpStream, files: &Mutex<BTreeMap<String, Vec<u8>>>) ->
 /// A picture, no two alike.
 fn image(number: usize) -> Vec<u8> {
     let mut image = b"P6\n16 16\n255\n".to_vec();
-    image.extend((0..16 * 16 * 3).map(|at| ((at * 7 + number * 13) % 256) as u8));
+    let values = (0..16 * 16 * 3).map(|at| u8::try_from((at * 7 + number * 13) % 256));
+    image.extend(values.map(|value| value.expect("less than 256")));
     image
 }
 
