@@ -36,6 +36,7 @@ mod output;
 mod oversubscription;
 mod sharing;
 mod support;
+mod task_groups;
 mod thousand;
 mod tutorial;
 mod volumes;

@@ -383,6 +383,33 @@ impl Scheduler {
         status
     }
 
+    /// Launches a group of tasks on an offer, under a default executor.
+    pub(crate) fn launch_group(&self, offer: &Value, executor: &str, tasks: &[Value]) {
+        let tasks: Vec<Value> = tasks
+            .iter()
+            .map(|task| self.complete(task, offer))
+            .collect();
+        let resources = [
+            scalar("cpus", 0.1),
+            scalar("mem", 32.0),
+            scalar("disk", 8.0),
+        ];
+        let executor = json!({
+            "type": "DEFAULT",
+            "executor_id": {"value": executor},
+            "framework_id": {"value": self.id},
+            "resources": resources,
+        });
+        let answer = self.accept(
+            offer,
+            &[json!({"type": "LAUNCH_GROUP", "launch_group": {
+                "executor": self.complete(&executor, offer),
+                "task_group": {"tasks": tasks},
+            }})],
+        );
+        assert_eq!(answer.status(), 202, "{}", answer.text());
+    }
+
     fn complete(&self, task: &Value, offer: &Value) -> Value {
         let mut task = task.clone();
         task["agent_id"] = offer["agent_id"].clone();
