@@ -1,22 +1,23 @@
 //! URIs reach sandboxes before their tasks start, and tell why if they do not.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::support::daemon::Cluster;
-use crate::support::scheduler::{framework, scalar, shell_task};
+use crate::support::daemon::{Cluster, Place, RESOURCES, scheduler_api, start_agent, start_master};
+use crate::support::scheduler::{Scheduler, Voice, framework, scalar, shell_task};
+use crate::support::{eventually, http, processes};
 
 /// What a [`Server`] sends of one file before it goes on.
 const PIECE: usize = 1 << 20;
 
-/// A web server that knows one file, and counts how often it is asked for it.
+/// A web server that knows one file by every name, and what it was asked for.
 struct Server {
     address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -28,26 +29,20 @@ impl Server {
     fn repeating(content: Vec<u8>, times: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&asked);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&asked);
         let content = Arc::new(content);
         std::thread::spawn(move || {
             for connection in listener.incoming() {
-                let (content, counter) = (Arc::clone(&content), Arc::clone(&counter));
+                let (content, told) = (Arc::clone(&content), Arc::clone(&told));
                 std::thread::spawn(move || {
                     let mut connection = connection.expect("a connection");
-                    let copy = connection.try_clone().expect("a descriptor");
-                    let mut lines = BufReader::new(copy).lines();
-                    while lines
-                        .next()
-                        .is_some_and(|line| line.is_ok_and(|l| !l.is_empty()))
-                    {}
-                    counter.fetch_add(1, Ordering::SeqCst);
+                    let name = name_asked(&connection);
+                    told.lock().expect("no panic holds it").push(name);
                     let length = content.len() * times;
-                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n");
                     // A fetch that is cancelled does not read to the end.
                     let _ = connection
-                        .write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())
+                        .write_all(head(length).as_bytes())
                         .and_then(|()| (0..times).try_for_each(|_| connection.write_all(&content)));
                 });
             }
@@ -55,9 +50,10 @@ impl Server {
         Self { address, asked }
     }
 
-    /// Accepts connections and never answers.
+    /// Answers nothing by itself.
     fn silent() -> (SocketAddr, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a setting");
         (listener.local_addr().expect("an address"), listener)
     }
 
@@ -65,9 +61,33 @@ impl Server {
         format!("http://{}/{name}", self.address)
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn asked(&self, name: &str) -> usize {
+        let asked = self.asked.lock().expect("no panic holds it");
+        asked.iter().filter(|it| *it == name).count()
     }
+}
+
+/// The next request, whose head was read.
+fn request(server: &TcpListener) -> TcpStream {
+    let connection = eventually("a request", || Some(server.accept().ok()?.0));
+    connection.set_nonblocking(false).expect("a setting");
+    name_asked(&connection);
+    connection
+}
+
+/// Reads the head of a request, and gives the name in it.
+fn name_asked(connection: &TcpStream) -> String {
+    let copy = connection.try_clone().expect("a descriptor");
+    let mut lines = BufReader::new(copy).lines().map_while(Result::ok);
+    let first = lines.next().unwrap_or_default();
+    lines.find(String::is_empty);
+    let path = first.split(' ').nth(1).unwrap_or_default();
+    path.trim_start_matches('/').to_owned()
+}
+
+/// The head of an answer.
+fn head(length: usize) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
 }
 
 fn task_with(id: &str, command: &str, uri: &Value) -> Value {
@@ -130,7 +150,130 @@ fn fifty_tasks_that_want_the_same_share_one_download() {
         assert_ne!(status["state"], "TASK_FAILED", "{status}");
         finished += usize::from(status["state"] == "TASK_FINISHED");
     }
-    assert_eq!(server.asked(), 1);
+    assert_eq!(server.asked("data"), 1);
+    // One of them has downloaded, and told how far it was.
+    let sandboxes = cluster.place.sandboxes();
+    let said = sandboxes
+        .iter()
+        .map(|sandbox| std::fs::read_to_string(sandbox.join("stderr")).expect("its stderr"));
+    let milestone = format!(" of {size} bytes of '{}' so far", server.uri("data"));
+    let downloads = said.filter(|said| said.contains(&milestone)).count();
+    assert_eq!((sandboxes.len(), downloads), (50, 1));
+}
+
+#[test]
+fn what_was_not_used_for_longest_leaves_the_cache_first() {
+    let server = Server::start(vec![b'x'; PIECE]);
+    let large = Server::repeating(vec![b'x'; PIECE], 4);
+    let cluster = Cluster::with(&[RESOURCES, "--fetcher_cache_size=3MB"]);
+    let mut scheduler = cluster.subscribe(framework("fetching"));
+    let mut number = 0;
+    let mut fetch = |server: &Server, name: &str| {
+        number += 1;
+        let uri = json!({"value": server.uri(name), "cache": true});
+        scheduler.start(&task_with(
+            &format!("t{number}"),
+            &format!("test -s {name}"),
+            &uri,
+        ));
+        for state in ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"] {
+            scheduler.expect(state);
+        }
+        server.asked(name)
+    };
+    for (name, asked) in [
+        ("a", 1),
+        ("b", 1),
+        ("c", 1),
+        ("a", 1),
+        ("d", 1),
+        ("a", 1),
+        ("b", 2),
+        ("d", 1),
+    ] {
+        assert_eq!(fetch(&server, name), asked, "{name}");
+    }
+    // What the cache cannot hold goes past it.
+    fetch(&large, "large");
+    let work = cluster.place.join("work");
+    let kept = files_below(&work).filter(|it| is_cached(it));
+    let sizes: Vec<u64> = kept
+        .map(|it| it.metadata().expect("its size").len())
+        .collect();
+    assert_eq!(sizes, [PIECE as u64; 3]);
+}
+
+#[test]
+fn an_agent_that_dies_while_it_fetches_leaves_no_process_and_no_half_file() {
+    let (address, server) = Server::silent();
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let flags = [RESOURCES, "--registration_backoff_factor=10ms"];
+    let agent = start_agent(&place, master.address, 0, &flags);
+    let mut info = framework("fetching");
+    info["checkpoint"] = json!(true);
+    let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
+    let uri = json!({"value": format!("http://{address}/data"), "cache": true});
+    let command = format!("test $(wc -c < data) -eq {PIECE} && ! grep -q half data");
+    scheduler.start(&task_with("first", &command, &uri));
+    let mut connection = request(&server);
+    let half = "half".repeat(PIECE / 8);
+    connection
+        .write_all(format!("{}{half}", head(PIECE)).as_bytes())
+        .expect("a fetch that reads");
+    let folder = place.join("agent");
+    eventually("half of the file in the cache", || {
+        files_below(&folder)
+            .find(|it| is_cached(it) && it.metadata().is_ok_and(|it| it.len() == PIECE as u64 / 2))
+    });
+    agent.kill9();
+    eventually("the end of the fetch with its agent", || {
+        processes::with_traces_of(&folder).is_empty().then_some(())
+    });
+    // Its next life tells what became of the task, and takes nothing for what it is not.
+    let _agent = start_agent(&place, master.address, 0, &flags);
+    let status = scheduler.expect("TASK_FAILED");
+    assert_eq!(status["task_id"]["value"], "first", "{status}");
+    // Not one from before its death, which is rescinded.
+    let offer = loop {
+        let offer = scheduler.offer();
+        let state = http::request(master.address, "GET", "/state", &[], None);
+        let id = offer["id"]["value"].as_str().expect("an id");
+        if state.expect("the state").text().contains(id) {
+            break offer;
+        }
+    };
+    scheduler.launch(&offer, &[task_with("second", &command, &uri)]);
+    let mut connection = request(&server);
+    let whole = "x".repeat(PIECE);
+    connection
+        .write_all(format!("{}{whole}", head(PIECE)).as_bytes())
+        .expect("a fetch that reads");
+    for state in ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"] {
+        assert_eq!(scheduler.expect(state)["task_id"]["value"], "second");
+    }
+}
+
+/// Whether a file is one of the cache.
+fn is_cached(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "fetch")
+}
+
+/// The files below a folder, wherever.
+fn files_below(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let mut folders = vec![folder.to_owned()];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        // It may be gone by now.
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => found.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    found.into_iter()
 }
 
 #[test]
@@ -166,14 +309,11 @@ fn what_cannot_be_fetched_fails_the_task_and_says_why_in_its_sandbox() {
 #[test]
 fn a_download_holds_up_no_other_task_and_ends_with_its_own() {
     let (address, listener) = Server::silent();
-    let cluster = Cluster::with(&[
-        crate::support::daemon::RESOURCES,
-        "--executor_registration_timeout=3secs",
-    ]);
+    let cluster = Cluster::with(&[RESOURCES, "--executor_registration_timeout=3secs"]);
     let mut scheduler = cluster.subscribe(framework("fetching"));
     let slow = json!({"value": format!("http://{address}/slow"), "cache": true});
     scheduler.start(&task_with("slow", "true", &slow));
-    let (_connection, _) = listener.accept().expect("a request");
+    let _connection = request(&listener);
     scheduler.start(&shell_task("quick", "true"));
     for state in ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"] {
         assert_eq!(scheduler.expect(state)["task_id"]["value"], "quick");
