@@ -5,6 +5,8 @@ use bytes::Bytes;
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::{Upid, v1};
 
+use crate::snapshot::Moment;
+
 /// What a master wants done, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -45,6 +47,23 @@ pub enum Action {
         stream: StreamId,
         /// The event.
         event: Arc<v1::scheduler::Event>,
+    },
+    /// Answer a request with 200 and a stream of events that begins with what
+    /// [`http::subscribed`](crate::http::subscribed) makes of this moment.
+    OpenWatch {
+        /// The request.
+        request: RequestId,
+        /// The name of its stream.
+        stream: StreamId,
+        /// What the cluster was like.
+        moment: Moment,
+    },
+    /// Write an event to the streams of operators.
+    TellWatchers {
+        /// The streams.
+        streams: Arc<[StreamId]>,
+        /// The event.
+        event: Arc<v1::master::Event>,
     },
     /// End a stream after what was written to it. Nothing is reported back.
     CloseStream {

@@ -39,6 +39,11 @@ impl CompletedTask {
         self.state
     }
 
+    /// All of the task, as a `Task` in its protobuf encoding.
+    pub fn encoded(&self) -> &[u8] {
+        &self.encoded
+    }
+
     /// All of the task.
     pub fn unpack(&self) -> Task {
         // It was encoded here, so it can be decoded.

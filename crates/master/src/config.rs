@@ -84,6 +84,8 @@ pub struct Policy {
     pub filter_gpu_resources: bool,
     /// How often a subscriber hears that its stream is alive.
     pub heartbeat_interval: Duration,
+    /// How many operators may watch by event streams.
+    pub max_operator_event_stream_subscribers: usize,
     /// Who has to authenticate.
     pub authentication: AuthenticationPolicy,
 }
@@ -136,6 +138,7 @@ impl Default for Policy {
             allocator_agent_recovery_factor: 0.8,
             filter_gpu_resources: true,
             heartbeat_interval: Duration::from_secs(15),
+            max_operator_event_stream_subscribers: 1000,
             authentication: AuthenticationPolicy::default(),
         }
     }

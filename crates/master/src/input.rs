@@ -62,6 +62,13 @@ pub enum Input {
         /// What.
         change: Change,
     },
+    /// An operator wants to hear of what happens in the cluster.
+    Watch {
+        /// The request that waits for an answer.
+        request: RequestId,
+        /// A fresh name for the stream of events.
+        stream: StreamId,
+    },
     /// Somebody asks why a framework gets no offers.
     Why {
         /// The request that waits for an answer.

@@ -1,14 +1,23 @@
 //! Maintenance: machines that an operator has scheduled to be away, and the frameworks that are
 //! asked to leave them.
 //!
+//! ```text
+//! (up) ──scheduled──▶ draining ──start──▶ down ──stop──▶ (up)
+//!            ▲            │ no longer scheduled
+//!            └────────────┘
+//! ```
+//!
 //! Who has anything on such a machine gets an inverse offer. What it answers is shown to the
 //! operator; nothing else follows from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use meseta_allocator::{InverseAnswer, InverseProposal, refusal_time};
+use meseta_machine::Reply;
+use meseta_proto::internal::ShutdownMessage;
+use meseta_proto::json;
 use meseta_proto::v1::allocator::{InverseOfferStatus, inverse_offer_status};
 use meseta_proto::v1::maintenance::Schedule;
 use meseta_proto::v1::{
@@ -26,7 +35,10 @@ use crate::timers::Timer;
 use crate::validation;
 
 /// The machines of the schedule, by name (in lower case) and address.
-pub(crate) type Unavailabilities = BTreeMap<(String, String), Unavailability>;
+pub(crate) type Unavailabilities = BTreeMap<MachineKey, Unavailability>;
+
+/// A machine's name (in lower case) and its address.
+pub type MachineKey = (String, String);
 
 impl Master {
     /// Takes over the schedule of earlier masters.
@@ -37,8 +49,22 @@ impl Master {
 
     /// Replaces the schedule.
     pub(crate) fn update_schedule(&mut self, step: &mut Step<'_>, schedule: &Schedule) -> Outcome {
-        validation::schedule(schedule).map_err(|e| meseta_machine::Reply::bad_request(e.0))?;
+        validation::schedule(schedule).map_err(|e| Reply::bad_request(e.0))?;
+        let scheduled = unavailabilities(schedule);
+        for (key, machine) in &self.state.down_machines {
+            if !scheduled.contains_key(key) {
+                return refused(
+                    machine,
+                    "is deactivated and cannot be removed from the schedule",
+                );
+            }
+        }
         step.persist(vec![registry::set_schedule(schedule)]);
+        self.change_schedule(step, schedule);
+        Ok(())
+    }
+
+    fn change_schedule(&mut self, step: &mut Step<'_>, schedule: &Schedule) {
         let before = std::mem::take(&mut self.unavailabilities);
         self.recover_schedule(schedule.clone());
         let concerned: Vec<AgentId> = self
@@ -57,7 +83,94 @@ impl Master {
             self.state.inverse_answers.remove(&agent);
             self.schedule_agent(&agent);
         }
+    }
+
+    /// Takes over which machines are away.
+    pub(crate) fn recover_down_machines(&mut self, machines: Vec<MachineId>) {
+        let machines = machines.into_iter();
+        self.state.down_machines = machines.map(|id| (machine_key(&id), id)).collect();
+    }
+
+    /// Machines are away from now on: their agents are told to end, and are removed.
+    pub(crate) fn start_maintenance(
+        &mut self,
+        step: &mut Step<'_>,
+        machines: &[MachineId],
+    ) -> Outcome {
+        validation::machines(machines).map_err(|e| Reply::bad_request(e.0))?;
+        for machine in machines {
+            let key = machine_key(machine);
+            if !self.unavailabilities.contains_key(&key) {
+                return refused(machine, "is not part of a maintenance schedule");
+            }
+            if self.state.down_machines.contains_key(&key) {
+                return refused(
+                    machine,
+                    "is not in DRAINING mode and cannot be brought down",
+                );
+            }
+        }
+        for machine in machines {
+            let key = machine_key(machine);
+            self.state.down_machines.insert(key, machine.clone());
+        }
+        let down = self.state.down_machines.values();
+        step.persist(vec![registry::set_down_machines(down)]);
+        let agents = self.state.agents.values();
+        let agents: Vec<_> = agents
+            .filter(|agent| self.is_down(&machine_of(agent)))
+            .map(|agent| (agent.id.clone(), agent.pid.clone()))
+            .collect();
+        for (id, pid) in agents {
+            let cause = "Operator initiated 'Machine DOWN'";
+            let message = Some(cause.to_owned());
+            step.send(&pid, &ShutdownMessage { message });
+            self.remove_agent_of_down_machine(step, &id, cause);
+        }
         Ok(())
+    }
+
+    /// Machines are back, and in the schedule no more.
+    pub(crate) fn stop_maintenance(
+        &mut self,
+        step: &mut Step<'_>,
+        machines: &[MachineId],
+    ) -> Outcome {
+        validation::machines(machines).map_err(|e| Reply::bad_request(e.0))?;
+        for machine in machines {
+            let key = machine_key(machine);
+            if !self.unavailabilities.contains_key(&key) {
+                return refused(machine, "is not part of a maintenance schedule");
+            }
+            if !self.is_down(&key) {
+                return refused(machine, "is not in DOWN mode and cannot be brought up");
+            }
+        }
+        let back: BTreeSet<MachineKey> = machines.iter().map(machine_key).collect();
+        let mut schedule = Schedule::clone(&self.state.schedule);
+        for window in &mut schedule.windows {
+            window
+                .machine_ids
+                .retain(|id| !back.contains(&machine_key(id)));
+        }
+        schedule
+            .windows
+            .retain(|window| !window.machine_ids.is_empty());
+        for key in &back {
+            self.state.down_machines.remove(key);
+        }
+        let down = self.state.down_machines.values();
+        step.persist(vec![
+            registry::set_down_machines(down),
+            registry::set_schedule(&schedule),
+        ]);
+        self.change_schedule(step, &schedule);
+        Ok(())
+    }
+
+    /// Whether a machine is away, by what its operator says.
+    pub(crate) fn is_down(&self, machine: &MachineKey) -> bool {
+        self.state.down_machines.contains_key(machine)
     }
 
     /// Tells the allocator when an agent will be away.
@@ -221,6 +334,11 @@ impl Master {
     }
 }
 
+fn refused(machine: &MachineId, what: &str) -> Outcome {
+    let machine = json::to_string(machine);
+    Err(Reply::bad_request(format!("Machine '{machine}' {what}")))
+}
+
 fn unavailabilities(schedule: &Schedule) -> Unavailabilities {
     let windows = schedule.windows.iter();
     windows
@@ -232,13 +350,13 @@ fn unavailabilities(schedule: &Schedule) -> Unavailabilities {
 }
 
 /// As Mesos compares machines: by name without regard to case, and by address.
-pub(crate) fn machine_key(machine: &MachineId) -> (String, String) {
+pub(crate) fn machine_key(machine: &MachineId) -> MachineKey {
     let hostname = machine.hostname().to_lowercase();
     (hostname, machine.ip().to_owned())
 }
 
 /// The machine that an agent is on.
-pub(crate) fn machine_of(agent: &AgentRecord) -> (String, String) {
+pub(crate) fn machine_of(agent: &AgentRecord) -> MachineKey {
     let address = agent.pid.address.ip().to_string();
     (agent.info.hostname.to_lowercase(), address)
 }

@@ -18,6 +18,7 @@ use crate::records::OperationKey;
 use crate::snapshot::Snapshot;
 use crate::step::Step;
 use crate::timers::Timer;
+use crate::watchers::Watchers;
 use crate::why::Inquiries;
 use crate::{allocation, frameworks};
 
@@ -33,6 +34,8 @@ pub struct Master {
     pub(crate) timers: Timers<Timer>,
     pub(crate) peers: Peers,
     pub(crate) authentications: Authentications,
+    /// Operators who watch.
+    pub(crate) watchers: Watchers,
     pub(crate) ids: Ids,
     /// The resources of each outstanding offer.
     pub(crate) offered: BTreeMap<OfferId, Resources>,
@@ -93,15 +96,18 @@ impl Master {
                 completed_frameworks: imbl::Vector::new(),
                 offers: imbl::OrdMap::new(),
                 schedule: std::sync::Arc::default(),
+                down_machines: imbl::OrdMap::new(),
                 inverse_offers: imbl::OrdMap::new(),
                 inverse_answers: imbl::OrdMap::new(),
                 quotas: imbl::OrdMap::new(),
                 weights: imbl::OrdMap::new(),
+                watchers: 0,
                 metrics: crate::Metrics::default(),
             },
             timers: Timers::default(),
             peers: Peers::default(),
             authentications: Authentications::default(),
+            watchers: Watchers::default(),
             ids: Ids::default(),
             offered: BTreeMap::new(),
             pings: BTreeMap::new(),
@@ -127,6 +133,7 @@ impl Master {
             Input::SchedulerCall { request, .. }
             | Input::Teardown { request, .. }
             | Input::Operator { request, .. }
+            | Input::Watch { request, .. }
             | Input::Why { request, .. }
                 if !self.recovered =>
             {
@@ -150,7 +157,11 @@ impl Master {
                 let origin = frameworks::Origin { request, stream };
                 self.on_scheduler_call(step, origin, *call, new_stream);
             }
-            Input::StreamClosed { stream } => self.on_stream_closed(step, &stream),
+            Input::StreamClosed { stream } => {
+                if !self.on_watcher_gone(&stream) {
+                    self.on_stream_closed(step, &stream);
+                }
+            }
             Input::Teardown {
                 request,
                 framework_id,
@@ -158,10 +169,12 @@ impl Master {
             Input::Operator { request, change } => {
                 self.on_operator_change(step, request, &change);
             }
+            Input::Watch { request, stream } => self.on_watcher(step, request, stream),
             Input::Why { request, question } => self.on_question(step, request, question),
             Input::Wake => self.on_wake(step),
         }
         self.end_drains(step);
+        self.tell_watchers(step);
         self.schedule_allocation(step);
         self.state.time = now.wall;
         self.check_invariants();

@@ -3,8 +3,9 @@
 use meseta_machine::{Reply, RequestId};
 use meseta_proto::v1::maintenance::Schedule;
 use meseta_proto::v1::master::call::{DrainAgent, UpdateQuota};
+use meseta_proto::v1::offer::Operation;
 use meseta_proto::v1::quota::QuotaRequest;
-use meseta_proto::v1::{AgentId, WeightInfo};
+use meseta_proto::v1::{AgentId, MachineId, WeightInfo};
 
 use crate::master::Master;
 use crate::step::Step;
@@ -35,6 +36,12 @@ pub enum Change {
     UpdateWeights(Vec<WeightInfo>),
     /// When machines will be away.
     UpdateSchedule(Schedule),
+    /// Machines of the schedule are away from now on.
+    StartMaintenance(Vec<MachineId>),
+    /// Machines are back.
+    StopMaintenance(Vec<MachineId>),
+    /// Something is to be made of an agent's free resources: reservations, volumes, or the reverse.
+    Operate(AgentId, Box<Operation>),
 }
 
 /// The outcome of a change: nothing to say, or why it is not made.
@@ -57,8 +64,16 @@ impl Master {
             Change::RemoveQuota { role, asked } => self.remove_quota(step, role, asked),
             Change::UpdateWeights(weights) => self.update_weights(step, weights),
             Change::UpdateSchedule(schedule) => self.update_schedule(step, schedule),
+            Change::StartMaintenance(machines) => self.start_maintenance(step, machines),
+            Change::StopMaintenance(machines) => self.stop_maintenance(step, machines),
+            Change::Operate(agent, order) => self.operate_on_agent(step, agent, order),
+        };
+        let done = match change {
+            // The agent carries it out.
+            Change::Operate(..) => Reply::accepted(),
+            _ => Reply::ok(),
         };
         // Whatever was changed is on disk before this answer leaves.
-        step.reply(request, outcome.err().unwrap_or_else(Reply::ok));
+        step.reply(request, outcome.err().unwrap_or(done));
     }
 }

@@ -8,6 +8,7 @@
 //! | `deactivated/<id>` | `DrainInfo`: an operator wants nothing offered of the agent; of one that is not drained, the state is unknown |
 //! | `quotas/<role>` | `QuotaConfig`: what the role is guaranteed and limited to |
 //! | `maintenance` | `Schedule`: when machines will be away |
+//! | `machines` | `Registry.Machines`: those that are away just now |
 //! | `weights/<role>` | `Registry.Weight`: how much the role counts beside others |
 
 use std::fmt::Display;
@@ -15,7 +16,10 @@ use std::fmt::Display;
 use meseta_proto::internal::registry;
 use meseta_proto::v1::maintenance::Schedule;
 use meseta_proto::v1::quota::QuotaConfig;
-use meseta_proto::v1::{AgentId, AgentInfo, DrainInfo, DrainState, TimeInfo, WeightInfo};
+use meseta_proto::v1::{
+    AgentId, AgentInfo, DrainInfo, DrainState, MachineId, MachineInfo, TimeInfo, WeightInfo,
+    machine_info,
+};
 use meseta_proto::{Wire, decode};
 
 /// One change: a value to write under a key, or nothing to forget it.
@@ -28,6 +32,7 @@ const DEACTIVATED: &str = "deactivated/";
 const QUOTAS: &str = "quotas/";
 const WEIGHTS: &str = "weights/";
 const MAINTENANCE: &str = "maintenance";
+const MACHINES: &str = "machines";
 
 /// The agent is admitted, or what it says about itself has changed.
 pub(crate) fn admit(id: &AgentId, info: &AgentInfo) -> Change {
@@ -82,6 +87,21 @@ pub(crate) fn set_schedule(schedule: &Schedule) -> Change {
     write(MAINTENANCE, "", schedule)
 }
 
+/// Which machines are away just now.
+pub(crate) fn set_down_machines<'a>(machines: impl Iterator<Item = &'a MachineId>) -> Change {
+    let machines = machines.map(|id| registry::Machine {
+        info: MachineInfo {
+            id: id.clone(),
+            mode: Some(machine_info::Mode::Down.into()),
+            unavailability: None,
+        },
+    });
+    let fact = registry::Machines {
+        machines: machines.collect(),
+    };
+    write(MACHINES, "", &fact)
+}
+
 fn write(prefix: &str, name: impl Display, fact: &impl Wire) -> Change {
     (format!("{prefix}{name}"), Some(fact.encode_to_vec()))
 }
@@ -120,6 +140,7 @@ pub(crate) enum Fact {
     Quota(QuotaConfig),
     Weight(WeightInfo),
     Schedule(Schedule),
+    DownMachines(Vec<MachineId>),
 }
 
 /// Reads a fact; `None` when this program did not write it.
@@ -143,6 +164,11 @@ pub(crate) fn read(key: &str, value: &[u8]) -> Option<Fact> {
     }
     if key == MAINTENANCE {
         return decode(value).ok().map(Fact::Schedule);
+    }
+    if key == MACHINES {
+        let fact: registry::Machines = decode(value).ok()?;
+        let machines = fact.machines.into_iter();
+        return Some(Fact::DownMachines(machines.map(|it| it.info.id).collect()));
     }
     if key.starts_with(QUOTAS) {
         return decode(value).ok().map(Fact::Quota);
@@ -195,6 +221,14 @@ mod tests {
             weight: 2.5,
         };
         assert_eq!(round(set_weight("a", 2.5)), Some(Fact::Weight(weight)));
+        let machine = MachineId {
+            hostname: Some("h".into()),
+            ip: None,
+        };
+        assert_eq!(
+            round(set_down_machines([&machine].into_iter())),
+            Some(Fact::DownMachines(vec![machine]))
+        );
         assert_eq!(read("weights/a", b""), None);
         assert_eq!(read("others/a", b""), None);
     }

@@ -5,9 +5,12 @@ use imbl::{OrdMap, Vector};
 use meseta_allocator::Quota;
 use meseta_proto::v1::allocator::InverseOfferStatus;
 use meseta_proto::v1::maintenance::Schedule;
-use meseta_proto::v1::{AgentId, FrameworkId, InverseOffer, MasterInfo, Offer, OfferId, TimeInfo};
+use meseta_proto::v1::{
+    AgentId, FrameworkId, InverseOffer, MachineId, MasterInfo, Offer, OfferId, TimeInfo,
+};
 
 use crate::config::Config;
+use crate::maintenance::MachineKey;
 use crate::metrics::Metrics;
 use crate::records::{
     AgentRecord, Deactivation, FrameworkRecord, RecoveredAgent, UnreachableAgent,
@@ -41,6 +44,8 @@ pub struct Snapshot {
     pub offers: OrdMap<OfferId, Arc<Offer>>,
     /// When machines will be away.
     pub schedule: Arc<Schedule>,
+    /// The machines of the schedule that are away just now.
+    pub down_machines: OrdMap<MachineKey, MachineId>,
     /// Inverse offers that are neither answered nor rescinded.
     pub inverse_offers: OrdMap<OfferId, Arc<InverseOffer>>,
     /// What frameworks have answered when they were asked to leave agents.
@@ -49,6 +54,18 @@ pub struct Snapshot {
     pub quotas: OrdMap<String, Quota>,
     /// The weights that operators have given to roles; others count as 1.
     pub weights: OrdMap<String, f64>,
+    /// How many operators watch by event streams.
+    pub watchers: usize,
     /// Counters.
     pub metrics: Metrics,
+}
+
+/// A snapshot to render later. Two are the same when they were taken at once.
+#[derive(Debug, Clone)]
+pub struct Moment(pub Arc<Snapshot>);
+
+impl PartialEq for Moment {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }

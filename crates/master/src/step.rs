@@ -6,6 +6,7 @@ use meseta_machine::{Now, Reply, RequestId, StreamId};
 use meseta_proto::{Upid, Wire, v1};
 
 use crate::action::Action;
+use crate::snapshot::Moment;
 
 /// One step: its time, and what it has decided so far.
 #[derive(Debug)]
@@ -65,6 +66,21 @@ impl<'a> Step<'a> {
     pub(crate) fn event(&mut self, stream: &StreamId, event: v1::scheduler::Event) {
         self.actions.push(Action::Event {
             stream: stream.clone(),
+            event: Arc::new(event),
+        });
+    }
+
+    pub(crate) fn open_watch(&mut self, request: RequestId, stream: StreamId, moment: Moment) {
+        self.actions.push(Action::OpenWatch {
+            request,
+            stream,
+            moment,
+        });
+    }
+
+    pub(crate) fn tell_watchers(&mut self, streams: Arc<[StreamId]>, event: v1::master::Event) {
+        self.actions.push(Action::TellWatchers {
+            streams,
             event: Arc::new(event),
         });
     }

@@ -11,6 +11,8 @@
 
 use std::sync::Arc;
 
+use meseta_proto::v1::master::event::TaskUpdated;
+use meseta_proto::v1::task_status::Reason;
 use meseta_proto::v1::{
     AgentId, ExecutorId, ExecutorInfo, FrameworkId, Task, TaskId, TaskInfo, TaskState, TaskStatus,
 };
@@ -19,6 +21,7 @@ use meseta_resources::Resources;
 use crate::CompletedTask;
 use crate::limits::MAX_STATUSES_PER_TASK;
 use crate::master::Master;
+use crate::watchers::News;
 
 /// Whether a task in this state will never run again.
 pub(crate) fn is_terminal(state: TaskState) -> bool {
@@ -117,8 +120,10 @@ impl Master {
                 .tasks
                 .insert((framework_id.clone(), task.task_id.clone()));
         }
+        let task = Arc::new(task);
+        self.watchers.note(|| News::TaskAdded(Arc::clone(&task)));
         if let Some(framework) = self.framework_mut(&framework_id) {
-            framework.tasks.insert(task.task_id.clone(), Arc::new(task));
+            framework.tasks.insert(task.task_id.clone(), task);
         }
     }
 
@@ -138,12 +143,22 @@ impl Master {
         if !is_terminal(old) {
             task.state = new.into();
         }
-        note_status(task, status);
+        let is_news = note_status(task, status) || is_about_checks(status);
+        let state = task.state;
+        let agent_id = task.agent_id.clone();
+        let resources = is_over(new).then(|| resources_of(&task.resources));
+        if is_news {
+            self.watchers.note(|| {
+                News::TaskUpdated(Box::new(TaskUpdated {
+                    framework_id: framework_id.clone(),
+                    status: without_data(status),
+                    state,
+                }))
+            });
+        }
         if is_over(old) {
             return;
         }
-        let agent_id = task.agent_id.clone();
-        let resources = is_over(new).then(|| resources_of(&task.resources));
         self.count_active(old, -1);
         let Some(resources) = resources else {
             self.count_active(new, 1);
@@ -337,22 +352,37 @@ impl Master {
     }
 }
 
-/// Keeps the latest status of each change of state, without the executor's data: that may be large,
-/// and is the scheduler's alone.
-fn note_status(task: &mut Task, status: &TaskStatus) {
+/// Keeps the latest status of each change of state, without the executor's data. Says whether the
+/// state is another than before.
+fn note_status(task: &mut Task, status: &TaskStatus) -> bool {
+    let mut is_other = true;
     if task
         .statuses
         .last()
         .is_some_and(|last| last.state == status.state)
     {
         task.statuses.pop();
+        is_other = false;
     } else if task.statuses.len() >= MAX_STATUSES_PER_TASK {
         task.statuses.remove(0);
     }
-    task.statuses.push(TaskStatus {
+    task.statuses.push(without_data(status));
+    is_other
+}
+
+/// A status without the executor's data: that may be large, and is the scheduler's alone.
+fn without_data(status: &TaskStatus) -> TaskStatus {
+    TaskStatus {
         data: None,
         ..status.clone()
-    });
+    }
+}
+
+fn is_about_checks(status: &TaskStatus) -> bool {
+    matches!(
+        status.reason(),
+        Reason::TaskCheckStatusUpdated | Reason::TaskHealthCheckStatusUpdated
+    )
 }
 
 /// Enters the end of a task that is in nobody's charge any more. What has ended stays as it did.

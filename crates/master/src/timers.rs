@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     FrameworkFailover(FrameworkId),
     /// A subscriber is to hear that its stream is alive.
     Heartbeat(FrameworkId),
+    /// Operators who watch are to hear that their streams are alive.
+    WatchersHeartbeat,
     /// An offer was held for too long.
     Offer(OfferId),
     /// The next part of an answer is to be found out.
@@ -44,6 +46,7 @@ impl Master {
                     self.remove_framework(step, &framework);
                 }
                 Timer::Heartbeat(framework) => self.on_heartbeat_due(step, &framework),
+                Timer::WatchersHeartbeat => self.on_watchers_heartbeat_due(step),
                 Timer::Offer(offer) => self.rescind_offer(step, &offer),
                 Timer::Why => self.on_inquiry_due(step),
                 Timer::Authentication(number) => self.on_authentication_timeout(number),

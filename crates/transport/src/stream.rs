@@ -74,6 +74,8 @@ struct Stream {
 
 #[derive(Default)]
 struct State {
+    /// What comes before the queue, and does not count in it.
+    first: Option<Bytes>,
     queue: VecDeque<Bytes>,
     queued_bytes: usize,
     phase: Phase,
@@ -152,6 +154,28 @@ impl Drop for SenderHandle {
 }
 
 impl EventBody {
+    /// Puts an event before all others, which may be sent already. However large it is, it does not
+    /// count as what its client has not taken; but it counts in the backlog of all.
+    ///
+    /// # Errors
+    /// When so much waits for others that there is no room for it.
+    pub fn begin_with(&self, event: Bytes) -> Result<(), SendError> {
+        let stream = &self.0;
+        let mut state = stream.state();
+        let of_all = stream.backlog.0.load(Ordering::Relaxed);
+        if of_all.saturating_add(event.len()) > limits::STREAMS_BYTES {
+            return Err(SendError::Overflow {
+                queued: of_all,
+                event: event.len(),
+                limit: limits::STREAMS_BYTES,
+            });
+        }
+        stream.backlog.0.fetch_add(event.len(), Ordering::Relaxed);
+        state.first = Some(event);
+        state.wake_reader();
+        Ok(())
+    }
+
     /// Names what cuts the connection that carries this stream. Without it an overflow would only be
     /// noticed when the client reads again, which it may never do.
     pub(crate) fn cut_with(&self, cut: Arc<Notify>) {
@@ -170,6 +194,10 @@ impl EventBody {
         let mut state = self.0.state();
         if state.phase == Phase::Overflown {
             return Poll::Ready(Some(Err(Overflown)));
+        }
+        if let Some(event) = state.first.take() {
+            self.0.backlog.0.fetch_sub(event.len(), Ordering::Relaxed);
+            return Poll::Ready(Some(Ok(event)));
         }
         if let Some(event) = state.queue.pop_front() {
             state.queued_bytes -= event.len();
@@ -220,7 +248,8 @@ impl Stream {
     /// Drops what waits.
     fn forget(&self, state: &mut State) {
         state.queue = VecDeque::new();
-        let bytes = std::mem::take(&mut state.queued_bytes);
+        let first = state.first.take().map_or(0, |event| event.len());
+        let bytes = std::mem::take(&mut state.queued_bytes) + first;
         self.backlog.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -363,6 +392,27 @@ mod tests {
             Poll::Ready(Some(Ok(Bytes::from_static(b"last"))))
         );
         assert_eq!(poll(&body), Poll::Ready(None));
+    }
+
+    #[test]
+    fn what_a_stream_begins_with_comes_first_and_does_not_count() {
+        let backlog = Backlog::default();
+        let (sender, body) = event_stream(4, &backlog);
+        sender.send(Bytes::from_static(b"next")).unwrap();
+        body.begin_with(Bytes::from_static(b"a large state")).unwrap();
+        assert_eq!(backlog.0.load(Ordering::Relaxed), 17);
+        for expected in ["a large state", "next"] {
+            let event = poll(&body);
+            assert_eq!(event, Poll::Ready(Some(Ok(Bytes::from(expected)))));
+        }
+        assert_eq!(backlog.0.load(Ordering::Relaxed), 0);
+        body.begin_with(Bytes::from_static(b"unread")).unwrap();
+        drop(body);
+        assert_eq!(backlog.0.load(Ordering::Relaxed), 0);
+        let (_, body) = event_stream(4, &backlog);
+        let room = limits::STREAMS_BYTES;
+        backlog.0.fetch_add(room, Ordering::Relaxed);
+        assert!(body.begin_with(Bytes::from_static(b"x")).is_err());
     }
 
     #[test]

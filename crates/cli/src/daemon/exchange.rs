@@ -149,6 +149,72 @@ impl Exchange {
         });
     }
 
+    /// Answers a request with a stream that begins with what is rendered for it, away from the caller.
+    /// What is written meanwhile comes after that.
+    pub(crate) fn open_after(
+        self: &Arc<Self>,
+        runtime: &tokio::runtime::Handle,
+        request: RequestId,
+        stream: StreamId,
+        render: impl FnOnce(ContentType) -> Vec<u8> + Send + 'static,
+        closed: impl FnOnce(StreamId) + Send + 'static,
+    ) {
+        let Some(waiting) = lock(&self.requests).remove(&request) else {
+            closed(stream);
+            return;
+        };
+        let Waiting {
+            answer,
+            stream_type,
+        } = waiting;
+        let (sender, body) = event_stream(MAX_STREAM_BYTES, &self.backlog);
+        let open = Open {
+            sender: sender.clone(),
+            stream_type,
+        };
+        lock(&self.streams).insert(stream.clone(), open);
+        let exchange = Arc::clone(self);
+        runtime.spawn(async move {
+            // As many are rendered at once as other answers.
+            let place = exchange.reads.acquire().await;
+            let first = spawn_blocking(move || recordio::encode(&render(stream_type))).await;
+            drop(place);
+            let response = match first.map(|first| body.begin_with(first)) {
+                Ok(Ok(())) => Response::new(StatusCode::OK, Body::Stream(body))
+                    .header("Content-Type", stream_type.as_str())
+                    .header("Mesos-Stream-Id", &stream.0),
+                Ok(Err(_)) => failed("has no room for one more stream"),
+                Err(_) => failed("has failed to answer this request"),
+            };
+            let _ = answer.send(response);
+            sender.closed().await;
+            if lock(&exchange.streams).remove(&stream).is_some() {
+                closed(stream);
+            }
+        });
+    }
+
+    /// Writes an event to several streams, encoded once for each encoding that their readers asked
+    /// for.
+    pub(crate) fn write_to_all<M: Wire>(&self, streams: &[StreamId], event: &M) {
+        let (mut as_json, mut as_protobuf) = (None, None);
+        for stream in streams {
+            let open = lock(&self.streams)
+                .get(stream)
+                .map(|open| (open.sender.clone(), open.stream_type));
+            let Some((sender, stream_type)) = open else {
+                continue;
+            };
+            let record = match stream_type {
+                ContentType::Protobuf => {
+                    as_protobuf.get_or_insert_with(|| recordio::encode(&event.encode_to_vec()))
+                }
+                _ => as_json.get_or_insert_with(|| recordio::encode(&json::to_vec(event))),
+            };
+            let _ = sender.send(record.clone());
+        }
+    }
+
     /// Writes an event to a stream, in the encoding that its reader asked for.
     pub(crate) fn write<M: Wire>(&self, stream: &StreamId, event: &M) {
         let open = lock(&self.streams)

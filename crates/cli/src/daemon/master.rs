@@ -15,11 +15,12 @@ use meseta_store::Store;
 use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
 
+use super::around::AroundMaster;
 use super::driver::{self, Changes, Clock, Effects, Inputs, Latest};
 use super::exchange::{Exchange, Found};
 use super::net::{Edge, Net, header};
 use super::process::{self, End, Ends, Signals};
-use super::{config, edge, seed, system};
+use super::{config, edge, seed};
 use crate::address::Addresses;
 use crate::files::Nothing;
 use crate::flags::{Flags, master::FLAGS};
@@ -163,6 +164,23 @@ impl Effects<Action> for Shell {
                     });
             }
             Action::Event { stream, event } => self.exchange.write(&stream, &*event),
+            Action::OpenWatch {
+                request,
+                stream,
+                moment,
+            } => {
+                let inputs = self.inputs.clone();
+                self.exchange.open_after(
+                    &self.runtime,
+                    request,
+                    stream,
+                    move |stream_type| http::subscribed(&moment.0, stream_type),
+                    move |stream| inputs.send(Input::StreamClosed { stream }),
+                );
+            }
+            Action::TellWatchers { streams, event } => {
+                self.exchange.write_to_all(&streams, &*event);
+            }
             Action::CloseStream { stream } => self.exchange.close(&stream),
             // The driver has taken these out and made them durable.
             Action::Persist { .. } => {}
@@ -215,7 +233,9 @@ impl Edge for Master {
                 host: header("host"),
                 body: &request.body,
             },
-            || system::metrics("master/uptime_secs", snapshot.config.start_time),
+            &AroundMaster {
+                start_time: snapshot.config.start_time,
+            },
         );
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),
@@ -245,6 +265,11 @@ impl Edge for Master {
             Answer::Operator(change) => {
                 let (request, answer) = exchange.ask(meseta_machine::ContentType::Json);
                 Found::Question(Input::Operator { request, change }, answer)
+            }
+            Answer::Subscribe { stream_type } => {
+                let (request, answer) = exchange.ask(stream_type);
+                let stream = StreamId(uuid::Uuid::new_v4().to_string());
+                Found::Question(Input::Watch { request, stream }, answer)
             }
             Answer::Why(question) => {
                 let (request, answer) = exchange.ask(meseta_machine::ContentType::Json);

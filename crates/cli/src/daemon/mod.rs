@@ -3,6 +3,7 @@
 
 pub(crate) mod agent;
 mod alive;
+mod around;
 mod config;
 mod containers;
 mod credentials;

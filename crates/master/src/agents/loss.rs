@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use meseta_proto::Upid;
+use meseta_proto::internal::ShutdownMessage;
 use meseta_proto::v1::framework_info::capability::Type::PartitionAware;
 use meseta_proto::v1::{AgentId, AgentInfo, OperationState, TaskState, TimeInfo, task_status};
 
@@ -14,6 +15,7 @@ use crate::step::Step;
 use crate::tasks::Leaving;
 use crate::timers::Timer;
 use crate::updates::MasterStatus;
+use crate::watchers::News;
 
 /// Why an agent is removed for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub(super) enum Removal {
     Replaced,
     /// It said that it ends.
     Unregistered,
+    /// An operator said that its machine is away.
+    MachineDown,
 }
 
 impl Master {
@@ -51,6 +55,7 @@ impl Master {
                     self.state.deactivations.insert(id, deactivation);
                 }
                 Fact::Schedule(schedule) => self.recover_schedule(schedule),
+                Fact::DownMachines(machines) => self.recover_down_machines(machines),
                 Fact::Quota(config) => quotas.push(config),
                 Fact::Weight(info) => weights.push((info.role().to_owned(), info.weight)),
             }
@@ -139,6 +144,7 @@ impl Master {
         match removal {
             Removal::Replaced => metrics.slave_removals_reason_registered += 1,
             Removal::Unregistered => metrics.slave_removals_reason_unregistered += 1,
+            Removal::MachineDown => {}
         }
         self.end_agent(step, id, |_| {
             let status = MasterStatus {
@@ -149,6 +155,32 @@ impl Master {
             };
             (status, Leaving::Completed)
         });
+    }
+
+    /// The agent's machine is away from now on.
+    pub(crate) fn remove_agent_of_down_machine(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &AgentId,
+        cause: &str,
+    ) {
+        self.remove_agent(step, id, cause, Removal::MachineDown);
+    }
+
+    /// Tells an agent to end whose machine is away, by what its operator says. Says whether it is.
+    pub(super) fn refuse_on_down_machine(
+        &self,
+        step: &mut Step<'_>,
+        from: &Upid,
+        info: &AgentInfo,
+    ) -> bool {
+        let key = (info.hostname.to_lowercase(), from.address.ip().to_string());
+        if !self.is_down(&key) {
+            return false;
+        }
+        let message = Some("Machine is `DOWN`".to_owned());
+        step.send(from, &ShutdownMessage { message });
+        true
     }
 
     /// An agent says that it ends.
@@ -203,6 +235,7 @@ impl Master {
         self.remove_offers_of_agent(step, id, Rescinding::Told);
         self.forget_operations(id);
         if let Some(agent) = self.state.agents.remove(id) {
+            self.watchers.note(|| News::AgentRemoved(id.clone()));
             self.forget_connection(&agent);
         }
         self.notify_all_of_lost_agent(step, id);

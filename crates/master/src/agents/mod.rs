@@ -38,6 +38,7 @@ use crate::events::NO_PID;
 use crate::master::Master;
 use crate::records::{AgentRecord, FrameworkRecord};
 use crate::step::Step;
+use crate::watchers::News;
 
 impl Master {
     pub(crate) fn agent_mut(&mut self, id: &AgentId) -> Option<&mut AgentRecord> {
@@ -54,6 +55,7 @@ impl Master {
     fn enter_agent(&mut self, agent: AgentRecord) {
         self.peers.add_agent(&agent.pid, agent.observer, &agent.id);
         self.pings.insert(agent.id.clone(), Pings::default());
+        self.watchers.note(|| News::AgentAdded(agent.id.clone()));
         self.state.agents.insert(agent.id.clone(), Arc::new(agent));
     }
 

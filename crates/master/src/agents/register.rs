@@ -94,6 +94,9 @@ impl Master {
             self.drop_message();
             return;
         };
+        if self.refuse_on_down_machine(step, from, &introduction.info) {
+            return;
+        }
         if let Some(id) = self.peers.agent(from).cloned() {
             if self.connected_agent(&id).is_some() {
                 // It has not heard the answer to its last attempt.

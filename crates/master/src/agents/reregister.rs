@@ -80,6 +80,9 @@ impl Master {
             self.drop_message();
             return;
         };
+        if self.refuse_on_down_machine(step, from, &introduction.info) {
+            return;
+        }
         match self.state.agents.get(&id) {
             Some(agent)
                 if agent.pid.address.ip() != from.address.ip()

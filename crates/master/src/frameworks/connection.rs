@@ -16,6 +16,7 @@ use crate::step::Step;
 use crate::tasks::{Leaving, note_end};
 use crate::timers::Timer;
 use crate::updates::{MasterStatus, master_update};
+use crate::watchers::News;
 
 impl Master {
     /// Makes this the way to the framework's scheduler.
@@ -31,6 +32,7 @@ impl Master {
         }
         if let Some(framework) = self.framework_mut(id) {
             framework.endpoint = endpoint;
+            self.watchers.note(|| News::FrameworkUpdated(id.clone()));
         }
     }
 
@@ -100,6 +102,7 @@ impl Master {
     fn await_return(&mut self, step: &mut Step<'_>, id: &FrameworkId) {
         self.timers.cancel(&Timer::Heartbeat(id.clone()));
         self.deactivate_framework(step, id);
+        self.watchers.note(|| News::FrameworkUpdated(id.clone()));
         let Some(framework) = self.framework(id) else {
             return;
         };
@@ -145,6 +148,8 @@ impl Master {
             return;
         };
         let framework = Arc::make_mut(&mut record);
+        self.watchers
+            .note(|| News::FrameworkRemoved(Arc::clone(&framework.info)));
         framework.active = false;
         framework.operations.clear();
         framework.operation_ids.clear();

@@ -27,6 +27,7 @@ use crate::master::Master;
 use crate::records::{Endpoint, FrameworkRecord};
 use crate::step::Step;
 use crate::validation::{self, FrameworkRules, Invalid};
+use crate::watchers::News;
 
 impl Master {
     pub(crate) fn framework(&self, id: &FrameworkId) -> Option<&FrameworkRecord> {
@@ -82,6 +83,7 @@ impl Master {
         if !record.active {
             self.allocator.deactivate_framework(&id);
         }
+        self.watchers.note(|| News::FrameworkAdded(id.clone()));
         self.state.frameworks.insert(id.clone(), Arc::new(record));
         self.adopt_operations(&id);
     }

@@ -9,6 +9,7 @@ use crate::allocation;
 use crate::master::Master;
 use crate::step::Step;
 use crate::validation;
+use crate::watchers::News;
 
 impl Master {
     /// A scheduler says anew what its framework is like, without subscribing again.
@@ -39,6 +40,7 @@ impl Master {
             return Reply::bad_request(sentence);
         }
         self.set_framework_info(id, &info, &wishes);
+        self.watchers.note(|| News::FrameworkUpdated(id.clone()));
         if *old != info {
             self.send_framework_to_agents(step, id);
         }

@@ -2,9 +2,12 @@
 
 use meseta_endpoints::{Query, endpoint, json, method_not_allowed, not_found};
 use meseta_machine::Reply;
-use meseta_proto::json::{AsJson, Error, from_slice};
+use meseta_proto::json::{AsJson, Error, from_slice, from_value, parse};
+use meseta_proto::v1::MachineId;
 use meseta_proto::v1::maintenance::cluster_status::DrainingMachine;
 use meseta_proto::v1::maintenance::{ClusterStatus, Schedule};
+
+use serde_json::Value;
 
 use super::{Answer, Request};
 use crate::maintenance::{machine_key, machine_of};
@@ -30,10 +33,28 @@ pub(super) fn answer(snapshot: &Snapshot, request: &Request<'_>, rest: &[&str]) 
     }
 }
 
+/// Answers `/machine/down` and `/machine/up`: machines are to be made so.
+pub(super) fn machines(request: &Request<'_>, change: fn(Vec<MachineId>) -> Change) -> Answer {
+    if request.method != "POST" {
+        return Answer::Reply(method_not_allowed(&["POST"], request.method));
+    }
+    let refused = |error| {
+        let (Error::Syntax(reason) | Error::Convert { reason, .. }) = error;
+        Answer::Reply(Reply::bad_request(reason))
+    };
+    let machines = match parse(request.body) {
+        Ok(Value::Array(items)) => items.iter().map(from_value).collect::<Result<_, _>>(),
+        Ok(_) => Err(Error::Syntax("Expecting a JSON array".to_owned())),
+        Err(error) => Err(error),
+    };
+    machines.map_or_else(refused, |machines| Answer::Operator(change(machines)))
+}
+
 /// What frameworks on the scheduled machines have answered.
 pub(super) fn status(snapshot: &Snapshot) -> ClusterStatus {
     let windows = snapshot.schedule.windows.iter();
     let machines = windows.flat_map(|window| &window.machine_ids);
+    let machines = machines.filter(|id| !snapshot.down_machines.contains_key(&machine_key(id)));
     let draining = machines.map(|id| {
         let key = machine_key(id);
         let answers = snapshot.inverse_answers.iter();
@@ -50,6 +71,6 @@ pub(super) fn status(snapshot: &Snapshot) -> ClusterStatus {
     });
     ClusterStatus {
         draining_machines: draining.collect(),
-        down_machines: Vec::new(),
+        down_machines: snapshot.down_machines.values().cloned().collect(),
     }
 }

@@ -1,4 +1,4 @@
-use meseta_endpoints::{Gauges, Sums};
+use meseta_endpoints::{Gauges, Process, Sums};
 use meseta_proto::v1::offer::operation::Type;
 use meseta_proto::v1::{OperationState, TaskState};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -9,6 +9,13 @@ use crate::metrics::{Messages, Metrics};
 use crate::records::FrameworkRecord;
 use crate::snapshot::Snapshot;
 
+/// All metrics, of the machine and of the process around it.
+pub(super) fn all(snapshot: &Snapshot, process: &dyn Process) -> Gauges {
+    let mut all = gauges(snapshot);
+    all.extend(process.metrics());
+    all
+}
+
 /// What `/metrics/snapshot` shows of the machine.
 pub(super) fn gauges(snapshot: &Snapshot) -> Gauges {
     let mut gauges = Gauges::default();
@@ -16,8 +23,11 @@ pub(super) fn gauges(snapshot: &Snapshot) -> Gauges {
     gauges.set("master/uptime_secs", up.as_secs_f64());
     gauges.set("master/elected", 1.0);
     gauges.len("master/outstanding_offers", snapshot.offers.len());
-    // Nobody can subscribe to these events, and nothing is answered from a cache.
-    gauges.count("master/operator_event_stream_subscribers", 0);
+    gauges.len(
+        "master/operator_event_stream_subscribers",
+        snapshot.watchers,
+    );
+    // Nothing is answered from a cache.
     gauges.count("master/http_cache_hits", 0);
     agents(&mut gauges, snapshot);
     quotas(&mut gauges, snapshot);

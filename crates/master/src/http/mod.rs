@@ -7,6 +7,7 @@
 mod forms;
 mod maintenance;
 mod metrics;
+mod operations;
 mod operator;
 mod quota;
 mod roles;
@@ -16,19 +17,25 @@ mod summary;
 mod tasks;
 #[cfg(test)]
 mod tests;
+pub(crate) mod views;
 mod weights;
 mod why;
+mod writer;
 
 use meseta_endpoints::forms::Object;
-use meseta_endpoints::{Query, endpoint, json, method_not_allowed, route, version};
+use meseta_endpoints::{
+    NoProcess, Process, Query, endpoint, json, method_not_allowed, route, version,
+};
 use meseta_machine::{ContentType, Reply, StreamId};
 use meseta_proto::v1::FrameworkId;
 use meseta_proto::v1::scheduler::Call;
 use serde_json::json as value;
 
 pub(crate) use roles::Roles;
+pub use views::subscribed;
 pub(crate) use why::reply as why;
 
+use self::operations::Order;
 use crate::operator::Change;
 use crate::snapshot::Snapshot;
 use crate::why::Question;
@@ -75,6 +82,11 @@ pub enum Answer {
     },
     /// The machine is to change something for an operator.
     Operator(Change),
+    /// The request opens a stream of what happens in the cluster.
+    Subscribe {
+        /// The media type of its events.
+        stream_type: ContentType,
+    },
     /// The machine is to find out why a framework gets no offers.
     Why(Question),
     /// It is none of the master's paths.
@@ -83,16 +95,11 @@ pub enum Answer {
 
 /// Answers a request as far as the machine is not needed.
 pub fn answer(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
-    answer_with(snapshot, request, Vec::new)
+    answer_with(snapshot, request, &NoProcess)
 }
 
-/// The same, with more values for `/metrics/snapshot`: those that only the process knows, such as
-/// `system/load_1min`.
-pub fn answer_with(
-    snapshot: &Snapshot,
-    request: &Request<'_>,
-    system: impl FnOnce() -> Vec<(&'static str, f64)>,
-) -> Answer {
+/// The same, with a process around the machine that knows and does what the machine cannot.
+pub fn answer_with(snapshot: &Snapshot, request: &Request<'_>, process: &dyn Process) -> Answer {
     let segments = route(request.path, &snapshot.config.pid.id);
     let Some((first, rest)) = segments.split_first() else {
         return Answer::Elsewhere;
@@ -100,11 +107,19 @@ pub fn answer_with(
     let query = Query(request.query);
     Answer::Reply(match (endpoint(first), rest) {
         ("api", ["v1", "scheduler", ..]) => return scheduler::answer(request),
-        ("api", ["v1", ..]) => return operator::answer(snapshot, request),
+        ("api", ["v1", ..]) => return operator::answer(snapshot, request, process),
         ("quota", rest) => return quota::answer(snapshot, request, rest),
         ("maintenance", rest) => return maintenance::answer(snapshot, request, rest),
         ("weights", _) => return weights::answer(snapshot, request),
         ("why", _) => return why::answer(request),
+        ("reserve", _) => return operations::answer(request, Order::Reserve),
+        ("unreserve", _) => return operations::answer(request, Order::Unreserve),
+        ("create-volumes", _) => return operations::answer(request, Order::CreateVolumes),
+        ("destroy-volumes", _) => return operations::answer(request, Order::DestroyVolumes),
+        ("machine", ["down", ..]) => {
+            return maintenance::machines(request, Change::StartMaintenance);
+        }
+        ("machine", ["up", ..]) => return maintenance::machines(request, Change::StopMaintenance),
         ("teardown", _) => return teardown(request),
         ("health", _) => Reply::ok(),
         ("version", _) => version(query, &snapshot.config.version),
@@ -116,12 +131,12 @@ pub fn answer_with(
         ("frameworks", _) => json(query, &Object(state::Frameworks { snapshot, query })),
         ("tasks", _) => tasks::answer(snapshot, query),
         ("roles", _) => json(query, &Object(roles::Roles::new(snapshot))),
+        ("logging", ["toggle", ..]) => meseta_endpoints::logging(query, process),
+        ("system", [name, ..]) if endpoint(name) == "stats" => {
+            meseta_endpoints::system(query, process)
+        }
         ("metrics", [name, ..]) if endpoint(name) == "snapshot" => {
-            meseta_endpoints::metrics(query, || {
-                let mut gauges = metrics::gauges(snapshot);
-                gauges.extend(system());
-                gauges
-            })
+            meseta_endpoints::metrics(query, || metrics::all(snapshot, process))
         }
         _ => return Answer::Elsewhere,
     })

@@ -1,78 +1,227 @@
-use meseta_endpoints::{call, method_not_allowed};
+use std::time::Duration;
+
+use meseta_endpoints::limits::MAX_LOGGING_LEVEL;
+use meseta_endpoints::{Process, build, method_not_allowed};
 use meseta_machine::{ContentType, Reply};
 use meseta_proto::v1::maintenance::Schedule;
-use meseta_proto::v1::master::call::Type;
+use meseta_proto::v1::master::call::{self, Type};
 use meseta_proto::v1::master::response::{
-    self, GetMaintenanceSchedule, GetMaintenanceStatus, GetQuota, GetWeights,
+    self, GetFlags, GetHealth, GetLoggingLevel, GetMaintenanceSchedule, GetMaintenanceStatus,
+    GetMetrics, GetOperations, GetQuota, GetVersion, GetWeights, ListFiles, ReadFile,
 };
 use meseta_proto::v1::master::{Call, Response};
+use meseta_proto::v1::offer::Operation;
+use meseta_proto::v1::offer::operation;
+use meseta_proto::v1::{AgentId, Flag, Metric};
 use meseta_proto::{Wire, json};
 
 use super::scheduler::answer_type;
-use super::{Answer, Request, maintenance, quota, weights};
+use super::{Answer, Request, maintenance, metrics, quota, views, weights};
 use crate::operator::Change;
 use crate::snapshot::Snapshot;
 use crate::validation;
 
 /// A request to the operator API.
-pub(super) fn answer(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
-    parse(request)
-        .map_err(|refusal| *refusal)
-        .map_or_else(Answer::Reply, |(call, answer_type)| {
-            carry_out(snapshot, call, answer_type)
-        })
+pub(super) fn answer(snapshot: &Snapshot, request: &Request<'_>, process: &dyn Process) -> Answer {
+    let (call, answer_type) = match parse(request) {
+        Ok(parsed) => parsed,
+        Err(refusal) => return Answer::Reply(*refusal),
+    };
+    if call.r#type() == Type::Subscribe {
+        return Answer::Subscribe {
+            stream_type: answer_type,
+        };
+    }
+    match read(snapshot, &call, answer_type, process) {
+        Ok(Some(reply)) => return Answer::Reply(reply),
+        Err(refusal) => return Answer::Reply(*refusal),
+        Ok(None) => {}
+    }
+    let kind = call.r#type();
+    if let Some(teardown) = call.teardown.as_ref().filter(|_| kind == Type::Teardown) {
+        let framework_id = teardown.framework_id.clone();
+        return Answer::Teardown { framework_id };
+    }
+    match change(call) {
+        Some(change) => Answer::Operator(change),
+        None => Answer::Reply(Reply::refused(
+            501,
+            format!(
+                "The operator call {} is not implemented",
+                kind.as_str_name()
+            ),
+        )),
+    }
 }
 
 fn parse(request: &Request<'_>) -> Result<(Call, ContentType), Box<Reply>> {
     if request.method != "POST" {
         return Err(method_not_allowed(&["POST"], request.method).into());
     }
-    let call: Call = call(request.content_type, request.body)?;
+    let call: Call = meseta_endpoints::call(request.content_type, request.body)?;
     validation::operator_call(&call)
         .map_err(|e| Reply::bad_request(format!("Failed to validate master::Call: {e}")))?;
     let answer_type = answer_type(request.accept)?;
     Ok((call, answer_type))
 }
 
+/// The answer to a call that changes nothing in the master; `None` if it does.
+fn read(
+    snapshot: &Snapshot,
+    call: &Call,
+    answer_type: ContentType,
+    process: &dyn Process,
+) -> Result<Option<Reply>, Box<Reply>> {
+    use response::Type as Kind;
+    let many = match call.r#type() {
+        Type::GetState => Some(Kind::GetState),
+        Type::GetAgents => Some(Kind::GetAgents),
+        Type::GetFrameworks => Some(Kind::GetFrameworks),
+        Type::GetExecutors => Some(Kind::GetExecutors),
+        Type::GetTasks => Some(Kind::GetTasks),
+        _ => None,
+    };
+    if let Some(body) = many.and_then(|kind| views::answer(snapshot, kind, answer_type)) {
+        return Ok(Some(typed(body, answer_type)));
+    }
+    let response = match call.r#type() {
+        Type::GetHealth => Response {
+            get_health: Some(GetHealth { healthy: true }),
+            ..response(Kind::GetHealth)
+        },
+        Type::GetFlags => Response {
+            get_flags: Some(GetFlags {
+                flags: flags(snapshot),
+            }),
+            ..response(Kind::GetFlags)
+        },
+        Type::GetVersion => Response {
+            get_version: Some(GetVersion {
+                version_info: build(&snapshot.config.version),
+            }),
+            ..response(Kind::GetVersion)
+        },
+        // Every value is at hand, so that no timeout is needed.
+        Type::GetMetrics => Response {
+            get_metrics: Some(GetMetrics {
+                metrics: all_metrics(snapshot, process),
+            }),
+            ..response(Kind::GetMetrics)
+        },
+        Type::GetLoggingLevel => Response {
+            get_logging_level: Some(GetLoggingLevel {
+                level: process.logging_level(),
+            }),
+            ..response(Kind::GetLoggingLevel)
+        },
+        Type::SetLoggingLevel => {
+            if let Some(set) = &call.set_logging_level {
+                set_logging_level(set, process)?;
+            }
+            return Ok(Some(Reply::ok()));
+        }
+        Type::ListFiles => Response {
+            list_files: match &call.list_files {
+                Some(list) => Some(ListFiles {
+                    file_infos: process.list_files(&list.path)?,
+                }),
+                None => None,
+            },
+            ..response(Kind::ListFiles)
+        },
+        Type::ReadFile => Response {
+            read_file: match &call.read_file {
+                Some(read) => {
+                    let piece = process.read_file(&read.path, read.offset, read.length)?;
+                    Some(ReadFile {
+                        size: piece.size,
+                        data: piece.data,
+                    })
+                }
+                None => None,
+            },
+            ..response(Kind::ReadFile)
+        },
+        Type::GetOperations => Response {
+            get_operations: Some(GetOperations {
+                operations: views::operations(snapshot),
+            }),
+            ..response(Kind::GetOperations)
+        },
+        Type::GetRoles => Response {
+            get_roles: Some(views::roles(snapshot)),
+            ..response(Kind::GetRoles)
+        },
+        Type::GetMaster => Response {
+            get_master: Some(views::master(snapshot)),
+            ..response(Kind::GetMaster)
+        },
+        Type::GetQuota => Response {
+            get_quota: Some(GetQuota {
+                status: quota::status(snapshot),
+            }),
+            ..response(Kind::GetQuota)
+        },
+        Type::GetMaintenanceSchedule => Response {
+            get_maintenance_schedule: Some(GetMaintenanceSchedule {
+                schedule: Schedule::clone(&snapshot.schedule),
+            }),
+            ..response(Kind::GetMaintenanceSchedule)
+        },
+        Type::GetMaintenanceStatus => Response {
+            get_maintenance_status: Some(GetMaintenanceStatus {
+                status: maintenance::status(snapshot),
+            }),
+            ..response(Kind::GetMaintenanceStatus)
+        },
+        Type::GetWeights => Response {
+            get_weights: Some(GetWeights {
+                weight_infos: weights::infos(snapshot),
+            }),
+            ..response(Kind::GetWeights)
+        },
+        _ => return Ok(None),
+    };
+    Ok(Some(written(&response, answer_type)))
+}
+
+fn flags(snapshot: &Snapshot) -> Vec<Flag> {
+    let flags = snapshot.config.flags.iter();
+    flags
+        .map(|(name, value)| Flag {
+            name: name.clone(),
+            value: Some(value.clone()),
+        })
+        .collect()
+}
+
+fn all_metrics(snapshot: &Snapshot, process: &dyn Process) -> Vec<Metric> {
+    let gauges = metrics::all(snapshot, process);
+    gauges
+        .iter()
+        .map(|(name, value)| Metric {
+            name: name.to_owned(),
+            value: Some(value),
+        })
+        .collect()
+}
+
+fn set_logging_level(set: &call::SetLoggingLevel, process: &dyn Process) -> Result<(), Box<Reply>> {
+    if set.level > MAX_LOGGING_LEVEL {
+        return Err(Reply::bad_request(format!("Invalid level '{}'.\n", set.level)).into());
+    }
+    let time = u64::try_from(set.duration.nanoseconds).unwrap_or_default();
+    process.set_logging_level(set.level, Duration::from_nanos(time));
+    Ok(())
+}
+
+/// What a call wants changed.
 #[allow(
     deprecated,
     reason = "older operators' tools send SET_QUOTA and REMOVE_QUOTA"
 )]
-fn carry_out(snapshot: &Snapshot, call: Call, answer_type: ContentType) -> Answer {
-    let kind = call.r#type();
-    let change = match kind {
-        Type::GetQuota => {
-            let status = quota::status(snapshot);
-            let response = Response {
-                get_quota: Some(GetQuota { status }),
-                ..response(response::Type::GetQuota)
-            };
-            return Answer::Reply(written(&response, answer_type));
-        }
-        Type::GetMaintenanceSchedule => {
-            let schedule = Schedule::clone(&snapshot.schedule);
-            let response = Response {
-                get_maintenance_schedule: Some(GetMaintenanceSchedule { schedule }),
-                ..response(response::Type::GetMaintenanceSchedule)
-            };
-            return Answer::Reply(written(&response, answer_type));
-        }
-        Type::GetMaintenanceStatus => {
-            let status = maintenance::status(snapshot);
-            let response = Response {
-                get_maintenance_status: Some(GetMaintenanceStatus { status }),
-                ..response(response::Type::GetMaintenanceStatus)
-            };
-            return Answer::Reply(written(&response, answer_type));
-        }
-        Type::GetWeights => {
-            let weight_infos = weights::infos(snapshot);
-            let response = Response {
-                get_weights: Some(GetWeights { weight_infos }),
-                ..response(response::Type::GetWeights)
-            };
-            return Answer::Reply(written(&response, answer_type));
-        }
+fn change(call: Call) -> Option<Change> {
+    match call.r#type() {
         Type::MarkAgentGone => call
             .mark_agent_gone
             .map(|it| Change::MarkAgentGone(it.agent_id)),
@@ -92,19 +241,87 @@ fn carry_out(snapshot: &Snapshot, call: Call, answer_type: ContentType) -> Answe
         Type::UpdateMaintenanceSchedule => call
             .update_maintenance_schedule
             .map(|it| Change::UpdateSchedule(it.schedule)),
+        Type::StartMaintenance => call
+            .start_maintenance
+            .map(|it| Change::StartMaintenance(it.machines)),
+        Type::StopMaintenance => call
+            .stop_maintenance
+            .map(|it| Change::StopMaintenance(it.machines)),
         Type::UpdateWeights => call
             .update_weights
             .map(|it| Change::UpdateWeights(it.weight_infos)),
-        _ => None,
+        _ => operation(call),
+    }
+}
+
+/// The operation on an agent's resources that a call asks for.
+fn operation(call: Call) -> Option<Change> {
+    use operation::{Create, Destroy, GrowVolume, Reserve, ShrinkVolume, Unreserve};
+    let of_kind = |kind: operation::Type| Operation {
+        r#type: Some(kind.into()),
+        ..Operation::default()
     };
-    change.map_or_else(
-        || {
-            let name = kind.as_str_name();
-            let sentence = format!("The operator call {name} is not implemented");
-            Answer::Reply(Reply::refused(501, sentence))
-        },
-        Answer::Operator,
-    )
+    let (agent, order): (AgentId, Operation) = match call.r#type() {
+        Type::ReserveResources => {
+            let it = call.reserve_resources?;
+            let reserve = Reserve {
+                source: it.source,
+                resources: it.resources,
+            };
+            let order = Operation {
+                reserve: Some(reserve),
+                ..of_kind(operation::Type::Reserve)
+            };
+            (it.agent_id, order)
+        }
+        Type::UnreserveResources => {
+            let it = call.unreserve_resources?;
+            let resources = it.resources;
+            let order = Operation {
+                unreserve: Some(Unreserve { resources }),
+                ..of_kind(operation::Type::Unreserve)
+            };
+            (it.agent_id, order)
+        }
+        Type::CreateVolumes => {
+            let it = call.create_volumes?;
+            let volumes = it.volumes;
+            let order = Operation {
+                create: Some(Create { volumes }),
+                ..of_kind(operation::Type::Create)
+            };
+            (it.agent_id, order)
+        }
+        Type::DestroyVolumes => {
+            let it = call.destroy_volumes?;
+            let volumes = it.volumes;
+            let order = Operation {
+                destroy: Some(Destroy { volumes }),
+                ..of_kind(operation::Type::Destroy)
+            };
+            (it.agent_id, order)
+        }
+        Type::GrowVolume => {
+            let it = call.grow_volume?;
+            let (volume, addition) = (it.volume, it.addition);
+            let order = Operation {
+                grow_volume: Some(GrowVolume { volume, addition }.into()),
+                ..of_kind(operation::Type::GrowVolume)
+            };
+            (it.agent_id?, order)
+        }
+        Type::ShrinkVolume => {
+            let it = call.shrink_volume?;
+            let (volume, subtract) = (it.volume, it.subtract);
+            let order = Operation {
+                shrink_volume: Some(ShrinkVolume { volume, subtract }.into()),
+                ..of_kind(operation::Type::ShrinkVolume)
+            };
+            (it.agent_id?, order)
+        }
+        _ => return None,
+    };
+    Some(Change::Operate(agent, Box::new(order)))
 }
 
 fn response(kind: response::Type) -> Response {
@@ -119,6 +336,10 @@ fn written<M: Wire>(message: &M, answer_type: ContentType) -> Reply {
         ContentType::Protobuf => message.encode_to_vec(),
         _ => json::to_vec(message),
     };
+    typed(body, answer_type)
+}
+
+fn typed(body: Vec<u8>, answer_type: ContentType) -> Reply {
     Reply {
         content_type: Some(answer_type),
         ..Reply::json(body)

@@ -91,6 +91,14 @@ impl<'a> Roles<'a> {
         self.roles.get(role).map(Role::taken).unwrap_or_default()
     }
 
+    /// Every role by name, with its frameworks and what it and those below it are offered or use.
+    pub(super) fn iter(
+        &self,
+    ) -> impl Iterator<Item = (&'a str, impl Iterator<Item = &'a FrameworkId>, Quantities)> {
+        let roles = self.roles.iter();
+        roles.map(|(name, role)| (*name, role.frameworks.iter().copied(), role.taken()))
+    }
+
     /// The role, which is known from now on, and with it those above it.
     fn role(&mut self, name: &'a str) -> &mut Role<'a> {
         for above in ancestors(name) {

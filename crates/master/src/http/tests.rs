@@ -3,12 +3,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::{OrdMap, OrdSet, Vector};
+use meseta_endpoints::Piece;
 use meseta_machine::ContentType;
 use meseta_proto::json;
 use meseta_proto::v1::scheduler::OfferConstraints;
-use meseta_proto::v1::{AgentId, AgentInfo, FrameworkInfo, Offer, Task, TaskState, task_status};
+use meseta_proto::v1::{
+    AgentId, AgentInfo, FileInfo, FrameworkInfo, Offer, Task, TaskState, task_status,
+};
 use meseta_resources::Resources;
 use serde_json::Value;
+
+mod operator;
 
 use super::*;
 use crate::CompletedTask;
@@ -39,10 +44,12 @@ fn fresh() -> Snapshot {
         completed_frameworks: Vector::new(),
         offers: OrdMap::new(),
         schedule: Arc::default(),
+        down_machines: imbl::OrdMap::new(),
         inverse_offers: OrdMap::new(),
         inverse_answers: OrdMap::new(),
         quotas: OrdMap::new(),
         weights: OrdMap::unit("eng".into(), 2.0),
+        watchers: 0,
         metrics: Metrics::default(),
     }
 }
@@ -300,6 +307,35 @@ fn metrics_have_mesos_names() {
     );
 }
 
+#[derive(Debug)]
+struct TwoCpus;
+
+impl Process for TwoCpus {
+    fn metrics(&self) -> Vec<(String, f64)> {
+        vec![("system/cpus_total".into(), 2.0)]
+    }
+
+    fn logging_level(&self) -> u32 {
+        1
+    }
+
+    fn set_logging_level(&self, _: u32, _: Duration) {}
+
+    fn list_files(&self, path: &str) -> Result<Vec<FileInfo>, Box<Reply>> {
+        Ok(vec![FileInfo {
+            path: format!("{path}/file"),
+            ..FileInfo::default()
+        }])
+    }
+
+    fn read_file(&self, _: &str, offset: u64, _: Option<u64>) -> Result<Piece, Box<Reply>> {
+        Ok(Piece {
+            size: offset + 2,
+            data: b"hi".to_vec(),
+        })
+    }
+}
+
 #[test]
 fn what_only_the_process_knows_is_among_the_metrics() {
     let snapshot = fresh();
@@ -313,9 +349,7 @@ fn what_only_the_process_knows_is_among_the_metrics() {
         host: None,
         body: &[],
     };
-    let Answer::Reply(reply) =
-        answer_with(&snapshot, &request, || vec![("system/cpus_total", 2.0)])
-    else {
+    let Answer::Reply(reply) = answer_with(&snapshot, &request, &TwoCpus) else {
         panic!("no reply");
     };
     let metrics: Value = serde_json::from_slice(&reply.body).unwrap();

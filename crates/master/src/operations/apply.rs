@@ -2,7 +2,9 @@ use meseta_proto::internal::{ApplyOperationMessage, ResourceVersionUuid};
 use meseta_proto::v1::agent_info::capability::Type as Capability;
 use meseta_proto::v1::offer::Operation as Order;
 use meseta_proto::v1::offer::operation::Type;
-use meseta_proto::v1::{AgentId, OfferId, Operation, OperationState, OperationStatus, Uuid};
+use meseta_proto::v1::{
+    AgentId, FrameworkId, OfferId, Operation, OperationState, OperationStatus, Uuid,
+};
 use meseta_resources::{Conversion, Resource, Resources, conversions};
 
 use crate::accept::Accepted;
@@ -61,12 +63,13 @@ impl Master {
             agent.checkpointed = outcome.total.filter(Resource::needs_checkpoint);
             agent.total = outcome.total;
         }
-        self.send_operation(step, accepted, order);
+        let framework = Some(&accepted.framework);
+        self.send_operation(step, &accepted.agent, framework, order);
         Ok(())
     }
 
     /// Offers of shared volumes that are destroyed are taken back.
-    fn rescind_destroyed(
+    pub(super) fn rescind_destroyed(
         &mut self,
         step: &mut Step<'_>,
         agent: &AgentId,
@@ -88,13 +91,20 @@ impl Master {
         }
     }
 
-    fn send_operation(&mut self, step: &mut Step<'_>, accepted: &Accepted, order: &Order) {
-        let Some(agent) = self.state.agents.get(&accepted.agent) else {
+    /// Sends an operation to its agent. An operator's has no framework.
+    pub(super) fn send_operation(
+        &mut self,
+        step: &mut Step<'_>,
+        agent_id: &AgentId,
+        framework: Option<&FrameworkId>,
+        order: &Order,
+    ) {
+        let Some(agent) = self.state.agents.get(agent_id) else {
             return;
         };
         if !agent.is_capable_of(Capability::ResourceProvider) {
             // Such an agent keeps on disk what its master tells it.
-            self.send_checkpointed_resources(step, &accepted.agent);
+            self.send_checkpointed_resources(step, agent_id);
             return;
         }
         let uuid = Uuid {
@@ -102,7 +112,7 @@ impl Master {
         };
         let version = agent.resource_version.clone();
         let message = ApplyOperationMessage {
-            framework_id: Some(accepted.framework.clone()),
+            framework_id: framework.cloned(),
             operation_info: order.clone(),
             operation_uuid: uuid.clone(),
             resource_version_uuid: ResourceVersionUuid {
@@ -114,19 +124,19 @@ impl Master {
         };
         step.send(&agent.pid, &message);
         let operation = Operation {
-            framework_id: Some(accepted.framework.clone()),
-            agent_id: Some(accepted.agent.clone()),
+            framework_id: framework.cloned(),
+            agent_id: Some(agent_id.clone()),
             info: order.clone(),
             latest_status: OperationStatus {
                 operation_id: order.id.clone(),
                 state: OperationState::OperationPending.into(),
-                agent_id: Some(accepted.agent.clone()),
+                agent_id: Some(agent_id.clone()),
                 ..Default::default()
             },
             statuses: Vec::new(),
             uuid,
         };
-        self.add_operation(&accepted.agent, operation);
+        self.add_operation(agent_id, operation);
     }
 }
 
@@ -159,7 +169,7 @@ fn outcome(
             place()
         ));
     }
-    validation::operation(order, framework, agent)
+    validation::operation(order, Some(framework), agent)
         .map_err(|invalid| format!("{invalid}; on agent {}", place()))?;
     if let Some(source) = of_disk {
         // Offers hold nothing of resource providers yet.

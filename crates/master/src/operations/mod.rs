@@ -12,6 +12,7 @@
 //! Operations of frameworks that this master does not know are kept for them, as orphans.
 
 mod apply;
+mod by_operator;
 mod feedback;
 mod reconcile;
 

@@ -27,14 +27,36 @@ pub fn schedule(schedule: &Schedule) -> Checked {
         for id in &window.machine_ids {
             machine(id)?;
             if !seen.insert(machine_key(id)) {
-                return Err(Invalid(format!(
-                    "Machine '{}' appears more than once in the schedule",
-                    json::to_string(id)
-                )));
+                return Err(repeated(id));
             }
         }
     }
     Ok(())
+}
+
+/// Checks a list of machines.
+///
+/// # Errors
+/// In Mesos's words.
+pub fn machines(machines: &[MachineId]) -> Checked {
+    if machines.is_empty() {
+        return Err(Invalid::new("List of machines is empty"));
+    }
+    let mut seen = BTreeSet::new();
+    for id in machines {
+        machine(id)?;
+        if !seen.insert(machine_key(id)) {
+            return Err(repeated(id));
+        }
+    }
+    Ok(())
+}
+
+fn repeated(id: &MachineId) -> Invalid {
+    Invalid(format!(
+        "Machine '{}' appears more than once in the schedule",
+        json::to_string(id)
+    ))
 }
 
 fn machine(id: &MachineId) -> Checked {

@@ -33,7 +33,7 @@ pub use framework::{
 };
 pub use group::task_group;
 pub use id::id;
-pub use maintenance::schedule;
+pub use maintenance::{machines, schedule};
 pub use offer::offers;
 pub use operation::operation;
 pub use operator::operator_call;

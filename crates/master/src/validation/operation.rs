@@ -13,11 +13,12 @@ use super::resource::{one_allocation_role, resources, volume_key};
 use super::{Checked, Invalid, set_text, within};
 use crate::records::{AgentRecord, FrameworkRecord};
 
-/// Checks one operation that is no launch. Its resources are valid by themselves, in
-/// post-refinement form, and carry allocation roles.
+/// Checks one operation that is no launch. Its resources are valid by themselves and in
+/// post-refinement form. Those of a framework's operation carry allocation roles; those of an
+/// operator's, who has no framework, do not.
 pub fn operation(
     operation: &Operation,
-    framework: &FrameworkRecord,
+    framework: Option<&FrameworkRecord>,
     agent: &AgentRecord,
 ) -> Checked {
     use operation::Type;
@@ -52,12 +53,12 @@ pub fn operation(
 
 fn check_reserve(
     reserve: &operation::Reserve,
-    framework: &FrameworkRecord,
+    framework: Option<&FrameworkRecord>,
     agent: &AgentRecord,
 ) -> Checked {
     let reserved = valid(&reserve.resources)?;
+    check_source(reserve)?;
     one_provider(&reserve.resources).map_err(within("Invalid resources"))?;
-    let roles: Vec<&str> = framework.roles().collect();
     for resource in &reserved {
         let role = resource.reservation_role().unwrap_or_default();
         if !resource.is_dynamically_reserved() {
@@ -79,13 +80,74 @@ fn check_reserve(
                  without RESERVATION_REFINEMENT capability"
             )));
         }
+        let Some(framework) = framework else {
+            check_unallocated(resource)?;
+            continue;
+        };
         if let Some(principal) = &framework.info.principal {
             let reservation = resource.reservations().last();
             check_reserver(reservation.and_then(|r| r.principal.as_deref()), principal)?;
         }
+        let roles: Vec<&str> = framework.roles().collect();
         check_reserved_role(resource, role, &roles)?;
     }
-    one_allocation_role(&reserved).map_err(within("Invalid reservation resources"))
+    match framework {
+        Some(_) => one_allocation_role(&reserved).map_err(within("Invalid reservation resources")),
+        None => Ok(()),
+    }
+}
+
+/// What is reserved anew was reserved in another way before, or not at all, and is as much.
+fn check_source(reserve: &operation::Reserve) -> Checked {
+    if reserve.source.is_empty() {
+        return Ok(());
+    }
+    let source =
+        Resources::from_v1(&reserve.source).map_err(|e| Invalid(format!("Invalid source: {e}")))?;
+    let target = valid(&reserve.resources)?;
+    one_reservation(&reserve.source).map_err(within("Invalid source"))?;
+    one_reservation(&reserve.resources).map_err(within("Invalid resources"))?;
+    let (source, target) = (plain(&source), plain(&target));
+    if source != target {
+        return Err(Invalid(format!(
+            "Source and target resources should refer to identical resource quantities: {source} \
+             vs. {target}"
+        )));
+    }
+    Ok(())
+}
+
+fn one_reservation(resources: &[v1::Resource]) -> Checked {
+    let Some((first, others)) = resources.split_first() else {
+        return Err(Invalid::new("Resource cannot be empty"));
+    };
+    if others
+        .iter()
+        .any(|other| other.reservations != first.reservations)
+    {
+        return Err(Invalid::new("Mixed reservations are not supported"));
+    }
+    Ok(())
+}
+
+/// Resources without any reservation.
+fn plain(resources: &Resources) -> Resources {
+    let mut messages = resources.to_v1();
+    for message in &mut messages {
+        message.reservations.clear();
+    }
+    Resources::from_v1(&messages).unwrap_or_default()
+}
+
+/// Operators reserve what is free.
+fn check_unallocated(resource: &Resource) -> Checked {
+    if resource.allocation_role().is_some() {
+        return Err(Invalid(format!(
+            "A reserve operation was attempted on allocated resource {resource}, but an operator \
+             can only perform reservations on unallocated resources"
+        )));
+    }
+    Ok(())
 }
 
 fn check_reserver(reserver: Option<&str>, principal: &str) -> Checked {
@@ -147,7 +209,7 @@ fn check_unreserve(unreserve: &operation::Unreserve) -> Checked {
 
 fn check_create(
     create: &operation::Create,
-    framework: &FrameworkRecord,
+    framework: Option<&FrameworkRecord>,
     agent: &AgentRecord,
 ) -> Checked {
     let volumes = valid(&create.volumes)?;
@@ -156,7 +218,10 @@ fn check_create(
     new_volumes(&create.volumes, &agent.checkpointed)?;
     for volume in &volumes {
         let role = volume.reservation_role().unwrap_or_default();
-        if volume.is_shared() && !framework.is_capable_of(FrameworkCapability::SharedResources) {
+        if let Some(framework) = framework
+            && volume.is_shared()
+            && !framework.is_capable_of(FrameworkCapability::SharedResources)
+        {
             return Err(Invalid(format!(
                 "Create volume operation for '{volume}' has been attempted by framework '{}' with \
                  no SHARED_RESOURCES capability",
@@ -177,12 +242,15 @@ fn check_create(
                  RESERVATION_REFINEMENT capability"
             )));
         }
-        if let Some(principal) = &framework.info.principal {
+        if let Some(principal) = framework.and_then(|framework| framework.info.principal.as_ref()) {
             let persistence = volume.disk().and_then(|disk| disk.persistence.as_ref());
             check_creator(persistence.and_then(|p| p.principal.as_deref()), principal)?;
         }
     }
-    one_allocation_role(&volumes).map_err(within("Invalid volume resources"))
+    match framework {
+        Some(_) => one_allocation_role(&volumes).map_err(within("Invalid volume resources")),
+        None => Ok(()),
+    }
 }
 
 fn check_creator(creator: Option<&str>, principal: &str) -> Checked {

@@ -41,8 +41,25 @@ pub fn operator_call(call: &Call) -> Checked {
         // The others bring nothing.
         _ => return Ok(()),
     };
-    if present {
-        return Ok(());
+    if !present {
+        return Err(Invalid(format!("Expecting '{name}' to be present")));
     }
-    Err(Invalid(format!("Expecting '{name}' to be present")))
+    let without_agent = match call.r#type() {
+        Type::GrowVolume => call
+            .grow_volume
+            .as_ref()
+            .is_some_and(|it| it.agent_id.is_none()),
+        Type::ShrinkVolume => call
+            .shrink_volume
+            .as_ref()
+            .is_some_and(|it| it.agent_id.is_none()),
+        _ => false,
+    };
+    if without_agent {
+        return Err(Invalid::new(
+            "Expecting 'agent_id' to be present; only agent default resources are supported right \
+             now",
+        ));
+    }
+    Ok(())
 }

@@ -1,0 +1,190 @@
+//! Operators who watch what happens in the cluster, by the event stream of the operator API.
+//!
+//! What happens is noted while it happens and told at the end of the step, so that agents and
+//! frameworks are shown as the step leaves them. Nothing is noted while nobody watches.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use meseta_machine::{RequestId, StreamId};
+use meseta_proto::v1::master::{Event, event};
+use meseta_proto::v1::{AgentId, FrameworkId, FrameworkInfo, Task};
+
+use crate::http::views;
+use crate::master::Master;
+use crate::snapshot::Moment;
+use crate::step::Step;
+use crate::timers::Timer;
+
+/// Who watches, and what they have not been told yet.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers {
+    /// The oldest come first.
+    streams: VecDeque<StreamId>,
+    /// The same, to go with every event.
+    shared: Arc<[StreamId]>,
+    news: Vec<News>,
+}
+
+/// Something that has happened.
+#[derive(Debug)]
+pub(crate) enum News {
+    TaskAdded(Arc<Task>),
+    TaskUpdated(Box<event::TaskUpdated>),
+    AgentAdded(AgentId),
+    AgentRemoved(AgentId),
+    FrameworkAdded(FrameworkId),
+    FrameworkUpdated(FrameworkId),
+    FrameworkRemoved(Arc<FrameworkInfo>),
+}
+
+impl Watchers {
+    /// Notes something, if anybody watches.
+    pub(crate) fn note(&mut self, news: impl FnOnce() -> News) {
+        if !self.streams.is_empty() {
+            self.news.push(news());
+        }
+    }
+
+    fn remove(&mut self, stream: &StreamId) -> bool {
+        let before = self.streams.len();
+        self.streams.retain(|other| other != stream);
+        self.shared = self.streams.iter().cloned().collect();
+        self.streams.len() < before
+    }
+
+    fn add(&mut self, stream: StreamId) {
+        self.streams.push_back(stream);
+        self.shared = self.streams.iter().cloned().collect();
+    }
+}
+
+impl Master {
+    /// An operator subscribes. When there are too many, the oldest is cut off, as in Mesos.
+    pub(crate) fn on_watcher(&mut self, step: &mut Step<'_>, request: RequestId, stream: StreamId) {
+        let bound = self
+            .state
+            .config
+            .policy
+            .max_operator_event_stream_subscribers;
+        while self.watchers.streams.len() >= bound.max(1) {
+            let Some(oldest) = self.watchers.streams.front().cloned() else {
+                break;
+            };
+            self.watchers.remove(&oldest);
+            step.close_stream(oldest);
+        }
+        let moment = Moment(Arc::new(self.state.clone()));
+        step.open_watch(request, stream.clone(), moment);
+        // Some clients read an event only when the next one begins.
+        step.tell_watchers(Arc::from([stream.clone()]), of_type(event::Type::Heartbeat));
+        self.watchers.add(stream);
+        self.state.watchers = self.watchers.streams.len();
+        if self.state.watchers == 1 {
+            self.schedule_watchers_heartbeat(step);
+        }
+    }
+
+    fn schedule_watchers_heartbeat(&mut self, step: &Step<'_>) {
+        let due = step.now.monotonic + self.state.config.policy.heartbeat_interval;
+        self.timers.set(Timer::WatchersHeartbeat, due);
+    }
+
+    pub(crate) fn on_watchers_heartbeat_due(&mut self, step: &mut Step<'_>) {
+        if !self.watchers.streams.is_empty() {
+            let streams = Arc::clone(&self.watchers.shared);
+            step.tell_watchers(streams, of_type(event::Type::Heartbeat));
+            self.schedule_watchers_heartbeat(step);
+        }
+    }
+
+    /// A stream ended. Says whether it was a watcher's.
+    pub(crate) fn on_watcher_gone(&mut self, stream: &StreamId) -> bool {
+        let was_there = self.watchers.remove(stream);
+        if was_there {
+            self.state.watchers = self.watchers.streams.len();
+        }
+        if self.watchers.streams.is_empty() {
+            self.timers.cancel(&Timer::WatchersHeartbeat);
+        }
+        was_there
+    }
+
+    /// Tells those who watch what this step has brought.
+    pub(crate) fn tell_watchers(&mut self, step: &mut Step<'_>) {
+        let news = std::mem::take(&mut self.watchers.news);
+        let mut added: Vec<FrameworkId> = Vec::new();
+        for news in news {
+            let event = match news {
+                News::FrameworkAdded(id) => {
+                    added.push(id.clone());
+                    self.framework_added(&id)
+                }
+                // It has been told as it is now.
+                News::FrameworkUpdated(id) if added.contains(&id) => None,
+                News::FrameworkUpdated(id) => self.framework_updated(&id),
+                other => self.event_of(other),
+            };
+            if let Some(event) = event {
+                step.tell_watchers(Arc::clone(&self.watchers.shared), event);
+            }
+        }
+    }
+
+    fn framework_added(&self, id: &FrameworkId) -> Option<Event> {
+        let framework = views::framework(&self.state, self.framework(id)?);
+        Some(Event {
+            framework_added: Some(event::FrameworkAdded { framework }),
+            ..of_type(event::Type::FrameworkAdded)
+        })
+    }
+
+    fn framework_updated(&self, id: &FrameworkId) -> Option<Event> {
+        let framework = views::framework(&self.state, self.framework(id)?);
+        Some(Event {
+            framework_updated: Some(event::FrameworkUpdated { framework }),
+            ..of_type(event::Type::FrameworkUpdated)
+        })
+    }
+
+    fn event_of(&self, news: News) -> Option<Event> {
+        let event = match news {
+            News::TaskAdded(task) => Event {
+                task_added: Some(event::TaskAdded {
+                    task: Task::clone(&task),
+                }),
+                ..of_type(event::Type::TaskAdded)
+            },
+            News::TaskUpdated(updated) => Event {
+                task_updated: Some(*updated),
+                ..of_type(event::Type::TaskUpdated)
+            },
+            News::AgentAdded(id) => Event {
+                agent_added: Some(event::AgentAdded {
+                    agent: views::agent(&self.state, self.state.agents.get(&id)?),
+                }),
+                ..of_type(event::Type::AgentAdded)
+            },
+            News::AgentRemoved(agent_id) => Event {
+                agent_removed: Some(event::AgentRemoved { agent_id }),
+                ..of_type(event::Type::AgentRemoved)
+            },
+            News::FrameworkAdded(id) => self.framework_added(&id)?,
+            News::FrameworkUpdated(id) => self.framework_updated(&id)?,
+            News::FrameworkRemoved(info) => Event {
+                framework_removed: Some(event::FrameworkRemoved {
+                    framework_info: FrameworkInfo::clone(&info),
+                }),
+                ..of_type(event::Type::FrameworkRemoved)
+            },
+        };
+        Some(event)
+    }
+}
+
+fn of_type(kind: event::Type) -> Event {
+    Event {
+        r#type: Some(kind.into()),
+        ..Event::default()
+    }
+}
