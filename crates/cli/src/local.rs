@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::daemon::process::{self, End, Ends, Signals};
 use crate::daemon::{agent, master};
 use crate::flags::Form::Text;
-use crate::flags::{self, Flag, Flags, served};
+use crate::flags::{self, Flag, Flags, Serving, served};
 use crate::{Failure, daemon_flags, logging, say};
 
 /// How long Ctrl-C waits for executors to end by themselves before everything is killed: longer
@@ -42,12 +42,16 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
     process::run(serve(&flags, &plan))
 }
 
-/// The flags of `local`, then those of master and agent that it does not have itself.
+/// The flags of `local`, then those of master and agent that it does not have itself. What one of
+/// them serves is served.
 fn table() -> Vec<Flag> {
     let mut table = FLAGS.to_vec();
     for flag in flags::master::FLAGS.iter().chain(flags::agent::FLAGS) {
-        if flag.name != "master" && !table.iter().any(|f| f.name == flag.name) {
-            table.push(*flag);
+        match table.iter_mut().find(|f| f.name == flag.name) {
+            Some(known) if known.serving == Serving::NotYet => *known = *flag,
+            Some(_) => {}
+            None if flag.name == "master" => {}
+            None => table.push(*flag),
         }
     }
     table

@@ -281,9 +281,9 @@ impl Keeper {
 
     fn take(&mut self, order: Order) {
         match order {
-            Order::Watch(id, watched) => {
-                self.looks
-                    .set(id.clone(), self.clock.now().monotonic + LOOK_SHORTEST);
+            Order::Watch(id, mut watched) => {
+                watched.seen = self.clock.now().monotonic;
+                self.looks.set(id.clone(), watched.seen + LOOK_SHORTEST);
                 self.containers.insert(id, watched);
             }
             // What it printed in the end counts as well.
