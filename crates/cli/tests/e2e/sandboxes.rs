@@ -116,8 +116,10 @@ fn what_an_earlier_life_has_left_goes_in_the_next() {
     let mut world = World::with(&[]);
     world.finish("t");
     let path = world.virtual_path("t");
-    let shown = http::get(world.address(), "/files/debug").json();
-    assert!(shown.get(&path).is_none(), "of those that run: {shown}");
+    eventually("an end of the executor", || {
+        let shown = http::get(world.address(), "/files/debug").json();
+        shown.get(&path).is_none().then_some(())
+    });
     assert_eq!(world.look("t"), 200);
     let World {
         agent,
