@@ -13,7 +13,9 @@ use crate::flags::{FlagError, Flags};
 pub(super) fn authenticator(flags: &Flags) -> Result<Authenticator, FlagError> {
     // The key makes challenges that nobody can foresee.
     let key = uuid::Uuid::new_v4().into_bytes();
-    let credentials = read(flags, "credentials", Credentials::parse)?;
+    let credentials = read(flags, "credentials", |text| {
+        in_text(text, Credentials::parse)
+    })?;
     if credentials.is_none() {
         for name in ["authenticate_agents", "authenticate_frameworks"] {
             if flags.get::<bool>(name)?.unwrap_or_default() {
@@ -26,21 +28,29 @@ pub(super) fn authenticator(flags: &Flags) -> Result<Authenticator, FlagError> {
 
 /// What an agent authenticates with, by `--credential`.
 pub(super) fn credential(flags: &Flags) -> Result<Option<Credential>, FlagError> {
-    read(flags, "credential", Credential::parse)
+    read(flags, "credential", |text| in_text(text, Credential::parse))
 }
 
 /// What an agent signs its executors' tokens with, by `--jwt_secret_key`: the file as it is.
 pub(super) fn executor_key(flags: &Flags) -> Result<Option<TokenKey>, FlagError> {
-    read(flags, "jwt_secret_key", |text| match text {
-        "" => Err("the file is empty, and what everybody knows proves nothing"),
-        text => Ok(TokenKey::new(text)),
+    read(flags, "jwt_secret_key", |key| match key {
+        [] => Err("the file is empty, and what everybody knows proves nothing".into()),
+        key => Ok(TokenKey::new(key)),
     })
 }
 
-fn read<T, E: Display>(
+fn in_text<T, E: Display>(
+    bytes: &[u8],
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, String> {
+    let text = std::str::from_utf8(bytes).map_err(|e| format!("the file is no text: {e}"))?;
+    parse(text).map_err(|error| error.to_string())
+}
+
+fn read<T>(
     flags: &Flags,
     name: &'static str,
-    parse: impl FnOnce(&str) -> Result<T, E>,
+    parse: impl FnOnce(&[u8]) -> Result<T, String>,
 ) -> Result<Option<T>, FlagError> {
     let Some(path) = flags.get::<PathBuf>(name)? else {
         return Ok(None);
@@ -50,8 +60,8 @@ fn read<T, E: Display>(
         value: path.display().to_string(),
         reason,
     };
-    let text = fs::read_to_string(&path);
-    let text = text.map_err(|e| refuse(format!("failed to read the file: {e}")))?;
+    let content = fs::read(&path);
+    let content = content.map_err(|e| refuse(format!("failed to read the file: {e}")))?;
     let mode = fs::metadata(&path).map(|m| m.permissions().mode());
     if mode.is_ok_and(|mode| mode & OTHERS != 0) {
         tracing::warn!(
@@ -59,9 +69,7 @@ fn read<T, E: Display>(
             path.display()
         );
     }
-    parse(&text)
-        .map(Some)
-        .map_err(|error| refuse(error.to_string()))
+    parse(&content).map(Some).map_err(refuse)
 }
 
 /// The permissions of those who are neither the owner nor in the group.

@@ -3,21 +3,27 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use meseta_authentication::{Claims, TokenKey};
 use serde_json::{Value, json};
 
 use crate::support::custom::{Kind, World, await_end, sandbox_of};
 use crate::support::daemon::{Place, meseta};
 use crate::support::http::{self, Answer};
-use crate::support::scheduler::{shell_task, text};
+use crate::support::scheduler::shell_task;
 use crate::support::{eventually, processes};
 
 const SECRET: &str = "the agent's own secret";
 
 fn world() -> World {
+    with_key(SECRET.as_bytes())
+}
+
+fn with_key(key: &[u8]) -> World {
     let place = Place::new();
     let file = place.join("key");
-    std::fs::write(&file, SECRET).expect("a file");
+    std::fs::write(&file, key).expect("a file");
     let flag = format!("--jwt_secret_key={}", file.display());
     let flags = [
         "--authenticate_http_executors",
@@ -27,13 +33,11 @@ fn world() -> World {
     World::in_place(place, &flags)
 }
 
-fn signed(claims: &[(&str, Value)]) -> String {
-    // Times are numbers: what the key signs itself are texts alone.
-    let claims: Claims = claims
+fn signed(claims: &[(&str, &str)]) -> String {
+    let claims = claims
         .iter()
-        .map(|(name, value)| ((*name).to_owned(), text(value)))
-        .collect();
-    format!("Bearer {}", TokenKey::new(SECRET).sign(&claims))
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    format!("Bearer {}", TokenKey::new(SECRET).sign(&claims.collect()))
 }
 
 /// Calls the executor API as an executor would.
@@ -132,9 +136,9 @@ fn whoever_is_not_the_executor_is_refused() {
         "{sentence}"
     );
     let former = signed(&[
-        ("fid", json!(world.scheduler.id)),
-        ("eid", json!("e")),
-        ("cid", json!("a former run")),
+        ("fid", world.scheduler.id.as_str()),
+        ("eid", "e"),
+        ("cid", "a former run"),
     ]);
     let refused = call(&world, path, "e", Some(&former));
     assert_eq!(refused.status(), 403);
@@ -153,6 +157,34 @@ fn whoever_is_not_the_executor_is_refused() {
     assert_ne!(answer.status(), 401);
     // Nobody has taken the executor's place.
     assert_eq!(world.find("e").0, pid);
+}
+
+/// The example of RFC 7515, A.1: its key, which is no text, and a token with it that has expired.
+const EXAMPLE_KEY: &str =
+    "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+const EXAMPLE_TOKEN: &str = concat!(
+    "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.",
+    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.",
+    "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+);
+
+#[test]
+fn a_token_that_has_expired_proves_nothing() {
+    let mut world = with_key(&URL_SAFE_NO_PAD.decode(EXAMPLE_KEY).expect("a key"));
+    let executor = world.executor("e", &Kind::V1.command());
+    world.launch("t", "finish", &executor);
+    world.update("TASK_RUNNING");
+    world.update("TASK_FINISHED");
+    let expired = format!("Bearer {EXAMPLE_TOKEN}");
+    for path in ["/api/v1/executor", "/api/v1"] {
+        let answer = call(&world, path, "e", Some(&expired));
+        assert_eq!(answer.status(), 401, "{path}");
+        let challenge = answer.head.header("www-authenticate").expect("a challenge");
+        assert!(
+            challenge.contains("Invalid JWT: Token has expired: exp(1300819380) < now("),
+            "{challenge}"
+        );
+    }
 }
 
 #[test]
