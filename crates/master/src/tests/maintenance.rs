@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use meseta_machine::Reply;
+use meseta_proto::Wire as _;
+use meseta_proto::internal::ShutdownMessage;
 use meseta_proto::v1::scheduler::{Call, call};
-use meseta_proto::v1::{Filters, InverseOffer};
+use meseta_proto::v1::{Filters, InverseOffer, TaskState};
 use serde_json::Value;
+
+use crate::Action;
 
 use super::quota::{facts, operator, text};
 use super::world::{self, Scheduler, World, command_task, framework_info, upid};
@@ -115,6 +119,83 @@ fn a_framework_that_ends_leaves_no_question_behind() {
     world.call(&scheduler, world::call(call::Type::Teardown));
     world.settle();
     assert!(world.master.snapshot().inverse_offers.is_empty());
+}
+
+const DOWN: &str = r#"{"type":"START_MAINTENANCE","start_maintenance":{"machines":[
+    {"hostname":"host","ip":"127.0.0.1"}]}}"#;
+const UP: &str = r#"{"type":"STOP_MAINTENANCE","stop_maintenance":{"machines":[
+    {"hostname":"host","ip":"127.0.0.1"}]}}"#;
+
+fn status(world: &mut World) -> String {
+    text(&operator(world, r#"{"type":"GET_MAINTENANCE_STATUS"}"#).0)
+}
+
+#[test]
+fn a_machine_goes_down_with_its_agents_and_comes_up_out_of_the_schedule() {
+    let (mut world, scheduler) = with_task();
+    schedule(&mut world, SCHEDULE);
+    let (reply, actions) = operator(&mut world, DOWN);
+    assert_eq!(reply, Reply::ok());
+    let pid = upid("slave(1)", 6001);
+    let told = actions.iter().any(|action| {
+        matches!(action, Action::Send { to, name, .. }
+            if *to == pid && *name == ShutdownMessage::SCHEMA.name)
+    });
+    assert!(told);
+    for action in actions {
+        world.put_back(action);
+    }
+    assert_eq!(world.statuses(&scheduler)[0].state(), TaskState::TaskLost);
+    assert!(world.master.snapshot().agents.is_empty());
+    let status_when_down = status(&mut world);
+    assert!(status_when_down.contains(r#""down_machines":[{"hostname":"host""#));
+    assert!(!status_when_down.contains("draining_machines"));
+
+    // Its agent is not admitted, and its machine stays in the schedule.
+    world.message(&pid, "master", &world::registration());
+    assert!(world.master.snapshot().agents.is_empty());
+    assert_eq!(world.sent::<ShutdownMessage>(&pid).len(), 2);
+    let empty = r#"{"type":"UPDATE_MAINTENANCE_SCHEDULE",
+        "update_maintenance_schedule":{"schedule":{}}}"#;
+    assert!(text(&operator(&mut world, empty).0).ends_with(
+        r#"'{"hostname":"host","ip":"127.0.0.1"}' is deactivated and cannot be removed from the schedule"#
+    ));
+
+    let (reply, _) = operator(&mut world, UP);
+    assert_eq!(reply, Reply::ok());
+    world.agent(&pid);
+    assert!(!status(&mut world).contains("machines"));
+    assert!(world.master.snapshot().schedule.windows.is_empty());
+}
+
+#[test]
+fn a_machine_that_is_down_is_down_for_the_next_master() {
+    let mut world = World::new();
+    let mut facts = schedule(&mut world, SCHEDULE);
+    let (_, actions) = operator(&mut world, DOWN);
+    facts.extend(super::quota::facts(&actions));
+    let mut next = World::before_recovery(|_| {});
+    let facts = facts.into_iter();
+    next.recover(facts.map(|(key, value)| (key, value.unwrap())).collect());
+    assert_eq!(status(&mut next), status(&mut world));
+}
+
+#[test]
+fn only_machines_of_the_schedule_go_down_and_only_those_that_are_down_come_up() {
+    let mut world = World::new();
+    let refused = |world: &mut World, call: &str| text(&operator(world, call).0);
+    assert_eq!(
+        refused(&mut world, UP),
+        r#"Machine '{"hostname":"host","ip":"127.0.0.1"}' is not part of a maintenance schedule"#
+    );
+    schedule(&mut world, SCHEDULE);
+    assert!(refused(&mut world, UP).ends_with("is not in DOWN mode and cannot be brought up"));
+    operator(&mut world, DOWN);
+    assert!(
+        refused(&mut world, DOWN).ends_with("is not in DRAINING mode and cannot be brought down")
+    );
+    let none = r#"{"type":"START_MAINTENANCE","start_maintenance":{}}"#;
+    assert_eq!(refused(&mut world, none), "List of machines is empty");
 }
 
 #[test]
