@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -12,8 +13,10 @@ use crate::support::daemon::{
     Daemon, Place, RESOURCES, agent_address, registered_agents, scheduler_api, start_agent,
     start_master,
 };
+use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
+use crate::support::golden::repository;
 use crate::support::scheduler::{Scheduler, Voice, framework, shell_task, text};
-use crate::support::{PATIENCE, eventually, processes};
+use crate::support::{PATIENCE, eventually, processes, skip};
 
 /// The agent's flags: it comes back without waiting for others to have come back before it.
 const FLAGS: [&str; 2] = [RESOURCES, "--registration_backoff_factor=10ms"];
@@ -62,18 +65,12 @@ impl Cluster {
         told
     }
 
-    /// Hears updates until enough is told.
     fn hear(&mut self, told: &mut Told, is_enough: impl Fn(&Told) -> bool) {
-        let give_up = Instant::now() + PATIENCE;
-        while !is_enough(told) {
-            assert!(Instant::now() < give_up, "not enough is told: {told:#?}");
-            let status = self.scheduler.acknowledged_update();
-            told.take(status);
-        }
+        hear(&mut self.scheduler, told, is_enough);
     }
 
     fn hear_all_end(&mut self, told: &mut Told) {
-        self.hear(told, |told| told.0.values().all(|of| has_ended(of)));
+        hear_all_end(&mut self.scheduler, told);
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -106,6 +103,12 @@ impl Told {
         }
     }
 
+    fn has(&self, task: &str, state: &str) -> bool {
+        self.0
+            .get(task)
+            .is_some_and(|of| states(of).contains(&state))
+    }
+
     fn states(&self, task: &str) -> Vec<&str> {
         states(&self.0[task])
     }
@@ -127,6 +130,21 @@ fn has_ended(of: &[Value]) -> bool {
         last,
         None | Some("TASK_STARTING" | "TASK_RUNNING" | "TASK_KILLING")
     )
+}
+
+/// Hears updates until enough is told.
+fn hear(scheduler: &mut Scheduler, told: &mut Told, is_enough: impl Fn(&Told) -> bool) {
+    let give_up = Instant::now() + PATIENCE;
+    while !is_enough(told) {
+        assert!(Instant::now() < give_up, "not enough is told: {told:#?}");
+        told.take(scheduler.acknowledged_update());
+    }
+}
+
+fn hear_all_end(scheduler: &mut Scheduler, told: &mut Told) {
+    hear(scheduler, told, |told| {
+        told.0.values().all(|of| has_ended(of))
+    });
 }
 
 /// A command that goes on once a file is there.
@@ -364,4 +382,62 @@ fn a_group_whose_executor_is_killed_ends_with_it() {
         assert_eq!(last["source"], "SOURCE_AGENT", "{last}");
     }
     cluster.see_everything_gone();
+}
+
+#[test]
+fn the_executor_runs_groups_on_a_genuine_agent() {
+    let Some(oracle) = oracle() else {
+        return skip("no genuine Mesos in target/oracle");
+    };
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    // What starts containers for it, and our executor by the name of its own.
+    let launcher = place.join("launcher");
+    fs::create_dir(&launcher).expect("a folder");
+    let starts = launcher.join("mesos-containerizer");
+    let original = repository("tests/oracle/launcher-mesos-containerizer");
+    fs::copy(original, &starts).expect("a copy");
+    fs::set_permissions(&starts, fs::Permissions::from_mode(0o755)).expect("its mode");
+    let ours = env!("CARGO_BIN_EXE_meseta");
+    symlink(ours, launcher.join("mesos-default-executor")).expect("a link");
+    let port = free_port().to_string();
+    let launcher = launcher.to_str().expect("a path in UTF-8");
+    let _genuine = Genuine::run(
+        &place,
+        &oracle,
+        &["agent", &master.address.to_string(), &port, SECONDS],
+        &[("MESOS_LAUNCHER_DIR", launcher)],
+    );
+    let agent = registered_agents(master.address, 1).remove(0);
+    assert_eq!(agent["version"], "1.11.0");
+    let info = framework("genuine groups");
+    let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
+    let fail = place.join("fail");
+    let offer = scheduler.offer();
+    let tasks = [
+        shell_task("a", "echo it is a"),
+        shell_task("b", &after(&fail, "exit 7")),
+        shell_task("c", SLEEP),
+    ];
+    scheduler.launch_group(&offer, "pod", &tasks);
+    let mut told = Told::default();
+    hear(&mut scheduler, &mut told, |told| {
+        let ended = told.0.get("a").is_some_and(|of| has_ended(of));
+        ended && ["b", "c"].iter().all(|task| told.has(task, "TASK_RUNNING"))
+    });
+    fs::write(&fail, "").expect("a file");
+    hear_all_end(&mut scheduler, &mut told);
+    assert_eq!(told.last("a")["message"], "Command exited with status 0");
+    assert_eq!(told.last("b")["message"], "Command exited with status 7");
+    let c = [
+        "TASK_STARTING",
+        "TASK_RUNNING",
+        "TASK_KILLING",
+        "TASK_KILLED",
+    ];
+    assert_eq!(told.states("c"), c);
+    let message = &told.last("c")["message"];
+    assert_eq!(message, "Command terminated with signal Terminated");
+    // The genuine agent sees the executor's end and gives everything back.
+    scheduler.offer();
 }
