@@ -22,7 +22,7 @@ fn operate(master: SocketAddr, call: &Value) -> (u16, String) {
     (answer.status(), answer.text())
 }
 
-fn drain(master: SocketAddr, agent: &Value, how: Value) {
+fn drain(master: SocketAddr, agent: &Value, how: &Value) {
     let mut call = json!({"type": "DRAIN_AGENT", "drain_agent": how});
     call["drain_agent"]["agent_id"] = json!({"value": agent["id"]});
     assert_eq!(operate(master, &call), (200, String::new()));
@@ -63,7 +63,7 @@ fn a_drain_goes_on_through_the_death_of_agent_and_master() {
     scheduler.start_and_see_running(&reluctant("t", &place));
     scheduler.offer();
 
-    drain(address, &before, json!({}));
+    drain(address, &before, &json!({}));
     scheduler.event("RESCIND");
     let killing = scheduler.expect("TASK_KILLING");
     assert_eq!(killing["reason"], "REASON_AGENT_DRAINING");
@@ -123,7 +123,7 @@ fn tasks_get_no_more_grace_than_the_drain_gives_and_the_agent_goes_if_it_is_to_g
     let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
     scheduler.start_and_see_running(&reluctant("t", &place));
     let how = json!({"max_grace_period": {"seconds": 1}, "mark_gone": true});
-    drain(master.address, &before, how);
+    drain(master.address, &before, &how);
     scheduler.expect("TASK_KILLING");
     let gone = scheduler.expect("TASK_GONE_BY_OPERATOR");
     assert_eq!(gone["reason"], "REASON_AGENT_DRAINING");

@@ -1,7 +1,7 @@
 //! What tasks print is kept within bounds, and nothing of it is lost.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::support::daemon::{
     Cluster, Place, RESOURCES, agent_address, registered_agents, scheduler_api, start_agent,
@@ -25,10 +25,10 @@ fn printed(sandbox: &Path) -> String {
 }
 
 fn numbers(range: std::ops::Range<u32>) -> String {
-    range.map(|n| format!("{n:07}\n")).collect()
+    range.fold(String::new(), |all, n| all + &format!("{n:07}\n"))
 }
 
-fn size(file: PathBuf) -> u64 {
+fn size(file: &Path) -> u64 {
     file.metadata().map_or(0, |it| it.len())
 }
 
@@ -51,20 +51,20 @@ fn output_is_cut_into_files_while_the_task_runs_and_after_the_agents_restart() {
     ));
     eventually("the first half, in files", || {
         (printed(&sandbox).ends_with(&numbers(49_999..50_000))
-            && size(sandbox.join("stdout")) <= FILE)
+            && size(&sandbox.join("stdout")) <= FILE)
             .then_some(())
     });
-    assert!(size(sandbox.join("stdout.1")) == FILE);
+    assert!(size(&sandbox.join("stdout.1")) == FILE);
 
     agent.kill9();
     std::fs::write(sandbox.join("go"), "").expect("a file");
     eventually("the second half", || {
         sandbox.join("done").exists().then_some(())
     });
-    assert!(size(sandbox.join("stdout")) > FILE, "nobody cuts it");
+    assert!(size(&sandbox.join("stdout")) > FILE, "nobody cuts it");
     let _agent = start_agent(&place, master.address, address.port(), &[RESOURCES, LOGGER]);
     eventually("the second half, in files", || {
-        (size(sandbox.join("stdout")) <= FILE).then_some(())
+        (size(&sandbox.join("stdout")) <= FILE).then_some(())
     });
     let all = printed(&sandbox);
     // The task's own output begins after what its executor says.
@@ -111,7 +111,7 @@ fn a_task_of_another_user_may_open_its_output_again_and_has_bounds_of_its_own() 
         scheduler.id
     ));
     eventually("all of it, cut", || {
-        (sandbox.join("done").exists() && size(sandbox.join("stdout")) <= FILE).then_some(())
+        (sandbox.join("done").exists() && size(&sandbox.join("stdout")) <= FILE).then_some(())
     });
     let kept = printed(&sandbox);
     assert!(kept.len() as u64 > FILE && kept.len() as u64 <= 2 * FILE);
