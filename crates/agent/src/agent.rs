@@ -381,6 +381,11 @@ impl Agent {
             self.tasks.len(),
             "every task is known by its executor"
         );
+        for (key, run) in &self.runs {
+            if let Some(executor) = self.executor(key) {
+                run.nested.check_invariants(executor);
+            }
+        }
         for (stream, key) in &self.event_streams {
             let open = self.executor(key).and_then(|e| e.stream.as_ref());
             assert_eq!(open, Some(stream), "streams belong to executors");

@@ -20,6 +20,8 @@ mod lifecycle;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
+#[cfg(debug_assertions)]
+use crate::records::Executor;
 use meseta_machine::{ContentType, Reply, RequestId};
 use meseta_proto::json;
 use meseta_proto::v1::agent::{Response, response};
@@ -150,6 +152,23 @@ pub(crate) struct NestedRuns {
     waiters: BTreeMap<ContainerId, VecDeque<(RequestId, WaitAnswer)>>,
     /// Those that have ended, in the order of their ends.
     ended: VecDeque<ContainerId>,
+}
+
+impl NestedRuns {
+    /// What must hold after every step.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check_invariants(&self, executor: &Executor) {
+        let ended = |id: &ContainerId| executor.containers.get(id).map(|it| it.has_ended());
+        for id in self.launches.keys() {
+            assert_eq!(ended(id), Some(false), "a launch is waited for, {id}");
+        }
+        for id in self.waiters.keys() {
+            let has_ended = ended(id).unwrap_or(*id != executor.container_id);
+            assert!(!has_ended, "an end is waited for, {id}");
+        }
+        let known = executor.containers.values().filter(|it| it.has_ended());
+        assert_eq!(known.count(), self.ended.len(), "every end is remembered");
+    }
 }
 
 /// Where the sandbox of a container lies, given that of the executor's own.

@@ -5,19 +5,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use meseta_machine::StreamId;
+use meseta_machine::{RequestId, StreamId};
 use meseta_proto::internal;
 use meseta_proto::v1::{ContainerId, TaskState};
 use proptest::prelude::*;
 
 use super::{Did, MASTER, World, command, custom, framework, status};
-use crate::{Action, Input, LaunchFailure, recovery};
+use crate::{Action, ContainerCall, Input, LaunchFailure, recovery};
 
 #[derive(Debug, Clone)]
 enum Step {
     RunCommand(u8),
     RunCustom(u8, u8),
     Kill(u8),
+    /// Inside of which of those there are, and what of it.
+    Nested(u8, Nested),
     Launched(u8),
     LaunchFailed(u8),
     Exited(u8),
@@ -36,12 +38,27 @@ enum Step {
     Crash,
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Nested {
+    Launch(u8),
+    Wait,
+    Kill,
+    Remove,
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let id = 0..4_u8;
+    let nested = prop_oneof![
+        4 => id.clone().prop_map(Nested::Launch),
+        2 => Just(Nested::Wait),
+        1 => Just(Nested::Kill),
+        1 => Just(Nested::Remove),
+    ];
     let step = prop_oneof![
         3 => id.clone().prop_map(Step::RunCommand),
         3 => (id.clone(), id.clone()).prop_map(|(task, executor)| Step::RunCustom(task, executor)),
         2 => id.clone().prop_map(Step::Kill),
+        6 => (0..8_u8, nested).prop_map(|(which, what)| Step::Nested(which, what)),
         4 => id.clone().prop_map(Step::Launched),
         1 => id.clone().prop_map(Step::LaunchFailed),
         2 => id.clone().prop_map(Step::Exited),
@@ -67,6 +84,8 @@ struct Chaos {
     /// Containers that were asked for and have not ended.
     containers: Vec<ContainerId>,
     streams: Vec<StreamId>,
+    /// Calls about containers that this life of the agent has not answered.
+    held: BTreeSet<RequestId>,
     /// What the framework was last sent of each task.
     unacknowledged: BTreeMap<String, meseta_proto::v1::TaskStatus>,
     numbers: u8,
@@ -81,6 +100,10 @@ impl Chaos {
         for action in did.0 {
             match action {
                 Action::Launch(launch) => self.containers.push(launch.container_id),
+                Action::Reply { request, .. } => {
+                    // Others are answered at once, and looked at where they are asked.
+                    self.held.remove(&request);
+                }
                 Action::OpenStream { stream, .. } => self.streams.push(stream),
                 _ => {}
             }
@@ -110,6 +133,27 @@ impl Chaos {
                 self.world.receive(MASTER, &message)
             }
             Step::Kill(n) => self.world.kill(&format!("t{n}")),
+            Step::Nested(which, what) => {
+                let count = self.containers.len();
+                if count == 0 {
+                    return;
+                }
+                let around = self.containers[usize::from(*which) % count].clone();
+                let call = match what {
+                    Nested::Launch(n) => super::nested::launch_inside(&around, &format!("n{n}")),
+                    Nested::Wait => super::nested::wait(&around),
+                    Nested::Kill => ContainerCall::Kill {
+                        container_id: around,
+                        signal: 9,
+                    },
+                    Nested::Remove => ContainerCall::Remove {
+                        container_id: around,
+                    },
+                };
+                let (did, request) = self.world.container_call(call);
+                self.held.insert(request);
+                did
+            }
             Step::Launched(n) => match self.containers.get(usize::from(*n)).cloned() {
                 Some(container) => self.world.launched(&container),
                 None => return,
@@ -185,6 +229,8 @@ impl Chaos {
                         .collect();
                 self.containers
                     .retain(|container| known.contains(container));
+                // Their connections end with the agent.
+                self.held.clear();
                 let alive: Vec<_> = self.containers.iter().collect();
                 self.world.crash(&alive)
             }
@@ -209,6 +255,7 @@ proptest! {
             world: World::registered(),
             containers: Vec::new(),
             streams: Vec::new(),
+            held: BTreeSet::new(),
             unacknowledged: BTreeMap::new(),
             numbers: 0,
         };
@@ -225,5 +272,6 @@ proptest! {
         chaos.acknowledge_all();
         prop_assert_eq!(chaos.world.kept(), Vec::<&str>::new());
         prop_assert!(chaos.world.agent.snapshot().frameworks.is_empty());
+        prop_assert_eq!(chaos.held, BTreeSet::new());
     }
 }

@@ -18,6 +18,28 @@ fn inside(parent: &ContainerId, name: &str) -> ContainerId {
     }
 }
 
+fn launch(container_id: ContainerId) -> ContainerCall {
+    ContainerCall::Launch {
+        container_id,
+        command: Box::new(shell("true")),
+        container: None,
+    }
+}
+
+pub(super) fn launch_inside(parent: &ContainerId, name: &str) -> ContainerCall {
+    launch(inside(parent, name))
+}
+
+pub(super) fn wait(id: &ContainerId) -> ContainerCall {
+    ContainerCall::Wait {
+        container_id: id.clone(),
+        answer: WaitAnswer {
+            content_type: ContentType::Json,
+            is_old_form: true,
+        },
+    }
+}
+
 fn shell(value: &str) -> CommandInfo {
     CommandInfo {
         value: Some(value.into()),
@@ -41,7 +63,7 @@ impl World {
         (world, root)
     }
 
-    fn container_call(&mut self, call: ContainerCall) -> (Did, RequestId) {
+    pub(super) fn container_call(&mut self, call: ContainerCall) -> (Did, RequestId) {
         let request = RequestId(self.number());
         let did = self.step(Input::ContainerCall {
             request,
@@ -51,12 +73,7 @@ impl World {
     }
 
     fn ask_for(&mut self, id: &ContainerId) -> Did {
-        let call = ContainerCall::Launch {
-            container_id: id.clone(),
-            command: Box::new(shell("true")),
-            container: None,
-        };
-        self.container_call(call).0
+        self.container_call(launch(id.clone())).0
     }
 
     /// A container that runs.
@@ -68,13 +85,7 @@ impl World {
     }
 
     fn wait_for(&mut self, id: &ContainerId) -> (Did, RequestId) {
-        self.container_call(ContainerCall::Wait {
-            container_id: id.clone(),
-            answer: WaitAnswer {
-                content_type: ContentType::Json,
-                is_old_form: true,
-            },
-        })
+        self.container_call(wait(id))
     }
 
     fn end_by(&mut self, id: &ContainerId, signal: i32) -> Did {
