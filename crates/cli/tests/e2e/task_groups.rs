@@ -21,6 +21,13 @@ use crate::support::{PATIENCE, eventually, processes, skip};
 /// The agent's flags: it comes back without waiting for others to have come back before it.
 const FLAGS: [&str; 2] = [RESOURCES, "--registration_backoff_factor=10ms"];
 
+/// How many times the agent dies.
+const ROUNDS: u32 = 12;
+
+/// Of the time that a round takes by itself, the fraction that the moments of death are apart: multiples
+/// of it come everywhere, evenly.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
+
 /// A master and an agent, and a framework whose executors outlive the agent.
 struct Cluster {
     scheduler: Scheduler,
@@ -35,11 +42,8 @@ impl Cluster {
         let master = start_master(&place, &["--allocation_interval=100ms"]);
         let agent = start_agent(&place, master.address, 0, &FLAGS);
         registered_agents(master.address, 1);
-        let mut info = framework("groups");
-        info["checkpoint"] = json!(true);
-        let api = scheduler_api(master.address);
         Self {
-            scheduler: Scheduler::subscribe(api, Voice::JSON, info),
+            scheduler: subscribe(master.address),
             agent,
             master,
             place,
@@ -88,6 +92,13 @@ impl Cluster {
             (processes::with_traces_of(self.place.path()) == daemons).then_some(())
         });
     }
+}
+
+/// A framework whose executors outlive their agent.
+fn subscribe(master: SocketAddr) -> Scheduler {
+    let mut info = framework("groups");
+    info["checkpoint"] = json!(true);
+    Scheduler::subscribe(scheduler_api(master), Voice::JSON, info)
 }
 
 /// What a framework was told, by task; repetitions left out.
@@ -353,6 +364,68 @@ fn a_group_outlives_its_agent_and_nothing_of_it_is_lost_or_done_twice() {
     runs.sort();
     assert_eq!(runs, ["a", "b", "c"]);
     cluster.see_everything_gone();
+}
+
+#[test]
+fn an_agent_may_die_at_any_moment_of_a_groups_life() {
+    let mut cluster = Cluster::start();
+    let master = cluster.master.address;
+    let agents = registered_agents(master, 1);
+    let port = agent_address(&agents[0]).port();
+    let group = |cluster: &Cluster, round: u32| -> Vec<Value> {
+        let tasks = ["", "sleep 0.1; "].iter().enumerate();
+        tasks
+            .map(|(number, pause)| {
+                let id = format!("t{round}-{number}");
+                let trace = cluster.file(&format!("{id}.ran"));
+                shell_task(&id, &format!("{pause}echo ran >> {}", trace.display()))
+            })
+            .collect()
+    };
+    // How long a round takes that nothing disturbs.
+    let begin = Instant::now();
+    let mut told = cluster.run("pod-0", &group(&cluster, 0));
+    cluster.hear_all_end(&mut told);
+    cluster.see_everything_gone();
+    let life = begin.elapsed();
+
+    let mut complete = 0;
+    for round in 1..=ROUNDS {
+        // A framework that knows no offers from before the last death.
+        registered_agents(master, 1);
+        cluster.scheduler = subscribe(master);
+        let tasks = group(&cluster, round);
+        cluster.launch(&format!("pod-{round}"), &tasks);
+        // A moment can only be chosen by time.
+        std::thread::sleep(life.mul_f64((f64::from(round) * GOLDEN_RATIO).fract()));
+        processes::kill9(cluster.agent.pid());
+        cluster.agent = start_agent(&cluster.place, master, port, &FLAGS);
+        let mut told = Told::default();
+        cluster.hear(&mut told, |told| {
+            told.0.len() == tasks.len() && told.0.values().all(|of| has_ended(of))
+        });
+        cluster.see_everything_gone();
+        for (task, of) in &told.0 {
+            let trace = cluster.file(&format!("{task}.ran"));
+            let ran = fs::read_to_string(trace).unwrap_or_default();
+            let states = states(of);
+            if ran.is_empty() {
+                // The agent had not taken the group, or had not started its executor.
+                let given_up = ["TASK_DROPPED", "TASK_FAILED"];
+                assert!(
+                    given_up.contains(&states[0]) && states.len() == 1,
+                    "{told:#?}"
+                );
+            } else {
+                assert_eq!(ran, "ran\n", "{told:#?}");
+                let expected = ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"];
+                assert_eq!(states, expected, "{told:#?}");
+                complete += 1;
+            }
+        }
+    }
+    // Deaths before the agent has taken the group are few.
+    assert!(complete * 3 > ROUNDS, "only {complete} tasks ran");
 }
 
 #[test]
