@@ -155,6 +155,22 @@ fn whoever_is_not_the_executor_is_refused() {
     assert_eq!(answer.status(), 401);
     let answer = post(&world, "/api/v1", &version, None);
     assert_ne!(answer.status(), 401);
+    // Of containers inside of others, an executor has a say in those in its own.
+    let containers = http::get(world.agent(), "/containers").json();
+    let container_of = |executor: &str| {
+        let mut all = containers.as_array().expect("containers").iter();
+        let found = all.find(|it| it["executor_id"] == executor);
+        found.expect("its container")["container_id"].clone()
+    };
+    let wait = |executor: &str| {
+        let inside = json!({"value": "inside", "parent": {"value": container_of(executor)}});
+        let call = json!({
+            "type": "WAIT_NESTED_CONTAINER",
+            "wait_nested_container": {"container_id": inside},
+        });
+        post(&world, "/api/v1", &call, Some(&own)).status()
+    };
+    assert_eq!((wait("e"), wait("other")), (404, 403));
     // Nobody has taken the executor's place.
     assert_eq!(world.find("e").0, pid);
 }
