@@ -58,10 +58,12 @@ impl Pod {
     }
 
     fn launch(&self, path: &[&str], command: &str) -> Answer {
-        self.call(&json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
-            "container_id": self.id(path),
-            "command": {"value": command},
-        }}))
+        self.call(
+            &json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
+                "container_id": self.id(path),
+                "command": {"value": command},
+            }}),
+        )
     }
 
     /// Launches a container that must start, and waits for the word that its program writes to
@@ -103,9 +105,11 @@ impl Pod {
     }
 
     fn remove(&self, path: &[&str]) -> Answer {
-        self.call(&json!({"type": "REMOVE_NESTED_CONTAINER", "remove_nested_container": {
-            "container_id": self.id(path),
-        }}))
+        self.call(
+            &json!({"type": "REMOVE_NESTED_CONTAINER", "remove_nested_container": {
+                "container_id": self.id(path),
+            }}),
+        )
     }
 }
 
@@ -162,7 +166,10 @@ fn a_nested_container_has_a_sandbox_an_environment_and_an_end_of_its_own() {
 
     let sandbox = pod.sandbox_of(&["c"]);
     let read = |name: &str| std::fs::read_to_string(sandbox.join(name)).expect("a file");
-    assert_eq!((read("stdout"), read("stderr")), ("out\n".into(), "err\n".into()));
+    assert_eq!(
+        (read("stdout"), read("stderr")),
+        ("out\n".into(), "err\n".into())
+    );
     let environment = read("environment");
     let mut names: Vec<&str> = environment
         .lines()
@@ -188,21 +195,28 @@ fn a_nested_container_has_a_sandbox_an_environment_and_an_end_of_its_own() {
 #[test]
 fn programs_that_cannot_be_started_end_and_say_why() {
     let pod = Pod::start();
-    let answer = pod.call(&json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
-        "container_id": pod.id(&["c"]),
-        "command": {"shell": false, "value": "./not there", "arguments": ["not there"]},
-    }}));
+    let answer = pod.call(
+        &json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
+            "container_id": pod.id(&["c"]),
+            "command": {"shell": false, "value": "./not there", "arguments": ["not there"]},
+        }}),
+    );
     assert_eq!(answer.status(), 200, "{}", answer.text());
     assert_eq!(pod.status(&["c"]), 1 << 8);
     let printed = std::fs::read_to_string(pod.sandbox_of(&["c"]).join("stderr")).expect("stderr");
     assert!(printed.contains("'./not there'"), "{printed}");
-    let unfetched = pod.call(&json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
-        "container_id": pod.id(&["d"]),
-        "command": {"value": "true", "uris": [{"value": "/not/there"}]},
-    }}));
+    let unfetched = pod.call(
+        &json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
+            "container_id": pod.id(&["d"]),
+            "command": {"value": "true", "uris": [{"value": "/not/there"}]},
+        }}),
+    );
     assert_eq!(unfetched.status(), 400);
     let sentence = unfetched.text();
-    assert!(sentence.starts_with("Failed to fetch all URIs"), "{sentence}");
+    assert!(
+        sentence.starts_with("Failed to fetch all URIs"),
+        "{sentence}"
+    );
 }
 
 #[test]
@@ -219,9 +233,8 @@ fn what_cannot_be_is_refused_with_the_sentences_of_mesos() {
     assert_eq!(said(&pod.kill(&["x"], None)), (404, unknown));
     let elsewhere = json!({"value": "c", "parent": {"value": "nowhere"}});
     let launch = json!({"container_id": elsewhere, "command": {"value": "true"}});
-    let answer = pod.call(
-        &json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": launch}),
-    );
+    let answer =
+        pod.call(&json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": launch}));
     let refused = (400, "Root container nowhere not found".to_owned());
     assert_eq!(said(&answer), refused);
     let deep: Vec<&str> = std::iter::repeat_n("c", 20).collect();
@@ -303,7 +316,12 @@ fn nested_containers_outlive_their_agent_and_so_does_what_is_known_of_their_ends
 
     assert_eq!(pod.status(&["ended"]), 5 << 8);
     assert_eq!(pod.status(&["ending"]), 6 << 8);
-    assert_eq!(pod.status(&["living", "inside"]).as_i64().map(|it| it & 0x7f), Some(3));
+    assert_eq!(
+        pod.status(&["living", "inside"])
+            .as_i64()
+            .map(|it| it & 0x7f),
+        Some(3)
+    );
     assert_eq!(pod.launch(&["living"], "true").status(), 202);
     assert!(processes::runs(number(&living)));
     let end = pod.waiting(&["living"]);
@@ -426,10 +444,12 @@ fn protobuf_is_spoken_as_well() {
 fn a_program_starts_with_no_signal_blocked_though_its_supervisor_blocks_all() {
     let pod = Pod::start();
     // No shell, for some clear the mask themselves.
-    let answer = pod.call(&json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
-        "container_id": pod.id(&["c"]),
-        "command": {"shell": false, "value": "cat", "arguments": ["cat", "/proc/self/status"]},
-    }}));
+    let answer = pod.call(
+        &json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
+            "container_id": pod.id(&["c"]),
+            "command": {"shell": false, "value": "cat", "arguments": ["cat", "/proc/self/status"]},
+        }}),
+    );
     assert_eq!(answer.status(), 200, "{}", answer.text());
     assert_eq!(pod.status(&["c"]), 0);
     let printed = std::fs::read_to_string(pod.sandbox_of(&["c"]).join("stdout")).expect("stdout");
