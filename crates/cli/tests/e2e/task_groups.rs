@@ -51,7 +51,17 @@ impl Cluster {
     }
 
     fn launch(&mut self, executor: &str, tasks: &[Value]) {
-        let offer = self.scheduler.offer();
+        let offer = loop {
+            let offer = self.scheduler.offer();
+            if has_room(&offer) {
+                break offer;
+            }
+            // What an executor has left comes again in one piece with the rest.
+            self.scheduler.tell(json!({"type": "DECLINE", "decline": {
+                "offer_ids": [offer["id"]],
+                "filters": {"refuse_seconds": 0.0},
+            }}));
+        };
         self.scheduler.launch_group(&offer, executor, tasks);
     }
 
@@ -99,6 +109,14 @@ fn subscribe(master: SocketAddr) -> Scheduler {
     let mut info = framework("groups");
     info["checkpoint"] = json!(true);
     Scheduler::subscribe(scheduler_api(master), Voice::JSON, info)
+}
+
+/// Whether a group fits into what is offered.
+fn has_room(offer: &Value) -> bool {
+    let mut resources = offer["resources"].as_array().into_iter().flatten();
+    let cpus = resources.find(|resource| resource["name"] == "cpus");
+    cpus.and_then(|cpus| cpus["scalar"]["value"].as_f64())
+        .is_some_and(|cpus| cpus >= 1.0)
 }
 
 /// What a framework was told, by task; repetitions left out.
@@ -407,25 +425,25 @@ fn an_agent_may_die_at_any_moment_of_a_groups_life() {
         cluster.see_everything_gone();
         for (task, of) in &told.0 {
             let trace = cluster.file(&format!("{task}.ran"));
-            let ran = fs::read_to_string(trace).unwrap_or_default();
-            let states = states(of);
-            if ran.is_empty() {
-                // The agent had not taken the group, or had not started its executor.
-                let given_up = ["TASK_DROPPED", "TASK_FAILED"];
-                assert!(
-                    given_up.contains(&states[0]) && states.len() == 1,
-                    "{told:#?}"
-                );
-            } else {
-                assert_eq!(ran, "ran\n", "{told:#?}");
-                let expected = ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"];
-                assert_eq!(states, expected, "{told:#?}");
-                complete += 1;
+            let runs = fs::read_to_string(trace)
+                .unwrap_or_default()
+                .lines()
+                .count();
+            match states(of)[..] {
+                ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"] => {
+                    assert_eq!(runs, 1, "{told:#?}");
+                    complete += 1;
+                }
+                // What the agent had not taken, or had only begun to launch, and the rest of its group.
+                [.., "TASK_DROPPED" | "TASK_FAILED" | "TASK_KILLED"] => {
+                    assert!(runs <= 1, "{told:#?}");
+                }
+                _ => panic!("{told:#?}"),
             }
         }
     }
-    // Deaths before the agent has taken the group are few.
-    assert!(complete * 3 > ROUNDS, "only {complete} tasks ran");
+    // Such deaths are few.
+    assert!(complete > ROUNDS, "only {complete} tasks finished");
 }
 
 #[test]

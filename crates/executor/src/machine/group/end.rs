@@ -170,7 +170,7 @@ fn end_of(member: &Member, termination: WaitContainer) -> End {
         None => message,
     };
     End {
-        has_run: member.state == State::Unconfirmed,
+        has_run: member.state == State::Unconfirmed && ending.is_some(),
         state: termination
             .state
             .and_then(|state| TaskState::try_from(state).ok())

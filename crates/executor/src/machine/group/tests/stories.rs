@@ -404,6 +404,15 @@ fn a_launch_that_was_not_answered_is_repeated_only_if_the_agent_knows_nothing_of
         [("a", TaskRunning), ("a", TaskFinished)]
     );
 
+    // Known, but not whether it ever ran.
+    let mut run = Run::subscribed();
+    run.launch(0, vec![task("a")]);
+    run.lose(1);
+    run.wake(3);
+    run.subscribe(3);
+    let actions = run.waited(3, "a", terminated(None));
+    assert_eq!(told(&actions), [("a", TaskFailed)]);
+
     // Unknown.
     let mut run = Run::subscribed();
     run.launch(0, vec![task("a")]);
