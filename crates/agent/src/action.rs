@@ -70,6 +70,18 @@ pub enum Action {
         /// As in [`Action::Persist`].
         changes: Vec<(String, Option<Vec<u8>>)>,
     },
+    /// Tell the operator of facts that can't be read, and keep them where he finds them: they are
+    /// forgotten.
+    SetAside {
+        /// Their keys, and what was kept under them.
+        facts: Vec<(String, Vec<u8>)>,
+    },
+    /// Forget the word that a container's processes have left of themselves, once all that was noted
+    /// and persisted before is on disk: no later life of the agent will ask for it.
+    ForgetStarted {
+        /// Which container.
+        container_id: ContainerId,
+    },
     /// Make a sandbox and start a container in it.
     Launch(Box<Launch>),
     /// End every process of a container, and of those inside of it before.

@@ -71,11 +71,21 @@ impl Agent {
         (framework, executor): &RunKey,
         run: ContainerId,
     ) {
+        self.discard_run(turn, &(framework.clone(), executor.clone()), run);
         let now = turn.now.wall;
-        let run = Garbage::Run(framework.clone(), executor.clone(), run);
-        self.discard(turn, run, now);
         let all_runs = Garbage::Executor(framework.clone(), executor.clone());
         self.discard(turn, all_runs, now);
+    }
+
+    /// A run of the executor is over.
+    pub(crate) fn discard_run(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (framework, executor): &RunKey,
+        run: ContainerId,
+    ) {
+        let run = Garbage::Run(framework.clone(), executor.clone(), run);
+        self.discard(turn, run, turn.now.wall);
     }
 
     pub(crate) fn discard_framework(&mut self, turn: &mut Turn<'_>, id: &FrameworkId) {

@@ -21,6 +21,10 @@ pub enum Input {
         facts: Vec<(String, Vec<u8>)>,
         /// The containers of [`crate::recovery::survivors`] whose process still lives.
         alive: BTreeSet<ContainerId>,
+        /// Those that may not have been started, and were not: nothing of them has ever run.
+        unstarted: BTreeSet<ContainerId>,
+        /// The keys of facts that were lost to damage.
+        damaged: BTreeSet<String>,
     },
     /// The detector's news about the leading master.
     MasterDetected {

@@ -32,7 +32,12 @@
 //! let now = Now { monotonic: Duration::ZERO, wall: Duration::from_secs(1_700_000_000) };
 //! let mut agent = Agent::new(config, Entropy::new(1), now);
 //! let mut actions = Vec::new();
-//! agent.step(now, Input::Recovered { facts: Vec::new(), alive: Default::default() }, &mut actions);
+//! agent.step(now, Input::Recovered {
+//!     facts: Vec::new(),
+//!     alive: Default::default(),
+//!     unstarted: Default::default(),
+//!     damaged: Default::default(),
+//! }, &mut actions);
 //! assert!(!agent.snapshot().registered);
 //! # Ok::<(), meseta_proto::UpidError>(())
 //! ```
@@ -70,7 +75,7 @@ mod volumes;
 
 pub use action::{Action, ExitReason, Launch};
 pub use agent::Agent;
-pub use config::{Config, Recover};
+pub use config::{Config, ReconfigurationPolicy, Recover};
 pub use input::{FoundSandbox, Input, LaunchFailure};
 pub use metrics::Counters;
 pub use nested::{ContainerCall, SharedFolder, WaitAnswer};

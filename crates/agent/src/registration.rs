@@ -212,7 +212,7 @@ impl Agent {
                 return;
             }
             Arc::make_mut(&mut self.info).id = Some(message.slave_id);
-            turn.persist(vec![Change::put(AGENT.into(), &*self.info)]);
+            turn.persist(Change::put_twice(AGENT, &*self.info));
         }
         self.connected(turn, message.connection);
     }
@@ -231,7 +231,7 @@ impl Agent {
         }
         if self.registration.changed {
             self.registration.changed = false;
-            turn.persist(vec![Change::put(AGENT.into(), &*self.info)]);
+            turn.persist(Change::put_twice(AGENT, &*self.info));
         }
         self.connected(turn, message.connection);
         for reconcile in message.reconciliations {

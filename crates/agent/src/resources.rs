@@ -60,6 +60,21 @@ impl Agent {
         Ok(total)
     }
 
+    /// Of reservations and volumes, those that the machine's resources still hold.
+    pub(crate) fn fitting(&self, checkpointed: &Resources) -> Resources {
+        let mut kept = Resources::new();
+        for resource in checkpointed {
+            let Ok(one) = single(&resource.to_v1()) else {
+                continue;
+            };
+            let with_it = &kept + &one;
+            if self.with_checkpointed(&with_it).is_ok() {
+                kept = with_it;
+            }
+        }
+        kept
+    }
+
     pub(crate) fn set_checkpointed(&mut self, turn: &mut Turn<'_>, checkpointed: Resources) {
         self.total_resources = Arc::new(self.total.to_v1());
         if checkpointed == self.checkpointed {
@@ -69,7 +84,7 @@ impl Agent {
         let fact = ResourcesFact {
             resources: resources.clone(),
         };
-        turn.persist(vec![Change::put(RESOURCES.into(), &fact)]);
+        turn.persist(Change::put_twice(RESOURCES, &fact));
         self.checkpointed = checkpointed;
         self.checkpointed_resources = Arc::new(resources);
     }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use meseta_authentication::Claims;
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::v1::executor::{self, call};
-use meseta_proto::v1::task_status::Reason;
-use meseta_proto::v1::{ContainerId, TaskId, TaskState};
+use meseta_proto::v1::{ContainerId, TaskId};
 
 use crate::Action;
 use crate::agent::{Agent, Phase, Timer, Turn};
@@ -14,7 +13,6 @@ use crate::executors::{RunKey, ToExecutor};
 use crate::http::tokens;
 use crate::limits::EXECUTOR_HEARTBEAT_INTERVAL;
 use crate::records::ExecutorState;
-use crate::task::{self, Verdict};
 use crate::updates::Taken;
 
 impl Agent {
@@ -116,7 +114,7 @@ impl Agent {
                 .into_iter()
                 .map(|t| t.task_id),
         );
-        self.drop_lost_launches(turn, key, &known);
+        self.take_back_lost_launches(turn, key, &known);
         let has_purpose = self.has_purpose(key);
         if has_purpose {
             self.send_subscribed(turn, key);
@@ -164,34 +162,6 @@ impl Agent {
             .cancel(&Timer::ExecutorRegistration(container.clone()));
         let at = turn.after(EXECUTOR_HEARTBEAT_INTERVAL);
         self.timers.set(Timer::ExecutorHeartbeat(container), at);
-    }
-
-    /// Ends tasks that were given away before the connection broke and never arrived: their
-    /// executor knows nothing of them.
-    pub(crate) fn drop_lost_launches(
-        &mut self,
-        turn: &mut Turn<'_>,
-        key: &RunKey,
-        known: &[TaskId],
-    ) {
-        let Some(executor) = self.executor(key) else {
-            return;
-        };
-        let lost: Vec<TaskId> = executor
-            .launched_tasks
-            .values()
-            .filter(|t| t.state() == TaskState::TaskStaging && !known.contains(&t.task_id))
-            .map(|t| t.task_id.clone())
-            .collect();
-        let framework = self.frameworks.get(&key.0).map(|f| Arc::clone(&f.info));
-        let verdict = Verdict::new(
-            task::dropped_for(framework.as_deref()),
-            Reason::AgentRestarted,
-            "Task launched during agent restart",
-        );
-        for id in lost {
-            self.report(turn, &(key.0.clone(), id), Some(&key.1), &verdict);
-        }
     }
 
     fn send_subscribed(&self, turn: &mut Turn<'_>, key: &RunKey) {

@@ -83,8 +83,12 @@ impl Agent {
         if container.parent.is_some() {
             return self.on_nested_exited(turn, container, status);
         }
-        if let Some(key) = self.containers.get(container).cloned() {
-            self.on_executor_ended(turn, &key, status);
+        match self.containers.get(container).cloned() {
+            Some(key) => self.on_executor_ended(turn, &key, status),
+            // Forgotten before it was started.
+            None => turn.act(Action::ForgetStarted {
+                container_id: container.clone(),
+            }),
         }
     }
 
@@ -296,6 +300,9 @@ impl Agent {
         self.cancel_executor_timers(&executor.container_id);
         self.discard_executor(turn, key, executor.container_id.clone());
         turn.note(changes);
+        turn.act(Action::ForgetStarted {
+            container_id: executor.container_id.clone(),
+        });
     }
 
     /// Lets a framework go that has nothing on the agent any more. Its updates that are not yet

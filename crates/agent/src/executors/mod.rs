@@ -1,11 +1,12 @@
 //! Executors: how they come, what they are told, and how they go.
 //!
-//! [`calls`] is the HTTP API, [`driver`] the libprocess messages of old executors, and
-//! [`lifecycle`] what happens to their containers.
+//! [`calls`] is the HTTP API, [`driver`] the libprocess messages of old executors, [`lifecycle`] what
+//! happens to their containers, and [`lost`] what becomes of tasks that did not reach them.
 
 mod calls;
 mod driver;
 mod lifecycle;
+mod lost;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,8 +43,32 @@ pub(crate) struct Run {
     pub(crate) has_served: bool,
     /// The master waits to hear of its end even if it never started.
     pub(crate) exit_is_awaited: bool,
+    /// Tasks that the executor was given and has not reported of.
+    pub(crate) unconfirmed: BTreeMap<TaskId, Unconfirmed>,
+    /// Its container was asked for by a former life of the agent, which died before that started it.
+    pub(crate) is_unstarted: bool,
     /// The containers inside of its own.
     pub(crate) nested: NestedRuns,
+}
+
+/// A task that may not have arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Unconfirmed {
+    pub(crate) info: Arc<TaskInfo>,
+    /// Its place in the queue, which the tasks of a group share.
+    pub(crate) position: u64,
+    pub(crate) in_group: bool,
+}
+
+impl Run {
+    /// The executor has a task, or will never have it. A group arrives as a whole.
+    pub(crate) fn confirm(&mut self, id: &TaskId) {
+        let confirmed = self.unconfirmed.remove(id);
+        if let Some(group) = confirmed.filter(|task| task.in_group) {
+            let others = |task: &Unconfirmed| task.position != group.position;
+            self.unconfirmed.retain(|_, task| others(task));
+        }
+    }
 }
 
 /// What is delivered at once.
@@ -137,8 +162,8 @@ impl Agent {
         };
         let queue = std::mem::take(&mut run.queue);
         let kills = std::mem::take(&mut run.kills);
-        for entry in queue.into_values() {
-            let tasks = self.take_queued(turn, key, &entry);
+        for (position, entry) in queue {
+            let tasks = self.take_queued(turn, key, position, &entry);
             if entry.in_group && !tasks.is_empty() {
                 self.tell_executor(turn, key, ToExecutor::LaunchGroup(tasks));
             } else {
@@ -153,11 +178,18 @@ impl Agent {
     }
 
     /// Moves tasks from the queue into the executor's hands: first on disk, then in fact.
-    fn take_queued(&mut self, turn: &mut Turn<'_>, key: &RunKey, entry: &Queued) -> Vec<TaskInfo> {
+    fn take_queued(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &RunKey,
+        position: u64,
+        entry: &Queued,
+    ) -> Vec<TaskInfo> {
         let Some(executor) = self.executor_mut(key) else {
             return Vec::new();
         };
         let mut infos = Vec::new();
+        let mut unconfirmed = Vec::new();
         let mut changes = Vec::new();
         for id in &entry.tasks {
             // Killed ones are no longer there.
@@ -165,10 +197,22 @@ impl Agent {
                 continue;
             };
             let task = task::staging(&info, &key.0);
-            let fact = TaskFact::launched(key, &task);
+            let given = Unconfirmed {
+                info: Arc::clone(&info),
+                position,
+                in_group: entry.in_group,
+            };
+            let fact = TaskFact {
+                task: Some(task.clone()),
+                ..TaskFact::waiting(key, &given)
+            };
             changes.push(Change::put(task_key(&key.0, &key.1, id), &fact));
             executor.launched_tasks.insert(id.clone(), Arc::new(task));
             infos.push((*info).clone());
+            unconfirmed.push((id.clone(), given));
+        }
+        if let Some(run) = self.runs.get_mut(key) {
+            run.unconfirmed.extend(unconfirmed);
         }
         turn.persist(changes);
         infos
@@ -224,6 +268,7 @@ impl Agent {
             pid: pid_text(self.runs.get(key)?.pid.as_ref()),
             terminated: executor.state == ExecutorState::Terminated,
             has_served: self.runs.get(key)?.has_served,
+            boot_id: self.config.boot_id.clone(),
         };
         Some(Change::put(executor_key(&key.0, &key.1), &fact))
     }
@@ -293,6 +338,18 @@ impl Agent {
 }
 
 impl TaskFact {
+    /// A task that the executor is to be given.
+    pub(crate) fn waiting(key: &RunKey, task: &Unconfirmed) -> Self {
+        Self {
+            framework_id: key.0.value.clone(),
+            executor_id: key.1.value.clone(),
+            queued: Some((*task.info).clone()),
+            position: task.position,
+            in_group: task.in_group,
+            task: None,
+        }
+    }
+
     /// A task in an executor's hands, or past them.
     pub(crate) fn launched(key: &RunKey, task: &meseta_proto::v1::Task) -> Self {
         Self {

@@ -2,6 +2,7 @@
 //! way if the executor is new.
 
 mod admission;
+mod again;
 mod command;
 mod container;
 mod default;

@@ -3,14 +3,14 @@
 //!
 //! | key | fact |
 //! |---|---|
-//! | `agent` | its own description, with the id that a master gave it |
+//! | `agent`, `copy/agent` | its own description, with the id that a master gave it |
 //! | `framework/<f>` | [`FrameworkFact`] |
 //! | `executor/<f>/<e>` | [`ExecutorFact`] |
 //! | `container/<f>/<e>/<container>` | [`NestedFact`] |
 //! | `task/<f>/<e>/<t>` | [`TaskFact`] |
 //! | `stream/<f>/<t>` | [`StreamFact`] |
 //! | `update/<f>/<t>/<number>` | a status update that its framework has not acknowledged |
-//! | `resources` | [`ResourcesFact`] |
+//! | `resources`, `copy/resources` | [`ResourcesFact`] |
 //! | `operation/<uuid>` | [`OperationFact`] |
 //! | `drain` | how the agent is being drained |
 
@@ -36,6 +36,9 @@ pub(crate) const STREAM: &str = "stream/";
 pub(crate) const UPDATE: &str = "update/";
 pub(crate) const OPERATION: &str = "operation/";
 
+/// Before the key of a fact that is kept twice: without it, all the others are of no use.
+pub(crate) const COPY: &str = "copy/";
+
 /// A key with its new bytes, or with `None` to forget it.
 pub(crate) struct Change(pub(crate) String, pub(crate) Option<Vec<u8>>);
 
@@ -44,8 +47,22 @@ impl Change {
         Self(key, Some(fact.encode_to_vec()))
     }
 
+    /// For a fact without which the others are of no use.
+    pub(crate) fn put_twice(key: &str, fact: &impl Message) -> Vec<Self> {
+        let bytes = fact.encode_to_vec();
+        let copy = Self(format!("{COPY}{key}"), Some(bytes.clone()));
+        vec![Self(key.to_owned(), Some(bytes)), copy]
+    }
+
     pub(crate) fn forget(key: String) -> Self {
         Self(key, None)
+    }
+
+    pub(crate) fn forget_twice(key: &str) -> Vec<Self> {
+        vec![
+            Self(key.to_owned(), None),
+            Self(format!("{COPY}{key}"), None),
+        ]
     }
 }
 
@@ -98,6 +115,9 @@ pub(crate) struct ExecutorFact {
     /// It has reported of a task that is over and acknowledged.
     #[prost(bool, tag = "8")]
     pub(crate) has_served: bool,
+    /// The machine's boot in which its container was asked for.
+    #[prost(string, tag = "9")]
+    pub(crate) boot_id: String,
 }
 
 /// A process of the operating system.
@@ -168,7 +188,7 @@ pub(crate) struct LinkFact {
 pub(crate) struct TaskFact {
     #[prost(string, tag = "1")]
     pub(crate) executor_id: String,
-    /// Set while the task waits for its executor.
+    /// Set while the executor has not reported of the task: it may have to be given once more.
     #[prost(message, optional, tag = "2")]
     pub(crate) queued: Option<TaskInfo>,
     /// Orders queued tasks; those of one group share it.

@@ -1,6 +1,9 @@
 //! What an agent's next life needs, as facts in a store.
 
+mod compatibility;
+mod damage;
 pub(crate) mod facts;
+mod misfit;
 mod nested;
 mod rebuild;
 
@@ -11,7 +14,7 @@ use prost::Message;
 
 use crate::records::Process;
 use crate::sandbox;
-use facts::{AGENT, EXECUTOR, ExecutorFact};
+use facts::{AGENT, COPY, EXECUTOR, ExecutorFact};
 
 /// A container that was running, or about to, when the agent's former life ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,9 +22,10 @@ pub struct Survivor {
     /// Its id.
     pub container_id: ContainerId,
     /// Its first process, to be looked for. `None` if the machine was started anew since, or if the
-    /// agent's life ended in the moment of the launch: nothing of the container is of use then,
-    /// but something of it may run.
+    /// agent's life ended in the moment of the launch: then only the process itself may have left word.
     pub process: Option<Process>,
+    /// Whether it may be that it was never started.
+    pub may_be_unstarted: bool,
     /// Its sandbox.
     pub directory: PathBuf,
     /// The variables of its command, which may say how its output is kept.
@@ -32,9 +36,9 @@ pub struct Survivor {
 /// live is wanted by [`crate::Input::Recovered`]; the ends of those inside of them are reported after
 /// that, as any end is. `boot_id` is [`crate::Config::boot_id`].
 pub fn survivors(work_dir: &Path, boot_id: &str, facts: &[(String, Vec<u8>)]) -> Vec<Survivor> {
-    let agent = facts
-        .iter()
-        .find(|(key, _)| key == AGENT)
+    let find = |wanted: &str| facts.iter().find(|(key, _)| key == wanted);
+    let agent = find(AGENT)
+        .or_else(|| find(&format!("{COPY}{AGENT}")))
         .and_then(|(_, bytes)| AgentInfo::decode(bytes.as_slice()).ok()?.id);
     let Some(agent) = agent else {
         // Without an id the agent has never been given a task.
@@ -51,6 +55,7 @@ pub fn survivors(work_dir: &Path, boot_id: &str, facts: &[(String, Vec<u8>)]) ->
             let (directory, _) =
                 sandbox::sandbox(work_dir, &agent, framework, executor, &fact.container_id);
             Some(Survivor {
+                may_be_unstarted: fact.process.is_none() && fact.boot_id == boot_id,
                 process: fact.process.and_then(|process| process.process(boot_id)),
                 directory,
                 container_id: fact.container_id,

@@ -52,6 +52,8 @@ pub(super) fn survivors<'a>(
         let root = fact.container_id.root();
         let (of_root, _) = sandbox::sandbox(work_dir, agent, &framework, &executor, root);
         Survivor {
+            // Its executor does not go on as if nothing had been asked for.
+            may_be_unstarted: false,
             process: fact.process.and_then(|it| it.process(boot_id)),
             directory: nested::directory(&of_root, &fact.container_id),
             container_id: fact.container_id,
@@ -75,10 +77,11 @@ impl Agent {
         let container = NestedContainer {
             directory: nested::directory(&executor.directory, &id),
             user: fact.user,
-            state: match fact.has_ended {
-                true => NestedState::Ended(fact.status),
+            state: if fact.has_ended {
+                NestedState::Ended(fact.status)
+            } else {
                 // What became of it since is told by whoever looks for it.
-                false => NestedState::Running,
+                NestedState::Running
             },
             process,
             links: fact.links.iter().map(link).collect(),

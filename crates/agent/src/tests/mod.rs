@@ -2,11 +2,14 @@
 
 mod authentication;
 mod chaos;
+mod damage;
 mod delivery;
 mod executors;
 mod garbage;
 mod launch;
+mod nested;
 mod oversubscription;
+mod reconfiguration;
 mod recovery;
 mod registration;
 mod resources;
@@ -127,6 +130,8 @@ struct World {
     /// What is noted, and lost by a crash.
     noted: Vec<(String, Option<Vec<u8>>)>,
     numbers: u64,
+    /// The keys of facts that the next life finds damaged.
+    damaged: BTreeSet<String>,
 }
 
 impl World {
@@ -150,6 +155,7 @@ impl World {
             store: BTreeMap::new(),
             noted: Vec::new(),
             numbers: 0,
+            damaged: BTreeSet::new(),
         };
         world.recover(&[]);
         world
@@ -165,9 +171,18 @@ impl World {
     }
 
     fn recover(&mut self, alive: &[&ContainerId]) -> Did {
-        let facts = self.store.clone().into_iter().collect();
-        let alive: BTreeSet<_> = alive.iter().map(|id| (*id).clone()).collect();
-        self.step(Input::Recovered { facts, alive })
+        self.recover_with(alive, &[])
+    }
+
+    fn recover_with(&mut self, alive: &[&ContainerId], unstarted: &[&ContainerId]) -> Did {
+        let set = |ids: &[&ContainerId]| ids.iter().map(|id| (*id).clone()).collect();
+        let damaged = std::mem::take(&mut self.damaged);
+        self.step(Input::Recovered {
+            facts: self.store.clone().into_iter().collect(),
+            alive: set(alive),
+            unstarted: set(unstarted),
+            damaged,
+        })
     }
 
     /// Another life of the agent, after a crash that comes so early that what was noted since the
@@ -189,11 +204,23 @@ impl World {
 
     /// Another life of the agent, after a crash when everything was on disk.
     fn restart(&mut self, alive: &[&ContainerId]) -> Did {
+        self.end();
+        self.recover(alive)
+    }
+
+    /// An agent that knows nothing yet, in place of the one there was.
+    fn end(&mut self) {
         self.write_notes();
         // A shell gives every life another seed.
         let entropy = Entropy::new(1 + self.number());
         self.agent = Agent::new(self.config.clone(), entropy, now(self.clock));
-        self.recover(alive)
+    }
+
+    /// Takes an input; gives all actions in their order.
+    fn step_in_order(&mut self, input: Input) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.agent.step(now(self.clock), input, &mut actions);
+        actions
     }
 
     fn step(&mut self, input: Input) -> Did {
@@ -402,7 +429,7 @@ impl World {
         self.store
             .keys()
             .map(String::as_str)
-            .filter(|key| *key != "agent")
+            .filter(|key| !matches!(*key, "agent" | "copy/agent" | "copy/resources"))
             .collect()
     }
 }

@@ -88,27 +88,117 @@ fn an_executor_that_does_not_come_back_is_ended() {
 }
 
 #[test]
-fn tasks_that_never_reached_their_executor_are_delivered_or_reported() {
+fn tasks_that_never_reached_their_executor_are_given_to_it() {
     let mut world = World::registered();
     // Given away just before the crash, and lost.
     let (given, _) = world.running("given");
     // Still waiting for its executor.
     let waiting = world.run(command("waiting", "true")).launch().container_id;
     world.launched(&waiting);
-    world.restart(&[&given, &waiting]);
-    let (did, _) = world.subscribe("given");
-    assert_eq!(
-        did.event_types(),
-        ["SHUTDOWN"],
-        "nothing is left for it to do"
-    );
-    let (did, _) = world.subscribe("waiting");
-    assert_eq!(did.event_types(), ["SUBSCRIBED", "LAUNCH"]);
+    for _ in 0..2 {
+        world.restart(&[&given, &waiting]);
+        for task in ["given", "waiting"] {
+            let (did, _) = world.subscribe(task);
+            assert_eq!(did.event_types(), ["SUBSCRIBED", "LAUNCH"], "{task}");
+        }
+        assert_eq!(back(&mut world).updates().len(), 0);
+    }
+}
+
+#[test]
+fn a_task_that_its_executor_has_reported_of_is_not_given_to_it_again() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    let starting = status("t", TaskState::TaskStarting, 1);
+    world.update("t", starting.clone());
+    world.acknowledge(&starting);
+    world.restart(&[&container]);
+    let (did, _) = world.subscribe("t");
+    assert_eq!(did.event_types(), ["SUBSCRIBED"]);
+}
+
+#[test]
+fn a_group_of_which_its_executor_knows_a_part_is_not_given_again() {
+    let mut world = World::registered();
+    let message = internal::RunTaskGroupMessage {
+        framework: framework(),
+        executor: custom("1", "e").executor.unwrap(),
+        task_group: meseta_proto::v1::TaskGroupInfo {
+            tasks: ["1", "2"].map(|id| custom(id, "e")).to_vec(),
+        },
+        ..internal::RunTaskGroupMessage::default()
+    };
+    let container = world.receive(MASTER, &message).launch().container_id;
+    world.launched(&container);
+    world.subscribe("e");
+    world.restart(&[&container]);
+    let (did, _) = world.subscribe("e");
+    assert_eq!(did.event_types(), ["SUBSCRIBED", "LAUNCH_GROUP"]);
+    world.restart(&[&container]);
+    let (did, _) = world.resubscribe("e", &[custom("1", "e")], &[]);
+    assert_eq!(did.event_types(), ["SUBSCRIBED"]);
     let update = back(&mut world).update();
-    assert_eq!(update.task_id.as_str(), "given");
-    assert_eq!(update.state(), TaskState::TaskDropped);
+    assert_eq!(update.task_id.as_str(), "2");
     assert_eq!(update.reason(), Reason::AgentRestarted);
-    assert_eq!(update.message(), "Task launched during agent restart");
+}
+
+#[test]
+fn a_container_that_a_crash_kept_from_being_started_is_started_once() {
+    let mut world = World::registered();
+    let first = world.run(command("t", "true")).launch().container_id;
+    world.end();
+    let did = world.recover_with(&[], &[&first]);
+    let launch = did.launch();
+    assert_ne!(launch.container_id, first, "in a sandbox of its own");
+    assert_eq!(world.executor("t").container_id, launch.container_id);
+    // It dies once more, and finds that this one runs.
+    world.restart(&[&launch.container_id]);
+    world.launched(&launch.container_id);
+    let (did, _) = world.subscribe("t");
+    assert_eq!(did.event_types(), ["SUBSCRIBED", "LAUNCH"]);
+    assert_eq!(back(&mut world).updates().len(), 0);
+}
+
+#[test]
+fn containers_that_are_started_again_need_not_come_back_first() {
+    let mut world = World::registered();
+    let (other, _) = world.running("other");
+    let first = world.run(command("t", "true")).launch().container_id;
+    world.end();
+    let did = world.recover_with(&[&other], &[&first]);
+    assert!(did.0.is_empty(), "first the others: {did:?}");
+    let did = world.wait(Duration::from_secs(2));
+    assert_eq!(did.destroyed(), [other]);
+    let container = did.launch().container_id;
+    world.wait(Duration::from_secs(10));
+    world.launched(&container);
+    let (did, _) = world.subscribe("t");
+    assert_eq!(did.event_types(), ["SUBSCRIBED", "LAUNCH"]);
+}
+
+#[test]
+fn what_was_to_be_started_in_an_earlier_boot_is_not_started() {
+    let mut world = World::registered();
+    world.run(command("t", "true"));
+    let facts: Vec<_> = world.store.clone().into_iter().collect();
+    let of = |boot: &str| recovery::survivors(&world.config.work_dir, boot, &facts);
+    assert!(of("")[0].may_be_unstarted);
+    assert!(!of("another boot")[0].may_be_unstarted);
+    world.restart(&[]);
+    assert_eq!(back(&mut world).update().state(), TaskState::TaskFailed);
+}
+
+#[test]
+fn a_cleanup_starts_nothing() {
+    let mut world = World::registered();
+    let first = world.run(command("t", "true")).launch().container_id;
+    world.config.recover = crate::Recover::Cleanup;
+    world.end();
+    let did = world.recover_with(&[], &[&first]);
+    assert!(
+        matches!(did.exit(), Some(ExitReason::Shutdown(_))),
+        "{did:?}"
+    );
 }
 
 #[test]
@@ -231,29 +321,6 @@ fn a_changed_agent_keeps_its_id_if_the_master_can_take_it() {
     });
     let exit = world.wait(Duration::from_secs(1)).exit();
     assert!(matches!(exit, Some(ExitReason::Conflict(_))), "{exit:?}");
-}
-
-#[test]
-fn an_agent_under_another_name_is_told_so() {
-    let mut world = World::registered();
-    world.config.hostname = "elsewhere".into();
-    let Some(ExitReason::Conflict(reason)) = world.restart(&[]).exit() else {
-        panic!("it goes on under a name that masters refuse");
-    };
-    assert!(reason.contains("--hostname=10.0.0.2"), "{reason}");
-}
-
-#[test]
-fn facts_that_cannot_be_read_do_not_keep_the_rest_from_being() {
-    let mut world = World::registered();
-    let (container, _) = world.running("t");
-    world.store.insert("task/F/t/broken".into(), vec![0xff]);
-    world.store.insert("update/F/t/zzz".into(), vec![]);
-    world.store.insert("framework/".into(), vec![0x0a]);
-    world.restart(&[&container]);
-    let snapshot = world.agent.snapshot();
-    assert_eq!(snapshot.frameworks.len(), 1);
-    assert!(snapshot.counters.recovery_errors >= 2);
 }
 
 #[test]

@@ -204,11 +204,37 @@ impl Agent {
         }
     }
 
+    /// Takes the latest update of a task once more, of which nothing else is left.
+    pub(crate) fn repeat_update(
+        &mut self,
+        turn: &mut Turn<'_>,
+        key: &StreamKey,
+        executor: &ExecutorId,
+        status: TaskStatus,
+    ) {
+        let update = internal::StatusUpdate {
+            framework_id: key.0.clone(),
+            executor_id: Some(executor.clone()),
+            slave_id: self.id().cloned(),
+            timestamp: status.timestamp.unwrap_or_default(),
+            uuid: status.uuid.clone(),
+            status,
+            latest_state: None,
+        };
+        let mut changes = Vec::new();
+        // It is sent when the agent is registered.
+        self.updates.receive(key, update, &mut changes);
+        turn.persist(changes);
+    }
+
     fn change_task(&mut self, owner: &RunKey, status: &TaskStatus, changes: &mut Vec<Change>) {
+        let id = &status.task_id;
+        if let Some(run) = self.runs.get_mut(owner) {
+            run.confirm(id);
+        }
         let Some(executor) = self.executor_mut(owner) else {
             return;
         };
-        let id = &status.task_id;
         let mut task = if let Some(info) = executor.queued_tasks.remove(id) {
             task::staging(&info, &owner.0)
         } else if let Some(task) = executor.launched_tasks.remove(id) {

@@ -11,7 +11,7 @@ use meseta_agent::http::{self, Answer};
 use meseta_agent::{Action, Agent, ExitReason, Input, Snapshot, recovery};
 use meseta_machine::{ContentType, Entropy, Now, StreamId};
 use meseta_proto::{Upid, v1};
-use meseta_store::Store;
+use meseta_store::{OnDamage, Store};
 use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
 
@@ -24,6 +24,8 @@ use super::garbage::Garbage;
 use super::net::{Edge, Net, header};
 use super::output::{self, Outputs};
 use super::process::{self, Asked, End, Ends, Signals};
+use super::set_aside::SetAside;
+use super::started::StartedFiles;
 use super::{config, edge, seed, system};
 use crate::address::{self, Addresses};
 use crate::files::Sandboxes;
@@ -84,8 +86,12 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let master = address::master_address(&master)?;
     let addresses = Addresses::from_flags(flags, Some(master))?;
     let work_dir = work_dir(flags)?;
-    let store =
-        Store::open(&work_dir.join("meta/facts")).map_err(|e| Failure::Start(e.to_string()))?;
+    let on_damage = match flags.get("strict")? {
+        Some(true) => OnDamage::Refuse,
+        Some(false) | None => OnDamage::SetAside,
+    };
+    let store = Store::open_with(&work_dir.join("meta/facts"), on_damage)
+        .map_err(|e| Failure::Start(e.to_string()))?;
     let facts = store.load().map_err(|e| Failure::Start(e.to_string()))?;
     let listener = process::listen(addresses.bind)?;
     let address = addresses.on_port(listener.local_address().port());
@@ -104,8 +110,10 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         policy: output::Policy::from_flags(flags)?,
         keeper: Outputs::start(&work_dir).map_err(unready)?,
     };
+    let started = StartedFiles::new(&work_dir, &config.boot_id);
     let containers = Containers::start(
         &work_dir,
+        started,
         inputs.clone(),
         Arc::clone(&garbage),
         fetcher,
@@ -115,9 +123,15 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     .map_err(unready)?;
     let survivors = recovery::survivors(&work_dir, &config.boot_id, &facts);
     let adopted = containers.adopt(survivors);
-    let alive = adopted.alive();
+    let (alive, unstarted) = (adopted.alive(), adopted.unstarted());
+    let damaged = store.damage().facts.clone();
     let master = config::standalone_master(master);
-    inputs.send(Input::Recovered { facts, alive });
+    inputs.send(Input::Recovered {
+        facts,
+        alive,
+        unstarted,
+        damaged,
+    });
     garbage.find_former();
     inputs.send(Input::MasterDetected {
         master: Some(master.clone()),
@@ -130,6 +144,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         }),
         exchange: Arc::default(),
         containers: containers.clone(),
+        set_aside: SetAside::new(&work_dir),
         garbage,
         inputs: inputs.clone(),
         master,
@@ -201,6 +216,10 @@ impl driver::Machine for Agent {
             other => Err(other),
         }
     }
+
+    fn follows_notes(action: &Action) -> bool {
+        matches!(action, Action::ForgetStarted { .. })
+    }
 }
 
 /// Carries the agent's actions out.
@@ -208,6 +227,7 @@ struct Shell {
     peers: Peers,
     exchange: Arc<Exchange>,
     containers: Containers,
+    set_aside: SetAside,
     garbage: Arc<Garbage>,
     inputs: Inputs<Input>,
     master: v1::MasterInfo,
@@ -236,6 +256,10 @@ impl Effects<Action> for Shell {
             Action::Event { stream, event } => self.exchange.write(&stream, &*event),
             Action::CloseStream { stream } => self.exchange.close(&stream),
             Action::Launch(launch) => self.containers.launch(launch),
+            Action::SetAside { facts } => self.set_aside.keep(&facts),
+            Action::ForgetStarted { container_id } => {
+                self.containers.forget_started(&container_id);
+            }
             Action::Destroy { container_id } => self.containers.destroy(container_id),
             Action::Signal {
                 container_id,
@@ -368,6 +392,12 @@ fn sandboxes(snapshot: &Snapshot) -> Sandboxes {
 /// The sandboxes by the paths that requests may name.
 fn attached(snapshot: &Snapshot) -> BTreeMap<String, String> {
     let mut attached = BTreeMap::new();
+    let live = snapshot.frameworks.values();
+    for executor in live.flat_map(|framework| framework.executors.values()) {
+        let (framework, id) = (executor.framework_id(), executor.id());
+        let latest = format!("/frameworks/{framework}/executors/{id}/runs/latest");
+        attached.insert(latest, text(&executor.directory));
+    }
     let frameworks = snapshot.frameworks.iter().map(|(_, framework)| framework);
     for framework in frameworks.chain(&snapshot.completed_frameworks) {
         let executors = framework.executors.iter().map(|(_, executor)| executor);

@@ -228,6 +228,13 @@ pub(crate) fn agent(
         "qos_correction_interval_min",
         config.qos_correction_interval_min,
     )?;
+    config.recover = flags
+        .get::<Recovery>("recover")?
+        .map_or(config.recover, |it| it.0);
+    config.reconfiguration_policy = flags
+        .get::<Policy>("reconfiguration_policy")?
+        .map_or(config.reconfiguration_policy, |it| it.0);
+    config.strict = is_on(flags, "strict")?;
     // Without it, what former lives knew of processes is believed.
     config.boot_id = meseta_containerizer::machine::boot_id().unwrap_or_default();
     config.default_executor = (program.clone(), vec![super::DEFAULT_EXECUTOR.into()]);
@@ -359,6 +366,34 @@ impl crate::flags::FlagValue for Order {
             "drf" => Ok(Self(Sorter::Drf)),
             "random" => Ok(Self(Sorter::Random)),
             _ => Err("expected drf or random".into()),
+        }
+    }
+}
+
+/// What to do with executors of a former life.
+struct Recovery(agent::Recover);
+
+impl crate::flags::FlagValue for Recovery {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "reconnect" => Ok(Self(agent::Recover::Reconnect)),
+            "cleanup" => Ok(Self(agent::Recover::Cleanup)),
+            _ => Err("expected reconnect or cleanup".into()),
+        }
+    }
+}
+
+/// What may have changed since a former life.
+struct Policy(agent::ReconfigurationPolicy);
+
+impl crate::flags::FlagValue for Policy {
+    fn parse(text: &str) -> Result<Self, String> {
+        use agent::ReconfigurationPolicy::{Additive, Any, Equal};
+        match text {
+            "equal" => Ok(Self(Equal)),
+            "additive" => Ok(Self(Additive)),
+            "any" => Ok(Self(Any)),
+            _ => Err("expected equal, additive or any".into()),
         }
     }
 }

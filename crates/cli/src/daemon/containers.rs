@@ -25,6 +25,7 @@ use super::garbage::{self, Garbage};
 use super::known_ends::KnownEnds;
 use super::output::{self, Outputs};
 use super::process::{End, Ends};
+use super::started::StartedFiles;
 
 /// The containers of one agent.
 #[derive(Debug, Clone)]
@@ -37,6 +38,7 @@ pub(crate) struct Containers {
 struct Shared {
     alive: Alive,
     known_ends: KnownEnds,
+    started: StartedFiles,
     supervisor: Supervisor,
     fetching: Mutex<HashMap<ContainerId, (Arc<Fetch>, PathBuf)>>,
     fetcher: Fetcher,
@@ -82,6 +84,7 @@ impl Containers {
     /// When the operating system refuses a thread or the means to wait for processes.
     pub(crate) fn start(
         work_dir: &Path,
+        started: StartedFiles,
         inputs: Inputs<Input>,
         garbage: Arc<Garbage>,
         fetcher: Fetcher,
@@ -92,6 +95,7 @@ impl Containers {
         let shared = Arc::new(Shared {
             alive: Alive::default(),
             known_ends: KnownEnds::new(work_dir),
+            started,
             supervisor: Supervisor {
                 program: std::env::current_exe()?,
                 arguments: vec!["meseta".into(), super::SUPERVISOR.into()],
@@ -124,6 +128,7 @@ impl Containers {
     /// Takes over containers of the agent's former life, each after what it is in.
     pub(crate) fn adopt(&self, known: Vec<recovery::Survivor>) -> Adopted {
         let mut adopted = Adopted::default();
+        self.end_strangers(&known);
         for survivor in known {
             let process = survivor.process.and_then(|process| {
                 Some(Process {
@@ -132,26 +137,42 @@ impl Containers {
                 })
             });
             let id = survivor.container_id;
+            let is_known = process.is_some();
+            let process = process.or_else(|| self.shared.started.read(&id)?.process);
             let container = Container {
                 process,
                 directory: survivor.directory,
             };
+            let mut variables = survivor.variables;
+            if variables.is_empty() {
+                let own = process.and_then(|process| containerizer::environment(process).ok());
+                variables = own.unwrap_or_default();
+            }
+            let variables = variables.iter();
+            let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
+            // They have been understood before it was started.
+            let bounds = self.shared.output.policy.of_container(variables);
+            let bounds = bounds.unwrap_or_default();
             if let Some(process) = process
                 && containerizer::is_alive(process.pid, process.start_time)
                 && self.shared.alive.has_parent_of(&id)
             {
                 self.shared.alive.insert(id.clone(), container.clone());
-                let variables = survivor.variables.iter();
-                let variables = variables.map(|(name, value)| (name.as_str(), value.as_str()));
-                // They have been understood before it was started.
-                let bounds = self.shared.output.policy.of_container(variables);
-                self.shared
-                    .keep_output(&id, &container.directory, bounds.unwrap_or_default());
+                self.shared.keep_output(&id, &container.directory, bounds);
+                if !is_known {
+                    adopted.found.push((id.clone(), process));
+                }
                 adopted.processes.push((id, process));
+            } else if process.is_none() && survivor.may_be_unstarted {
+                destroy(&container);
+                adopted.unstarted.insert(id);
             } else {
                 // Its first process has ended while no agent watched, or is not known: what there
                 // is of the container goes.
                 destroy(&container);
+                // What it printed while nobody looked is cut once.
+                self.shared.keep_output(&id, &container.directory, bounds);
+                self.shared.output.keeper.end(&id);
                 mark_end(&id, &container.directory);
                 adopted.ended.push(id);
             }
@@ -160,8 +181,35 @@ impl Containers {
         adopted
     }
 
+    /// Ends what runs, or may, and is none of the agent's.
+    fn end_strangers(&self, known: &[recovery::Survivor]) {
+        let known: BTreeSet<&ContainerId> = known.iter().map(|it| &it.container_id).collect();
+        let strangers = self.shared.started.all().into_iter();
+        for id in strangers.filter(|id| !known.contains(id)) {
+            if let Some(started) = self.shared.started.read(&id) {
+                destroy(&Container {
+                    process: started.process,
+                    directory: started.directory,
+                });
+            }
+            self.shared.started.forget(&id);
+        }
+    }
+
+    /// Forgets the word of what a container has started.
+    pub(crate) fn forget_started(&self, container_id: &ContainerId) {
+        self.shared.started.forget(container_id);
+    }
+
     /// Watches what was taken over, once the agent knows of it; reports what had ended before.
     pub(crate) fn watch(&self, adopted: Adopted) {
+        for (container_id, process) in adopted.found {
+            self.shared.inputs.send(Input::ContainerLaunched {
+                container_id,
+                pid: process.pid.unsigned_abs(),
+                start_time: process.start_time,
+            });
+        }
         for (container_id, process) in adopted.processes {
             if !self.shared.watch(&container_id, process) {
                 self.shared.report_end(container_id, None);
@@ -262,6 +310,9 @@ impl Containers {
 #[derive(Debug, Default)]
 pub(crate) struct Adopted {
     processes: Vec<(ContainerId, Process)>,
+    /// Those of them whose processes the agent does not know.
+    found: Vec<(ContainerId, Process)>,
+    unstarted: BTreeSet<ContainerId>,
     ended: Vec<ContainerId>,
 }
 
@@ -269,6 +320,11 @@ impl Adopted {
     /// Those that still run.
     pub(crate) fn alive(&self) -> BTreeSet<ContainerId> {
         self.processes.iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Those that were to be started, and were not.
+    pub(crate) fn unstarted(&self) -> BTreeSet<ContainerId> {
+        self.unstarted.clone()
     }
 }
 
@@ -314,8 +370,9 @@ impl Shared {
         // The file knows it more exactly than the end of the supervisor tells, and if nobody was
         // there to be told, it alone.
         let status = self.known_ends.read(&container_id).or(status);
-        if container_id.parent.is_none() {
-            self.known_ends.forget(&container_id);
+        match container_id.parent {
+            None => self.known_ends.forget(&container_id),
+            Some(_) => self.started.forget(&container_id),
         }
         self.inputs.send(Input::ContainerExited {
             container_id,
@@ -495,11 +552,13 @@ impl Launching {
             user: launch.user.clone(),
         };
         let is_nested = container_id.parent.is_some();
+        let word = shared.started.file(&container_id);
+        let record = shared.started.record(&word);
         let launched = if is_nested {
             let file = shared.known_ends.file(&container_id);
-            containerizer::launch_supervised(&spec, &shared.supervisor, &file, None)
+            containerizer::launch_supervised(&spec, &shared.supervisor, &file, Some(&record))
         } else {
-            containerizer::launch(&spec)
+            containerizer::launch_recorded(&spec, &record)
         };
         let process = match launched {
             Ok(process) => process,
@@ -555,12 +614,10 @@ impl Launching {
     }
 }
 
-/// The variables of a container's command.
+/// The variables of a container, which may say how its output is kept.
 fn variables(launch: &Launch) -> impl Iterator<Item = (&str, &str)> {
-    let command = launch.executor.command.as_ref();
-    let environment = command.and_then(|command| command.environment.as_ref());
-    let variables = environment.into_iter().flat_map(|it| &it.variables);
-    variables.filter_map(|it| Some((it.name.as_str(), it.value.as_deref()?)))
+    let variables = launch.environment.iter();
+    variables.map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
 fn change_volumes(garbage: &Garbage, changes: &VolumeChanges) -> Result<(), VolumeError> {

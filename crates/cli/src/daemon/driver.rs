@@ -29,6 +29,10 @@ pub(crate) trait Machine: Send + 'static {
     fn snapshot(&self) -> Self::Snapshot;
     /// What an action asks of the store, or the action itself when it asks nothing of it.
     fn into_changes(action: Self::Action) -> Result<Changes, Self::Action>;
+    /// Whether an action must wait for what was noted before it, too.
+    fn follows_notes(_: &Self::Action) -> bool {
+        false
+    }
 }
 
 /// What an action asks of the store.
@@ -193,6 +197,7 @@ fn carry_out<M: Machine, E: Effects<M::Action>>(
     store: Option<Store>,
 ) {
     let mut pending = Pending::new(store);
+    let mut after_notes = Vec::new();
     loop {
         let batch = match pending.due {
             None => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -204,6 +209,9 @@ fn carry_out<M: Machine, E: Effects<M::Action>>(
         for action in batch.into_iter().chain(more).flatten() {
             match M::into_changes(action) {
                 Ok(changes) => pending.add(changes),
+                Err(action) if M::follows_notes(&action) && !pending.changes.is_empty() => {
+                    after_notes.push(action);
+                }
                 Err(action) if !pending.is_awaited => effects.apply(action),
                 Err(action) => held.push(action),
             }
@@ -216,6 +224,11 @@ fn carry_out<M: Machine, E: Effects<M::Action>>(
         }
         for action in held {
             effects.apply(action);
+        }
+        if pending.changes.is_empty() {
+            after_notes
+                .drain(..)
+                .for_each(|action| effects.apply(action));
         }
         if has_ended {
             break;

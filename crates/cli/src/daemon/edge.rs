@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
-use meseta_machine::Reply;
+use meseta_endpoints::not_found;
 use meseta_transport::{Body, FileBody, Request, Response};
 
 use crate::files::{self, Shown};
@@ -39,10 +39,10 @@ pub(crate) fn answer(
                         )
                 }
             },
-            _ => Reply::refused(404, "").into(),
+            _ => not_found().into(),
         };
     }
-    page(&request.path).unwrap_or_else(|| Reply::refused(404, "").into())
+    page(&request.path).unwrap_or_else(|| not_found().into())
 }
 
 fn page(path: &str) -> Option<Response> {

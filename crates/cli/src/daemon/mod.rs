@@ -20,6 +20,8 @@ pub(crate) mod master;
 mod net;
 mod output;
 pub(crate) mod process;
+mod set_aside;
+mod started;
 mod system;
 
 /// The hidden subcommand under which an agent starts the command executor.
