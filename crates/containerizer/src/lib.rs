@@ -68,7 +68,7 @@ pub use nested::{
     NestedSandboxError, SharedFolder, link_shared_folder, nested_sandbox, prepare_nested_sandbox,
     set_nested_sandbox_aside,
 };
-pub use process::{Process, is_alive, lineage, send_signal, start_time};
+pub use process::{Process, environment, is_alive, lineage, send_signal, start_time};
 pub use rotation::{OutputBounds, OutputFolder, RotationError};
 pub use rustix::process::Signal;
 pub use sandbox::{Reason, Sandbox, SandboxError, prepare_sandbox};

@@ -24,6 +24,9 @@ pub(crate) const ENDS_AT_ONCE: usize = 256;
 /// read, before the whole process table is searched instead.
 pub(crate) const CHILDREN_READINGS: usize = 4;
 
+/// What is read of a process's environment: as much as Linux lets a usual program begin with.
+pub(crate) const MAX_ENVIRONMENT: u64 = 2 * 1024 * 1024;
+
 /// Holes that are taken out of a file of output at once. A program that does not append leaves one with
 /// each rotation.
 pub(crate) const MAX_HOLES: usize = 64;

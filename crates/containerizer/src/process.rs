@@ -1,4 +1,5 @@
 use std::fs::File;
+use std::io::Read as _;
 
 use procfs::FromRead as _;
 use procfs::process::Stat;
@@ -6,7 +7,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::limits::DEEPEST_LINEAGE;
+use crate::limits::{DEEPEST_LINEAGE, MAX_ENVIRONMENT};
 
 /// A process, told apart from a later one with the same number by when it started.
 ///
@@ -73,6 +74,25 @@ pub fn lineage(pid: i32) -> Vec<i32> {
     ancestors.take(DEEPEST_LINEAGE).chain(session).collect()
 }
 
+/// The environment that a process was started with, unless it has changed that.
+///
+/// # Errors
+/// When the process is over, or its environment cannot be read.
+pub fn environment(process: Process) -> std::io::Result<Vec<(String, String)>> {
+    let mut text = Vec::new();
+    File::open(format!("/proc/{}/environ", process.pid))?
+        .take(MAX_ENVIRONMENT)
+        .read_to_end(&mut text)?;
+    if !is_alive(process.pid, process.start_time) {
+        return Err(Errno::SRCH.into());
+    }
+    let variables = text.split(|byte| *byte == 0);
+    let variables = variables.filter_map(|it| std::str::from_utf8(it).ok()?.split_once('='));
+    Ok(variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
+}
+
 /// Whether the process of this number and start time has not ended yet.
 pub fn is_alive(pid: i32, start_time: u64) -> bool {
     stat(pid).is_some_and(|stat| stat.starttime == start_time && !has_ended(&stat))
@@ -110,6 +130,26 @@ mod tests {
             start_time: started + 1,
         };
         assert!(other.open().unwrap().is_none());
+    }
+
+    #[test]
+    fn the_environment_of_a_process_is_what_it_was_started_with() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("100")
+            .env_clear()
+            .env("A", "1=2")
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let start_time = start_time(pid).unwrap();
+        let read = environment(Process { pid, start_time });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(read.unwrap(), [("A".to_owned(), "1=2".to_owned())]);
+        assert!(
+            environment(Process { pid, start_time }).is_err(),
+            "it is over"
+        );
     }
 
     #[test]

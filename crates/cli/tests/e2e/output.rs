@@ -133,3 +133,43 @@ fn a_task_of_another_user_may_open_its_output_again_and_has_bounds_of_its_own() 
         "{message}"
     );
 }
+
+#[test]
+fn a_task_of_a_group_has_bounds_of_its_own_after_the_agents_restart_too() {
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let agent = start_agent(&place, master.address, 0, &[RESOURCES]);
+    let address = agent_address(&registered_agents(master.address, 1)[0]);
+    let mut info = framework("output");
+    info["checkpoint"] = true.into();
+    let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
+    let command = "seq -f %07.0f 0 49999; touch first; until [ -e go ]; do sleep 0.05; done; \
+                   seq -f %07.0f 50000 99999; touch second; sleep 1000";
+    let mut task = shell_task("t", command);
+    task["command"]["environment"] = serde_json::json!({"variables": [
+        {"name": "CONTAINER_LOGGER_MAX_STDOUT_SIZE", "value": "64KB"},
+    ]});
+    let offer = scheduler.offer();
+    scheduler.launch_group(&offer, "e", &[task]);
+    scheduler.expect("TASK_STARTING");
+    scheduler.expect("TASK_RUNNING");
+    let containers = place.sandbox_of("e").join("containers");
+    let sandbox = eventually("the task's sandbox", || {
+        let mut all = std::fs::read_dir(&containers).ok()?.flatten();
+        all.next().map(|it| it.path())
+    });
+    let is_cut = |word: &str| sandbox.join(word).exists() && size(&sandbox.join("stdout")) <= FILE;
+    eventually("the first half, in files", || is_cut("first").then_some(()));
+    agent.kill9();
+    std::fs::write(sandbox.join("go"), "").expect("a file");
+    let second = sandbox.join("second");
+    eventually("the second half", || second.exists().then_some(()));
+    let _agent = start_agent(&place, master.address, address.port(), &[RESOURCES]);
+    eventually("the second half, in files", || {
+        is_cut("second").then_some(())
+    });
+    let kept = printed(&sandbox);
+    assert!(kept.len() as u64 > 9 * FILE && kept.len() as u64 <= 10 * FILE);
+    assert!(numbers(0..100_000).ends_with(&kept));
+    scheduler.kill("t");
+}
