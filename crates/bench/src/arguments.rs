@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::frameworks::Encoding;
+use crate::real;
 use crate::scenarios::{self, Scenario};
 
 /// Drives a master, of Mesos or Meseta, with emulated agents and frameworks, and measures it.
@@ -25,6 +26,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Work {
     #[command(flatten)]
     Scenario(Scenario),
+    /// Trivial tasks end to end on real agents: those of --master, or a cluster that this starts
+    Tasks(real::Sizes),
     /// Be a target that does nothing, to measure the generator itself against
     Null {
         /// The port to listen at; 0 for a free one
@@ -39,9 +42,10 @@ pub(crate) enum Work {
 /// What holds for every scenario.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// The master to drive: host:port or a URL; `null` for a target that does nothing
-    #[arg(long, global = true, default_value = "127.0.0.1:5050")]
-    pub(crate) master: String,
+    /// The master to drive: host:port or a URL [default: 127.0.0.1:5050]; `null` for a target that does
+    /// nothing
+    #[arg(long, global = true)]
+    pub(crate) master: Option<String>,
     /// The master's process [default: the one that listens at its port on this machine]
     #[arg(long, global = true)]
     pub(crate) pid: Option<i32>,

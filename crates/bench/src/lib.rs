@@ -18,6 +18,7 @@ mod limits;
 mod measure;
 mod null;
 mod observers;
+mod real;
 mod report;
 mod scenarios;
 mod stage;
@@ -38,6 +39,9 @@ use crate::report::Report;
 use crate::scenarios::{Context, Scenario};
 use crate::stage::{Settings, say};
 use crate::target::Target;
+
+/// Where a master listens when it is not said otherwise.
+const DEFAULT_MASTER: &str = "127.0.0.1:5050";
 
 /// Runs `meseta bench` with its arguments, without the program's name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
@@ -66,6 +70,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 
 fn perform(arguments: &Arguments) -> Result<(), Error> {
     raise_descriptors();
+    let common = &arguments.common;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -80,30 +85,39 @@ fn perform(arguments: &Arguments) -> Result<(), Error> {
             }))
         }
         Work::Scenario(scenario) => {
-            let report = runtime.block_on(measure(&arguments.common, scenario))?;
-            show(&arguments.common, &report)
+            let report = runtime.block_on(measure(common, scenario))?;
+            show(common, &report)
+        }
+        Work::Tasks(sizes) => {
+            let find = |master: &String| Target::find(master, common.pid, common.allow_remote);
+            let running = common.master.as_ref().map(find).transpose()?;
+            let report = runtime.block_on(real::run(sizes, |to| settings(common, to), running))?;
+            show(common, &report)
         }
     }
 }
 
 async fn measure(common: &Common, scenario: &Scenario) -> Result<Report, Error> {
+    let master = common.master.as_deref().unwrap_or(DEFAULT_MASTER);
     // Ends with the run.
-    let null = (common.master == "null")
-        .then(NullTarget::start)
-        .transpose()?;
+    let null = (master == "null").then(NullTarget::start).transpose()?;
     let target = match &null {
         Some(null) => Target::find(&null.address, Some(null.pid()), false)?,
-        None => Target::find(&common.master, common.pid, common.allow_remote)?,
+        None => Target::find(master, common.pid, common.allow_remote)?,
     };
-    let settings = Settings {
+    let settings = settings(common, &target);
+    scenario.run(&Context { target, settings }).await
+}
+
+fn settings(common: &Common, target: &Target) -> Settings {
+    Settings {
         target: target.address,
         ip: common.ip,
         ports: common.ports,
         seed: common.seed,
         encoding: common.encoding,
         patience: common.patience,
-    };
-    scenario.run(&Context { target, settings }).await
+    }
 }
 
 fn show(common: &Common, report: &Report) -> Result<(), Error> {

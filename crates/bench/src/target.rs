@@ -109,25 +109,27 @@ impl Target {
     }
 
     /// A figure of `/metrics/snapshot`.
-    pub(crate) async fn metric(&self, name: &str) -> Result<f64, Error> {
-        let what = "/metrics/snapshot";
-        let answer = Connection::open(self.address).await?.get(what).await?;
-        if !answer.is_success() {
-            return Err(answer.refusal(self.address, what));
-        }
-        let metrics: serde_json::Value =
-            serde_json::from_slice(&answer.body).map_err(|error| Error::Unreachable {
-                address: self.address,
-                what,
-                reason: error.to_string(),
-            })?;
-        let value = metrics.get(name).and_then(serde_json::Value::as_f64);
-        value.ok_or_else(|| Error::Unreachable {
-            address: self.address,
-            what,
-            reason: format!("it has no {name}"),
-        })
+    pub(crate) async fn metric(&self, name: &'static str) -> Result<f64, Error> {
+        metric(self.address, name).await
     }
+}
+
+/// A figure of a master's `/metrics/snapshot`.
+pub(crate) async fn metric(address: SocketAddrV4, name: &'static str) -> Result<f64, Error> {
+    let what = "/metrics/snapshot";
+    let answer = Connection::open(address).await?.get(what).await?;
+    if !answer.is_success() {
+        return Err(answer.refusal(address, what));
+    }
+    let unreadable = |reason| Error::Unreachable {
+        address,
+        what,
+        reason,
+    };
+    let metrics: serde_json::Value =
+        serde_json::from_slice(&answer.body).map_err(|error| unreadable(error.to_string()))?;
+    let value = metrics.get(name).and_then(serde_json::Value::as_f64);
+    value.ok_or_else(|| unreadable(format!("it has no {name}")))
 }
 
 fn locate(name: &str) -> Result<SocketAddrV4, Error> {

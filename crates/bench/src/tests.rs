@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use clap::Parser as _;
 use http::header::CONTENT_TYPE;
@@ -16,7 +15,6 @@ use crate::arguments::{Arguments, Work};
 use crate::null::Null;
 use crate::report::Report;
 use crate::scenarios::Context;
-use crate::stage::Settings;
 use crate::target::Target;
 
 /// What the second peer has seen.
@@ -119,15 +117,8 @@ fn drive(words: &str) -> (Report, Seen) {
             seen: Arc::clone(&seen),
         };
         tokio::spawn(meseta_transport::serve(listener, service));
-        let settings = Settings {
-            target: address,
-            ip: arguments.common.ip,
-            ports: arguments.common.ports,
-            seed: arguments.common.seed,
-            encoding: arguments.common.encoding,
-            patience: Duration::from_secs(60),
-        };
         let target = Target::find(&address.to_string(), None, false).unwrap();
+        let settings = crate::settings(&arguments.common, &target);
         let report = scenario.run(&Context { target, settings }).await.unwrap();
         let seen = std::mem::take(&mut *seen.lock().unwrap());
         (report, seen)

@@ -5,7 +5,6 @@ use meseta_proto::internal::{
 };
 use meseta_proto::v1::offer::{Operation, operation};
 use meseta_proto::v1::{FrameworkInfo, OperationState, Resource, TaskInfo, TaskState, Uuid};
-use prost::Message as _;
 
 use super::*;
 
@@ -174,11 +173,11 @@ fn pings_are_answered_to_whoever_pings() {
     let mut world = World::registered(Pattern::running());
     let ping = PingSlaveMessage { connected: true };
     world.gets_from("slave-observer(9)", "slave(1)", at(3), &ping);
-    let [pong] = &world.out[..] else {
+    let [answer] = &world.out[..] else {
         panic!("one answer");
     };
-    assert_eq!(pong.name, "mesos.internal.PongSlaveMessage");
-    assert_eq!(pong.to.id, "slave-observer(9)");
+    assert_eq!(answer.name, "mesos.internal.PongSlaveMessage");
+    assert_eq!(answer.to.id, "slave-observer(9)");
 }
 
 #[test]

@@ -96,10 +96,6 @@ pub(super) fn revive(framework: &FrameworkId) -> Call {
     of(call::Type::Revive, Some(framework))
 }
 
-pub(super) fn suppress(framework: &FrameworkId) -> Call {
-    of(call::Type::Suppress, Some(framework))
-}
-
 pub(super) fn teardown(framework: &FrameworkId) -> Call {
     of(call::Type::Teardown, Some(framework))
 }

@@ -10,5 +10,5 @@ mod scheduler;
 
 pub(crate) use book::Book;
 pub(crate) use calls::{Encoding, decode_event, encode};
-pub(crate) use policy::{Policy, Work};
+pub(crate) use policy::{Command, Policy, Work};
 pub(crate) use scheduler::{Scheduler, framework_info};

@@ -36,7 +36,7 @@ pub(crate) struct Scheduler {
 struct Running {
     agent: AgentId,
     since: Duration,
-    was_running: bool,
+    is_known_to_run: bool,
 }
 
 impl Scheduler {
@@ -59,17 +59,8 @@ impl Scheduler {
         calls::subscribe(self.info.clone())
     }
 
-    pub(crate) fn id(&self) -> Option<&FrameworkId> {
-        self.info.id.as_ref()
-    }
-
     pub(crate) fn is_subscribed(&self) -> bool {
         self.is_subscribed
-    }
-
-    /// Tasks that have not ended.
-    pub(crate) fn running(&self) -> usize {
-        self.tasks.len()
     }
 
     /// Cpus of the offers that it keeps.
@@ -97,19 +88,6 @@ impl Scheduler {
         };
         out.push(calls::revive(&id));
         self.use_offers(&id, now, book, out);
-    }
-
-    /// Gives back what it holds, and wants no more.
-    pub(crate) fn rest(&mut self, out: &mut Vec<Call>) {
-        self.policy = Policy::Decline { seconds: ENOUGH };
-        let Some(id) = self.info.id.clone() else {
-            return;
-        };
-        out.push(calls::suppress(&id));
-        let offers: Vec<_> = self.held.drain(..).map(|offer| offer.id).collect();
-        if !offers.is_empty() {
-            out.push(calls::decline(&id, offers, ENOUGH));
-        }
     }
 
     pub(crate) fn kill_all(&self, out: &mut Vec<Call>) {
@@ -273,7 +251,7 @@ impl Scheduler {
             let running = Running {
                 agent: offer.agent_id.clone(),
                 since: now,
-                was_running: false,
+                is_known_to_run: false,
             };
             self.tasks.insert(task.task_id.clone(), running);
             tasks.push(task);
@@ -304,8 +282,8 @@ impl Scheduler {
             *book.states.entry(state).or_default() += 1;
         }
         let since = now.saturating_sub(running.since);
-        if state == TaskState::TaskRunning && !running.was_running {
-            running.was_running = true;
+        if state == TaskState::TaskRunning && !running.is_known_to_run {
+            running.is_known_to_run = true;
             book.running.add(since);
         }
         if !is_terminal(state) {

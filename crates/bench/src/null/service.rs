@@ -231,9 +231,10 @@ fn stream(encoding: Encoding) -> (Response, StreamSender) {
 
 fn encoding(request: &Request) -> Encoding {
     let value = request.headers.get(CONTENT_TYPE);
-    match value.is_some_and(|value| value == Encoding::Json.media_type()) {
-        true => Encoding::Json,
-        false => Encoding::Protobuf,
+    if value.is_some_and(|value| value == Encoding::Json.media_type()) {
+        Encoding::Json
+    } else {
+        Encoding::Protobuf
     }
 }
 

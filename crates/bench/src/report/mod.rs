@@ -46,6 +46,8 @@ pub(crate) enum Value {
     Rate(f64),
     /// How many.
     Count(u64),
+    /// How many, of which there may be parts.
+    Amount(f64),
     Bytes(u64),
     /// How long each of many took, in milliseconds.
     Times {
@@ -86,6 +88,10 @@ impl Figures {
         self.add(name, Value::Count(count))
     }
 
+    pub(crate) fn amount(&mut self, name: &str, amount: f64) -> &mut Self {
+        self.add(name, Value::Amount(amount))
+    }
+
     pub(crate) fn bytes(&mut self, name: &str, bytes: u64) -> &mut Self {
         self.add(name, Value::Bytes(bytes))
     }
@@ -121,6 +127,7 @@ impl Report {
                 Value::Seconds(value) => numbers.push((format!("{name}, s"), *value)),
                 Value::Rate(value) => numbers.push((format!("{name}, a second"), *value)),
                 Value::Count(count) => numbers.push((name.clone(), *count as f64)),
+                Value::Amount(amount) => numbers.push((name.clone(), *amount)),
                 Value::Bytes(bytes) => numbers.push((format!("{name}, bytes"), *bytes as f64)),
                 Value::Times { p50, p99, .. } => {
                     numbers.push((format!("{name}, p50, ms"), *p50));

@@ -73,6 +73,7 @@ fn figure(figure: &Figure) -> Vec<Cell> {
         Value::Seconds(seconds) => row.push(duration(seconds * 1000.0)),
         Value::Rate(rate) => row.push(format!("{}/s", thousands(rate))),
         Value::Count(count) => row.push(count.to_string()),
+        Value::Amount(amount) => row.push(format!("{amount:.2}")),
         Value::Bytes(count) => row.push(bytes(count)),
         Value::Times {
             count,

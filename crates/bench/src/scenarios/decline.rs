@@ -56,7 +56,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
         .until("offers declined to warm up", warm, declined)
         .await?;
     stage.answered().await?;
-    stage.book.start_anew();
+    stage.start_anew();
 
     let meter = target.meter()?;
     let mut times = Distribution::default();
@@ -76,7 +76,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     if let Some(used) = &cost.target {
         figures.number(
             "CPU of the target for a round",
-            used.cpu_seconds / super::register::count(sizes.rounds),
+            used.cpu_seconds / super::count(sizes.rounds),
         );
     }
     let outcome = Outcome::new(

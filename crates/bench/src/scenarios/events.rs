@@ -39,7 +39,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     let rest = Policy::Decline { seconds: 0.0 };
     let worker = stage.join(1, &rest, role).await?;
     work(&mut stage, worker, sizes.warm_up).await?;
-    stage.book.start_anew();
+    stage.start_anew();
 
     let subscriber = Observer::Events {
         encoding: context.settings.encoding,
@@ -80,7 +80,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
         cost,
         &stage,
     );
-    outcome.notes.extend(notes);
+    outcome.note(notes);
     stage.leave().await?;
     Ok(outcome)
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::register::{count, whole};
-use super::{Context, Outcome, agents, earlier_frameworks, expect, tell};
+use super::{Context, Outcome, agents, count, earlier_frameworks, expect, tell, whole};
 use crate::agents::{Pattern, Standing};
 use crate::error::Error;
 use crate::frameworks::Policy;
@@ -44,7 +43,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     let running = "master/tasks_running";
     let before = target.metric(running).await?;
     stage.register(sizes.warm_up).await?;
-    stage.fleet.tally = Default::default();
+    stage.start_anew();
 
     let poll = Observer::Poll {
         path: "/master/health",
@@ -96,7 +95,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
         cost,
         &stage,
     );
-    outcome.notes.extend(notes);
+    outcome.note(notes);
     stage.leave().await?;
     Ok(outcome)
 }

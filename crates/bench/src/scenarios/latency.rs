@@ -34,7 +34,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     let rest = Policy::Decline { seconds: 0.0 };
     let worker = stage.join(1, &rest, |_| "bench-worker".to_owned()).await?;
     one_by_one(&mut stage, worker, sizes.warm_up).await?;
-    stage.book.start_anew();
+    stage.start_anew();
     stage.book.watches_freed = true;
 
     let meter = target.meter()?;

@@ -54,8 +54,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     let rest = Policy::Decline { seconds: 0.0 };
     stage.join(sizes.frameworks, &rest, role).await?;
     launch(&mut stage, sizes, sizes.warm_up).await?;
-    stage.book.start_anew();
-    stage.fleet.tally = Default::default();
+    stage.start_anew();
 
     let meter = target.meter()?;
     let took = launch(&mut stage, sizes, sizes.tasks).await?;

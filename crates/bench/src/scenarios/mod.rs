@@ -78,7 +78,7 @@ impl Scenario {
 
     pub(crate) async fn run(&self, context: &Context) -> Result<Report, Error> {
         say(&format!("{} on {}", self.name(), context.target.address));
-        let mut outcome = match self {
+        let outcome = match self {
             Self::Register(sizes) => register::run(sizes, context).await,
             Self::Failover(sizes) => failover::run(sizes, context).await,
             Self::Decline(sizes) => decline::run(sizes, context).await,
@@ -90,23 +90,13 @@ impl Scenario {
             Self::Quota(sizes) => quota::run(sizes, context).await,
             Self::Soak(sizes) => soak::run(sizes, context).await,
         }?;
-        Ok(Report {
-            scenario: self.name().to_owned(),
-            target: context.target.address.to_string(),
-            date: date(),
-            machine: Machine::this(),
-            seed: context.settings.seed,
-            sizes: outcome.sizes,
-            figures: outcome.figures.done(),
-            cost: outcome.cost,
-            notes: outcome.notes,
-        })
+        Ok(outcome.report(self.name(), context))
     }
 }
 
 /// What a scenario found.
 #[derive(Debug)]
-struct Outcome {
+pub(crate) struct Outcome {
     sizes: BTreeMap<String, u64>,
     figures: Figures,
     cost: Cost,
@@ -114,7 +104,12 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn new(sizes: &[(&str, usize)], figures: Figures, cost: Cost, stage: &Stage) -> Self {
+    pub(crate) fn new(
+        sizes: &[(&str, usize)],
+        figures: Figures,
+        cost: Cost,
+        stage: &Stage,
+    ) -> Self {
         let sizes = sizes
             .iter()
             .map(|(name, size)| ((*name).to_owned(), *size as u64))
@@ -124,6 +119,24 @@ impl Outcome {
             figures,
             cost,
             notes: oddities(stage),
+        }
+    }
+
+    pub(crate) fn note(&mut self, notes: Vec<String>) {
+        self.notes.extend(notes);
+    }
+
+    pub(crate) fn report(mut self, scenario: &str, context: &Context) -> Report {
+        Report {
+            scenario: scenario.to_owned(),
+            target: context.target.address.to_string(),
+            date: date(),
+            machine: Machine::this(),
+            seed: context.settings.seed,
+            sizes: self.sizes,
+            figures: self.figures.done(),
+            cost: self.cost,
+            notes: self.notes,
         }
     }
 }
@@ -152,8 +165,22 @@ fn oddities(stage: &Stage) -> Vec<String> {
     notes
 }
 
+#[allow(clippy::cast_precision_loss, reason = "figures have few digits")]
+pub(crate) fn count(things: usize) -> f64 {
+    things as f64
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "metrics that count are whole; `as` saturates"
+)]
+fn whole(metric: f64) -> u64 {
+    metric.round() as u64
+}
+
 /// Fails unless a count is as it must be.
-fn expect(what: &str, found: u64, expected: u64) -> Result<(), Error> {
+pub(crate) fn expect(what: &str, found: u64, expected: u64) -> Result<(), Error> {
     if found == expected {
         return Ok(());
     }
@@ -165,7 +192,7 @@ fn expect(what: &str, found: u64, expected: u64) -> Result<(), Error> {
 }
 
 /// Agents with room for so many small tasks, which end after a while.
-fn agents(slots: usize, pattern: Pattern) -> Result<Agents, Error> {
+pub(crate) fn agents(slots: usize, pattern: Pattern) -> Result<Agents, Error> {
     // Those of `Work::of`: 0.1 cpus and 32 MB.
     let (cpus, mem) = (slots.div_ceil(10).max(1), slots * 32 + 1024);
     let resources = format!("cpus:{cpus};mem:{mem};disk:100000;ports:[31000-32000]");

@@ -8,8 +8,7 @@ use meseta_proto::v1::master::{Call, call};
 use meseta_proto::v1::quota::QuotaConfig;
 use meseta_proto::v1::value::Scalar;
 
-use super::register::{count, whole};
-use super::{Context, Outcome, agents, expect, role, time};
+use super::{Context, Outcome, agents, count, expect, role, time, whole};
 use crate::agents::Pattern;
 use crate::error::Error;
 use crate::frameworks::{Encoding, Policy, encode};

@@ -55,7 +55,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
             ask(&mut stage, worker, sizes, way).await?;
         }
     }
-    stage.book.start_anew();
+    stage.start_anew();
 
     let meter = target.meter()?;
     let mut times = [Distribution::default(), Distribution::default()];

@@ -1,6 +1,6 @@
 //! Agents register, all at once.
 
-use super::{Context, Outcome, agents, expect};
+use super::{Context, Outcome, agents, count, expect, whole};
 use crate::agents::Pattern;
 use crate::error::Error;
 use crate::report::Figures;
@@ -23,7 +23,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     let active = "master/slaves_active";
     let before = target.metric(active).await?;
     stage.register(sizes.warm_up).await?;
-    stage.fleet.tally = Default::default();
+    stage.start_anew();
 
     let meter = target.meter()?;
     let took = stage.register(sizes.agents).await?;
@@ -40,18 +40,4 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     let outcome = Outcome::new(&[("agents", sizes.agents)], figures, cost, &stage);
     stage.leave().await?;
     Ok(outcome)
-}
-
-#[allow(clippy::cast_precision_loss, reason = "metrics are numbers of JSON")]
-pub(super) fn count(things: usize) -> f64 {
-    things as f64
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "metrics that count are whole; `as` saturates"
-)]
-pub(super) fn whole(metric: f64) -> u64 {
-    metric.round() as u64
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::register::count;
-use super::{Context, Outcome, agents, role, tell, time};
+use super::{Context, Outcome, agents, count, role, tell, time};
 use crate::agents::Pattern;
 use crate::error::Error;
 use crate::frameworks::{Policy, Work};
@@ -61,8 +60,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     for _ in 0..sizes.warm_up {
         interval(&mut stage, sizes, &mut oldest).await?;
     }
-    stage.book.start_anew();
-    stage.fleet.tally = Default::default();
+    stage.start_anew();
 
     let observers = Observers::start(target.address, paths.map(poll).to_vec())?;
     let meter = target.meter()?;
@@ -115,7 +113,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
         cost,
         &stage,
     );
-    outcome.notes.extend(notes);
+    outcome.note(notes);
     stage.leave().await?;
     Ok(outcome)
 }

@@ -66,7 +66,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     let rest = Policy::Decline { seconds: 0.0 };
     let worker = stage.join(1, &rest, |_| role(9999)).await?;
     work(&mut stage, worker, sizes.warm_up, Duration::ZERO).await?;
-    stage.book.start_anew();
+    stage.start_anew();
 
     let alone = stage.now();
     work(&mut stage, worker, sizes.launches, Duration::ZERO).await?;
@@ -77,7 +77,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
         sizes.launches as u64,
     )?;
     let undisturbed = std::mem::take(&mut stage.book.running);
-    stage.book.start_anew();
+    stage.start_anew();
 
     let observers = Observers::start(target.address, observers(sizes))?;
     let meter = target.meter()?;
@@ -111,7 +111,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
         cost,
         &stage,
     );
-    outcome.notes.extend(notes);
+    outcome.note(notes);
     stage.leave().await?;
     Ok(outcome)
 }

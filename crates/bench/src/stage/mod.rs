@@ -29,7 +29,7 @@ use tokio::task::AbortHandle;
 pub(crate) use http::{Answer, Connection, OPERATOR_API};
 pub(crate) use wait::say;
 
-use crate::agents::{Fleet, Outgoing, Pattern, Shape, Standing};
+use crate::agents::{Fleet, Outgoing, Pattern, Shape, Standing, Tally};
 use crate::error::Error;
 use crate::frameworks::{Book, Encoding, Policy, Scheduler, decode_event, encode};
 use crate::limits;
@@ -202,6 +202,12 @@ impl Stage {
             left: 0,
             on_their_way: OnTheirWay::default(),
         })
+    }
+
+    /// Forgets the figures of a warm-up.
+    pub(crate) fn start_anew(&mut self) {
+        self.book.start_anew();
+        self.fleet.tally = Tally::default();
     }
 
     /// The time of agents and frameworks.
