@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::{Cluster, agent_address, registered_agents};
 use crate::support::golden::scenario;
-use crate::support::http;
+use crate::support::http::{self, operator_call};
 use crate::support::scheduler::{framework, scalar};
 
 /// Objects whose keys are data: names of flags, resources, metrics or paths.
@@ -42,6 +42,21 @@ fn documents_have_the_fields_of_mesos_while_a_task_runs_and_after_it() {
         ("agent /state", agent, "/state"),
     ] {
         compare(&recorded[name], name, address, path, &mut missing);
+    }
+    for call in [
+        "GET_STATE",
+        "GET_AGENTS",
+        "GET_FRAMEWORKS",
+        "GET_EXECUTORS",
+        "GET_TASKS",
+        "GET_ROLES",
+        "GET_OPERATIONS",
+        "GET_MASTER",
+        "GET_MAINTENANCE_STATUS",
+    ] {
+        let name = format!("master {call}");
+        let answer = operator_call(master, &json!({"type": call}));
+        compare_with(&recorded[&name], &name, &answer, &mut missing);
     }
 
     scheduler.kill("shell hello world loop");
@@ -81,7 +96,10 @@ fn compare(
     path: &str,
     missing: &mut Vec<String>,
 ) {
-    let answer = http::get(address, path);
+    compare_with(recorded, name, &http::get(address, path), missing);
+}
+
+fn compare_with(recorded: &Value, name: &str, answer: &http::Answer, missing: &mut Vec<String>) {
     assert_eq!(
         answer.head.header("content-type"),
         recorded["type"].as_str(),

@@ -103,10 +103,15 @@ fn frameworks(writer: &mut Writer, snapshot: &Snapshot) {
 fn agents(writer: &mut Writer, snapshot: &Snapshot) {
     let registered = snapshot.agents.values();
     let registered = registered.map(|record| encoded(agent(snapshot, record)));
-    writer.list::<Agent>(("agents", 1), registered);
+    // In JSON, and nowhere else, Mesos shows a field of the v0 form: that agents keep their state on
+    // disk, which they always do.
+    let checkpoint = r#""checkpoint":true,"#;
+    let field = ("agents", 1);
+    writer.extended_list::<Agent>(field, registered, r#"{"agent_info":{"#, checkpoint);
     let recovered = snapshot.recovered_agents.values();
     let recovered = recovered.map(|agent| agent.info.encode_to_vec());
-    writer.list::<AgentInfo>(("recovered_agents", 2), recovered);
+    let field = ("recovered_agents", 2);
+    writer.extended_list::<AgentInfo>(field, recovered, "{", checkpoint);
 }
 
 fn encoded<M: Wire>(message: M) -> Vec<u8> {

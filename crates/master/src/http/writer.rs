@@ -62,6 +62,17 @@ impl Writer {
         field: Field,
         messages: impl Iterator<Item: AsRef<[u8]>>,
     ) {
+        self.extended_list::<M>(field, messages, "", "");
+    }
+
+    /// The same with an `entry` that is in the JSON of each message alone, behind its `beginning`.
+    pub(crate) fn extended_list<M: Wire>(
+        &mut self,
+        field: Field,
+        messages: impl Iterator<Item: AsRef<[u8]>>,
+        beginning: &str,
+        entry: &str,
+    ) {
         match self {
             Self::Json(out) => {
                 begin(out, field);
@@ -71,7 +82,16 @@ impl Writer {
                         out.push(b',');
                     }
                     let message = Encoded::new::<M>(message.as_ref());
+                    let start = out.len();
                     let _ = serde_json::to_writer(&mut *out, &message);
+                    if !entry.is_empty()
+                        && out
+                            .get(start..)
+                            .is_some_and(|it| it.starts_with(beginning.as_bytes()))
+                    {
+                        let place = start + beginning.len();
+                        out.splice(place..place, entry.bytes());
+                    }
                 }
                 out.push(b']');
             }

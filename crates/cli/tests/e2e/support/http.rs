@@ -152,6 +152,14 @@ pub(crate) fn get(address: SocketAddr, target: &str) -> Answer {
     answer
 }
 
+/// Makes a call of the operator API.
+pub(crate) fn operator_call(address: SocketAddr, call: &Value) -> Answer {
+    let headers = [("content-type", "application/json")];
+    let body = call.to_string();
+    request(address, "POST", "/api/v1", &headers, Some(body.as_bytes()))
+        .unwrap_or_else(|e| panic!("{call} to {address}: {e}"))
+}
+
 impl Open {
     /// Reads the rest.
     pub(crate) fn finish(mut self) -> io::Result<Answer> {

@@ -35,12 +35,15 @@ fn answered(snapshot: &Snapshot, body: &Value) -> Value {
     serde_json::from_slice(&reply.body).unwrap()
 }
 
-/// A document without its empty lists, which protobuf does not tell from absent ones.
+/// A document without its empty lists, which protobuf does not tell from absent ones, and without what
+/// is in JSON alone.
 fn without_empty_lists(value: Value) -> Value {
     match value {
         Value::Object(members) => members
             .into_iter()
-            .filter(|(_, member)| *member != value!([]))
+            .filter(|(name, member)| {
+                *member != value!([]) && (name != "checkpoint" || *member == value!(false))
+            })
             .map(|(name, member)| (name, without_empty_lists(member)))
             .collect(),
         Value::Array(items) => items.into_iter().map(without_empty_lists).collect(),
