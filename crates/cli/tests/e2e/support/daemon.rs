@@ -153,6 +153,16 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts `command` and waits for the line that says where its page is.
     pub(crate) fn start(place: &Place, name: &str, command: &mut Command) -> Self {
+        Self::try_start(place, name, command)
+            .unwrap_or_else(|status| panic!("{name} ended at its start: {status}"))
+    }
+
+    /// Like [`Self::start`], of a daemon that may end before it says anything.
+    pub(crate) fn try_start(
+        place: &Place,
+        name: &str,
+        command: &mut Command,
+    ) -> Result<Self, ExitStatus> {
         let mut child = place.run(name, command);
         let printed = Arc::new(Mutex::new(String::new()));
         let mut output = BufReader::new(child.stdout.take().expect("the daemon's output"));
@@ -169,12 +179,19 @@ impl Daemon {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             printed,
         };
-        daemon.address = eventually("a line that says where the page is", || {
-            let ended = daemon.child.try_wait().expect("its state");
-            assert_eq!(ended, None, "{name} ended at its start");
-            page_in(&daemon.printed())
+        let address = eventually("a line that says where the page is", || {
+            match daemon.end_if_any() {
+                Some(status) => Some(Err(status)),
+                None => page_in(&daemon.printed()).map(Ok),
+            }
         });
-        daemon
+        daemon.address = address?;
+        Ok(daemon)
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn end_if_any(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("its state")
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -300,6 +317,17 @@ pub(crate) fn start_master_at(place: &Place, port: u16, flags: &[&str]) -> Daemo
 
 /// `meseta agent` that joins a master; port 0 for a free one.
 pub(crate) fn start_agent(place: &Place, master: SocketAddr, port: u16, flags: &[&str]) -> Daemon {
+    let mut command = agent_command(place, master, port, flags);
+    Daemon::start(place, "agent", &mut command)
+}
+
+/// What [`start_agent`] starts.
+pub(crate) fn agent_command(
+    place: &Place,
+    master: SocketAddr,
+    port: u16,
+    flags: &[&str],
+) -> Command {
     let mut command = meseta();
     command
         .args(["agent", "--ip=127.0.0.1"])
@@ -307,7 +335,7 @@ pub(crate) fn start_agent(place: &Place, master: SocketAddr, port: u16, flags: &
         .arg(format!("--port={port}"))
         .arg(format!("--master={master}"))
         .arg(format!("--work_dir={}", place.join("agent").display()));
-    Daemon::start(place, "agent", &mut command)
+    command
 }
 
 /// Waits until so many agents are registered and active; gives what `/slaves` says of them.
