@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::compare;
 use crate::frameworks::Encoding;
 use crate::real;
 use crate::scenarios::{self, Scenario};
@@ -28,6 +29,8 @@ pub(crate) enum Work {
     Scenario(Scenario),
     /// Trivial tasks end to end on real agents: those of --master, or a cluster that this starts
     Tasks(real::Sizes),
+    /// Run scenarios on two masters in turns and tell how they differ
+    Compare(compare::Sizes),
     /// Be a target that does nothing, to measure the generator itself against
     Null {
         /// The port to listen at; 0 for a free one
@@ -70,6 +73,25 @@ pub(crate) struct Common {
     /// Write the report as JSON into this file too, or to standard output instead with `-`
     #[arg(long, global = true)]
     pub(crate) json: Option<PathBuf>,
+}
+
+impl Common {
+    /// What runs of another process are to be told of this.
+    pub(crate) fn passed_on(&self) -> Vec<String> {
+        let encoding = match self.encoding {
+            Encoding::Protobuf => "protobuf",
+            Encoding::Json => "json",
+        };
+        let mut flags = vec![
+            format!("--ip={}", self.ip),
+            format!("--ports={}", self.ports),
+            format!("--seed={}", self.seed),
+            format!("--encoding={encoding}"),
+            format!("--patience={}ms", self.patience.as_millis()),
+        ];
+        flags.extend(self.allow_remote.then(|| "--allow-remote".to_owned()));
+        flags
+    }
 }
 
 /// Flags may be written as Mesos writes its own: `--warm_up=5`.

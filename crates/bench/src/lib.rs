@@ -12,6 +12,7 @@
 
 mod agents;
 mod arguments;
+mod compare;
 mod error;
 mod frameworks;
 mod limits;
@@ -87,6 +88,10 @@ fn perform(arguments: &Arguments) -> Result<(), Error> {
         Work::Scenario(scenario) => {
             let report = runtime.block_on(measure(common, scenario))?;
             show(common, &report)
+        }
+        Work::Compare(sizes) => {
+            print(&compare::run(sizes, common)?);
+            Ok(())
         }
         Work::Tasks(sizes) => {
             let find = |master: &String| Target::find(master, common.pid, common.allow_remote);

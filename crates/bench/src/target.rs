@@ -70,10 +70,6 @@ impl Target {
         Ok(Self { address, process })
     }
 
-    pub(crate) fn pid(&self) -> Option<i32> {
-        self.process.as_ref().map(Watched::pid)
-    }
-
     pub(crate) fn usage(&self) -> Result<Option<Usage>, Error> {
         Ok(self.process.as_ref().map(Watched::usage).transpose()?)
     }
@@ -172,6 +168,6 @@ mod tests {
         let refused = Target::find("192.0.2.1:5050", None, false).unwrap_err();
         assert!(matches!(refused, Error::Remote(_)), "{refused}");
         let target = Target::find("192.0.2.1:5050", None, true).unwrap();
-        assert_eq!(target.pid(), None);
+        assert!(target.process.is_none());
     }
 }

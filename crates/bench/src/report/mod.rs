@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use machine::{Machine, date};
+pub(crate) use table::table;
 
 use crate::measure::Distribution;
 use crate::target::Cost;

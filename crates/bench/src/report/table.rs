@@ -6,10 +6,10 @@ use super::{Figure, Report, Value};
 use crate::target::Cost;
 
 /// Something in a table.
-type Cell = String;
+pub(crate) type Cell = String;
 
 /// A table in Markdown with aligned columns.
-fn table(head: &[&str], rows: &[Vec<Cell>]) -> String {
+pub(crate) fn table(head: &[&str], rows: &[Vec<Cell>]) -> String {
     let head: Vec<Cell> = head.iter().map(|cell| (*cell).to_owned()).collect();
     let width = |column: usize| {
         std::iter::once(&head)
