@@ -266,16 +266,16 @@ fn controller(flags: &Flags) -> Result<Option<agent::QosController>, FlagError> 
     let Some(mut chosen) = Chosen::from_flags(flags, LOAD_CONTROLLER.flag)? else {
         return Ok(None);
     };
-    let threshold_5min = chosen.take("load_threshold_5min")?;
-    let threshold_15min = chosen.take("load_threshold_15min")?;
-    if threshold_5min.is_none() && threshold_15min.is_none() {
+    let [short, long] = ["load_threshold_5min", "load_threshold_15min"];
+    let (short, long) = (chosen.take(short)?, chosen.take(long)?);
+    if short.is_none() && long.is_none() {
         let sentence = "one of load_threshold_5min and load_threshold_15min is needed";
         return Err(chosen.refuse(sentence));
     }
     chosen.end()?;
     Ok(Some(agent::QosController::Load {
-        threshold_5min,
-        threshold_15min,
+        threshold_5min: short,
+        threshold_15min: long,
     }))
 }
 
