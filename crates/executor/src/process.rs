@@ -9,7 +9,7 @@ use std::{fs, io};
 use meseta_proto::v1::environment::variable;
 use nix::sys::signal::SigSet;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, Resource, Rlimit, WaitOptions};
 
 use crate::machine::{Launch, Signal};
 use crate::settings::TOKEN_VARIABLE;
@@ -23,6 +23,17 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(Some(
         rustix::process::getpid(),
     ))?)
+}
+
+/// As many open connections as there may be: each task is waited for on one of its own. Where that
+/// fails, what finds no room is tried again.
+pub(crate) fn allow_descriptors() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
 }
 
 /// A program of the executor's own choice, with the executor's environment but for its secret.

@@ -81,6 +81,9 @@ struct Shell {
 impl Shell {
     fn new(kind: Kind, settings: Settings) -> Result<Self, Error> {
         process::adopt_orphans().map_err(system("become the reaper of the task's processes"))?;
+        if kind == Kind::Default {
+            process::allow_descriptors();
+        }
         Ok(Self {
             signals: watch_signals().map_err(system("watch for signals"))?,
             agent: Agent::new(&settings),

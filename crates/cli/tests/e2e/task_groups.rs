@@ -38,9 +38,12 @@ struct Cluster {
 
 impl Cluster {
     fn start() -> Self {
-        let place = Place::new();
+        Self::with(Place::new(), &FLAGS)
+    }
+
+    fn with(place: Place, flags: &[&str]) -> Self {
         let master = start_master(&place, &["--allocation_interval=100ms"]);
-        let agent = start_agent(&place, master.address, 0, &FLAGS);
+        let agent = start_agent(&place, master.address, 0, flags);
         registered_agents(master.address, 1);
         Self {
             scheduler: subscribe(master.address),
@@ -385,6 +388,42 @@ fn a_group_outlives_its_agent_and_nothing_of_it_is_lost_or_done_twice() {
 }
 
 #[test]
+fn a_check_tells_its_changes_and_a_time_limit_ends_the_group() {
+    let mut cluster = Cluster::start();
+    let (flag, stop) = (cluster.file("flag"), cluster.file("stop"));
+    let mut checked = shell_task("a", SLEEP);
+    checked["check"] = json!({
+        "type": "COMMAND",
+        "command": {"command": {"shell": true, "value": format!("test -e {}", flag.display())}},
+        "delay_seconds": 0.0,
+        "interval_seconds": 0.02,
+    });
+    let mut told = cluster.run("pod", &[checked, shell_task("b", &after(&stop, "true"))]);
+    let exit_code = |status: &Value| status["check_status"]["command"]["exit_code"].clone();
+    cluster.hear(&mut told, |told| exit_code(told.last("a")) == 1);
+    fs::write(&flag, "").expect("a file");
+    cluster.hear(&mut told, |told| exit_code(told.last("a")) == 0);
+    let codes: Vec<Value> = told.0["a"].iter().map(exit_code).collect();
+    assert_eq!(codes, [json!(null), json!(null), json!(1), json!(0)]);
+    let reason = &told.last("a")["reason"];
+    assert_eq!(reason, "REASON_TASK_CHECK_STATUS_UPDATED");
+    fs::write(&stop, "").expect("a file");
+    cluster.hear(&mut told, |told| has_ended(&told.0["b"]));
+
+    let mut limited = shell_task("c", SLEEP);
+    limited["max_completion_time"] = json!({"nanoseconds": 100_000_000});
+    let mut of_limited = cluster.run("pod", &[limited, shell_task("d", SLEEP)]);
+    cluster.hear_all_end(&mut of_limited);
+    assert_eq!(of_limited.last("c")["state"], "TASK_FAILED");
+    let reason = &of_limited.last("c")["reason"];
+    assert_eq!(reason, "REASON_MAX_COMPLETION_TIME_REACHED");
+    assert_eq!(of_limited.last("d")["state"], "TASK_KILLED");
+    cluster.scheduler.kill("a");
+    cluster.hear_all_end(&mut told);
+    cluster.see_everything_gone();
+}
+
+#[test]
 fn an_agent_may_die_at_any_moment_of_a_groups_life() {
     let mut cluster = Cluster::start();
     let master = cluster.master.address;
@@ -472,6 +511,33 @@ fn a_group_whose_executor_is_killed_ends_with_it() {
         assert_eq!(last["reason"], "REASON_EXECUTOR_TERMINATED", "{last}");
         assert_eq!(last["source"], "SOURCE_AGENT", "{last}");
     }
+    cluster.see_everything_gone();
+}
+
+#[test]
+fn a_group_runs_where_executors_have_a_socket_and_must_prove_who_they_are() {
+    let place = Place::new();
+    let key = place.join("key");
+    fs::write(&key, "a key that signs tokens").expect("a key");
+    let socket = place.join("agent.sock");
+    let flags = [
+        RESOURCES.to_owned(),
+        "--authenticate_http_executors".to_owned(),
+        format!("--jwt_secret_key={}", key.display()),
+        "--http_executor_domain_sockets".to_owned(),
+        format!("--domain_socket_location={}", socket.display()),
+    ];
+    let mut cluster = Cluster::with(place, &flags.each_ref().map(String::as_str));
+    let tasks = [
+        shell_task("a", "test -z \"$MESOS_EXECUTOR_AUTHENTICATION_TOKEN\""),
+        shell_task("b", SLEEP),
+    ];
+    let mut told = cluster.run("pod", &tasks);
+    cluster.hear(&mut told, |told| has_ended(&told.0["a"]));
+    assert_eq!(told.last("a")["state"], "TASK_FINISHED");
+    cluster.scheduler.kill("b");
+    cluster.hear_all_end(&mut told);
+    assert_eq!(told.last("b")["state"], "TASK_KILLED");
     cluster.see_everything_gone();
 }
 
