@@ -119,6 +119,7 @@ fn adjust(bounds: &mut OutputBounds, size: Option<Size>, options: Option<Options
 }
 
 /// The size of a file; Mesos takes a memory page at least.
+#[derive(Clone, Copy)]
 struct Size(u64);
 
 impl FlagValue for Size {
@@ -144,6 +145,7 @@ impl FlagValue for Count {
 
 /// What a configuration of logrotate says, as far as it has a meaning here: how many files are
 /// kept.
+#[derive(Clone, Copy)]
 struct Options(Option<u32>);
 
 /// Directives that say what is done anyway, or that Mesos overrides.
