@@ -2,6 +2,7 @@
 //! API for some. The executor is one in Python; the tests call the agent in its place.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::{JoinHandle, spawn};
 
@@ -11,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::support::custom::{Kind, World, await_end};
 use crate::support::http::Answer;
-use crate::support::scheduler::text;
-use crate::support::{eventually, http, processes};
+use crate::support::scheduler::{shell_task, text};
+use crate::support::{eventually, http, processes, skip};
 
 /// An executor that runs, and the container that it runs in.
 struct Pod {
@@ -24,12 +25,35 @@ struct Pod {
 
 impl Pod {
     fn start() -> Self {
-        let flags = ["--executor_reregistration_timeout=20secs"];
-        let mut world = World::with(&flags);
+        let mut world = Self::world();
         let executor = world.executor("e", &Kind::V1.command());
         world.launch("t", "", &executor);
         world.update("TASK_RUNNING");
         let (pid, sandbox) = world.find("e");
+        Self::at(world, pid, sandbox)
+    }
+
+    /// A plain command's, which runs as a user.
+    fn of_command(user: &str) -> Self {
+        let mut world = Self::world();
+        let mut task = shell_task("t", "exec sleep 1000");
+        task["command"]["user"] = json!(user);
+        // The tests' own folder is closed to others.
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(world.place.path(), open).expect("an open folder");
+        world.scheduler.start_and_see_running(&task);
+        let container = http::get(world.agent(), "/containers").json()[0].clone();
+        let pid = container["status"]["executor_pid"].as_u64();
+        let pid = pid.and_then(|pid| u32::try_from(pid).ok());
+        let sandbox = world.place.sandbox_of("t");
+        Self::at(world, pid.expect("a process"), sandbox)
+    }
+
+    fn world() -> World {
+        World::with(&["--executor_reregistration_timeout=20secs"])
+    }
+
+    fn at(world: World, pid: u32, sandbox: PathBuf) -> Self {
         let root = sandbox.file_name().expect("the container's id");
         Self {
             root: root.to_string_lossy().into_owned(),
@@ -190,6 +214,36 @@ fn a_nested_container_has_a_sandbox_an_environment_and_an_end_of_its_own() {
     assert_eq!(pod.remove(&["c"]).status(), 200);
     assert_eq!(pod.launch(&["c"], "exit 4").status(), 200);
     assert_eq!(pod.status(&["c"]), 4 << 8);
+}
+
+#[test]
+fn a_nested_container_is_its_parents_users_and_they_cannot_have_it_made_elsewhere() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("only root runs programs as others");
+    }
+    let pod = Pod::of_command("nobody");
+    pod.start_in(&["c"], "id -un; exec sleep 1000");
+    let stdout = pod.sandbox_of(&["c"]).join("stdout");
+    let user = eventually("who it is", || {
+        let printed = std::fs::read_to_string(&stdout).ok()?;
+        (!printed.is_empty()).then_some(printed)
+    });
+    assert_eq!(user, "nobody\n");
+    // The sandbox is the user's, who may put anything in the place of what the agent has made there.
+    let containers = pod.sandbox.join("containers");
+    std::fs::rename(&containers, pod.sandbox.join("former")).expect("another name");
+    let elsewhere = pod.world.place.join("elsewhere");
+    std::fs::create_dir_all(elsewhere.join("victim")).expect("a folder");
+    std::os::unix::fs::symlink(&elsewhere, &containers).expect("a link");
+    assert_eq!(pod.launch(&["d"], "true").status(), 400);
+    assert_eq!(pod.remove(&["victim"]).status(), 200);
+    assert_eq!(pod.kill(&["c"], None).status(), 200);
+    assert_eq!(pod.status(&["c"]), 9);
+    let left: Vec<_> = std::fs::read_dir(&elsewhere)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    assert_eq!(left, ["victim"]);
 }
 
 #[test]
