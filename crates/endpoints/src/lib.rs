@@ -22,9 +22,11 @@ mod metrics;
 mod process;
 mod reply;
 mod request;
+mod routes;
 
 pub use call::{accepts, call};
 pub use metrics::{Gauges, Sums, duration, metrics};
 pub use process::{NoProcess, Piece, Process, logging, system};
 pub use reply::{build, json, method_not_allowed, not_found, version};
 pub use request::{Query, endpoint, route};
+pub use routes::{Parameter, Route, find, help, openapi};

@@ -73,3 +73,7 @@ pub(crate) const RUN_DEPTH: usize = 8;
 
 /// What of the words of a fetch goes into the status of a task whose URIs it could not bring.
 pub(super) const MAX_LAST_WORDS: u64 = 2 * 1024;
+
+/// The size from which on an answer is compressed for clients that ask for it. What is smaller goes in
+/// one or two packets in any case.
+pub(crate) const MIN_COMPRESSED: usize = 4 * 1024;

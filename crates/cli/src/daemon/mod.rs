@@ -4,6 +4,7 @@
 pub(crate) mod agent;
 mod alive;
 mod around;
+mod compression;
 mod config;
 mod containers;
 mod credentials;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use meseta_transport::{Message, Request, Response, Service};
 
+use super::compression::compressed;
 use super::driver::{Inputs, Latest};
 use super::exchange::{Exchange, Found};
 
@@ -41,9 +42,14 @@ impl<E: Edge> Service for Net<E> {
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
         let this = self.clone();
         let exchange = Arc::clone(&self.exchange);
-        exchange.respond(self.inputs.clone(), request, move |request| {
-            E::look_up(&this.latest.get(), &this.exchange, request)
-        })
+        exchange.respond(
+            self.inputs.clone(),
+            request,
+            move |request| match E::look_up(&this.latest.get(), &this.exchange, request) {
+                Found::Response(response) => Found::Response(compressed(request, response)),
+                other => other,
+            },
+        )
     }
 }
 

@@ -1,6 +1,6 @@
-//! `/maintenance/schedule` and `/maintenance/status`.
+//! `/maintenance/schedule`, `/maintenance/status`, `/machine/down` and `/machine/up`.
 
-use meseta_endpoints::{Query, endpoint, json, method_not_allowed, not_found};
+use meseta_endpoints::{Query, json, method_not_allowed};
 use meseta_machine::Reply;
 use meseta_proto::json::{AsJson, Error, from_slice, from_value, parse};
 use meseta_proto::v1::MachineId;
@@ -14,23 +14,29 @@ use crate::maintenance::{machine_key, machine_of};
 use crate::operator::Change;
 use crate::snapshot::Snapshot;
 
-pub(super) fn answer(snapshot: &Snapshot, request: &Request<'_>, rest: &[&str]) -> Answer {
-    let query = Query(request.query);
-    match (rest.first().map(|name| endpoint(name)), request.method) {
-        (Some("schedule"), "GET" | "HEAD") => {
+/// Answers `/maintenance/schedule`.
+pub(super) fn schedule(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
+    match request.method {
+        "GET" | "HEAD" => {
+            let query = Query(request.query);
             Answer::Reply(json(query, &AsJson(&*snapshot.schedule)))
         }
-        (Some("schedule"), "POST") => match from_slice::<Schedule>(request.body) {
+        "POST" => match from_slice::<Schedule>(request.body) {
             Ok(schedule) => Answer::Operator(Change::UpdateSchedule(schedule)),
             Err(Error::Syntax(reason) | Error::Convert { reason, .. }) => {
                 Answer::Reply(Reply::bad_request(reason))
             }
         },
-        (Some("schedule"), other) => Answer::Reply(method_not_allowed(&["GET", "POST"], other)),
-        (Some("status"), "GET" | "HEAD") => Answer::Reply(json(query, &AsJson(&status(snapshot)))),
-        (Some("status"), other) => Answer::Reply(method_not_allowed(&["GET"], other)),
-        _ => Answer::Reply(not_found()),
+        other => Answer::Reply(method_not_allowed(&["GET", "POST"], other)),
     }
+}
+
+/// Answers `/maintenance/status`.
+pub(super) fn show_status(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
+    Answer::Reply(match request.method {
+        "GET" | "HEAD" => json(Query(request.query), &AsJson(&status(snapshot))),
+        other => method_not_allowed(&["GET"], other),
+    })
 }
 
 /// Answers `/machine/down` and `/machine/up`: machines are to be made so.

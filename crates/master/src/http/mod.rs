@@ -11,6 +11,7 @@ mod operations;
 mod operator;
 mod quota;
 mod roles;
+mod routes;
 mod scheduler;
 mod state;
 mod summary;
@@ -24,7 +25,7 @@ mod writer;
 
 use meseta_endpoints::forms::Object;
 use meseta_endpoints::{
-    NoProcess, Process, Query, endpoint, json, method_not_allowed, route, version,
+    NoProcess, Process, Query, find, help, json, method_not_allowed, openapi, route, version,
 };
 use meseta_machine::{ContentType, Reply, StreamId};
 use meseta_proto::v1::FrameworkId;
@@ -36,6 +37,7 @@ pub use views::subscribed;
 pub(crate) use why::reply as why;
 
 use self::operations::Order;
+use self::routes::{Endpoint, ROUTES};
 use crate::operator::Change;
 use crate::snapshot::Snapshot;
 use crate::why::Question;
@@ -100,45 +102,48 @@ pub fn answer(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
 
 /// The same, with a process around the machine that knows and does what the machine cannot.
 pub fn answer_with(snapshot: &Snapshot, request: &Request<'_>, process: &dyn Process) -> Answer {
-    let segments = route(request.path, &snapshot.config.pid.id);
-    let Some((first, rest)) = segments.split_first() else {
+    let config = &snapshot.config;
+    let segments = route(request.path, &config.pid.id);
+    let Some((found, rest)) = find(ROUTES, &segments) else {
         return Answer::Elsewhere;
     };
     let query = Query(request.query);
-    Answer::Reply(match (endpoint(first), rest) {
-        ("api", ["v1", "scheduler", ..]) => return scheduler::answer(request),
-        ("api", ["v1", ..]) => return operator::answer(snapshot, request, process),
-        ("quota", rest) => return quota::answer(snapshot, request, rest),
-        ("maintenance", rest) => return maintenance::answer(snapshot, request, rest),
-        ("weights", _) => return weights::answer(snapshot, request),
-        ("why", _) => return why::answer(request),
-        ("reserve", _) => return operations::answer(request, Order::Reserve),
-        ("unreserve", _) => return operations::answer(request, Order::Unreserve),
-        ("create-volumes", _) => return operations::answer(request, Order::CreateVolumes),
-        ("destroy-volumes", _) => return operations::answer(request, Order::DestroyVolumes),
-        ("machine", ["down", ..]) => {
-            return maintenance::machines(request, Change::StartMaintenance);
-        }
-        ("machine", ["up", ..]) => return maintenance::machines(request, Change::StopMaintenance),
-        ("teardown", _) => return teardown(request),
-        ("health", _) => Reply::ok(),
-        ("version", _) => version(query, &snapshot.config.version),
-        ("flags", _) => flags(snapshot, request),
-        ("redirect", []) => redirect(snapshot),
-        ("state", _) => json(query, &Object(state::State(snapshot))),
-        ("state-summary", _) => json(query, &Object(summary::Summary::new(snapshot))),
-        ("slaves", _) => json(query, &Object(state::Agents { snapshot, query })),
-        ("frameworks", _) => json(query, &Object(state::Frameworks { snapshot, query })),
-        ("tasks", _) => tasks::answer(snapshot, query),
-        ("roles", _) => json(query, &Object(roles::Roles::new(snapshot))),
-        ("logging", ["toggle", ..]) => meseta_endpoints::logging(query, process),
-        ("system", [name, ..]) if endpoint(name) == "stats" => {
-            meseta_endpoints::system(query, process)
-        }
-        ("metrics", [name, ..]) if endpoint(name) == "snapshot" => {
+    Answer::Reply(match found.endpoint {
+        Endpoint::SchedulerApi => return scheduler::answer(request),
+        Endpoint::OperatorApi => return operator::answer(snapshot, request, process),
+        Endpoint::Quota => return quota::answer(snapshot, request, rest),
+        Endpoint::MaintenanceSchedule => return maintenance::schedule(snapshot, request),
+        Endpoint::MaintenanceStatus => return maintenance::show_status(snapshot, request),
+        Endpoint::MachineDown => return maintenance::machines(request, Change::StartMaintenance),
+        Endpoint::MachineUp => return maintenance::machines(request, Change::StopMaintenance),
+        Endpoint::Weights => return weights::answer(snapshot, request),
+        Endpoint::Why => return why::answer(request),
+        Endpoint::Reserve => return operations::answer(request, Order::Reserve),
+        Endpoint::Unreserve => return operations::answer(request, Order::Unreserve),
+        Endpoint::CreateVolumes => return operations::answer(request, Order::CreateVolumes),
+        Endpoint::DestroyVolumes => return operations::answer(request, Order::DestroyVolumes),
+        Endpoint::Teardown => return teardown(request),
+        Endpoint::Files => return Answer::Elsewhere,
+        Endpoint::Health => Reply::ok(),
+        Endpoint::Version => version(query, &config.version),
+        Endpoint::Flags => flags(snapshot, request),
+        // A path below it is one at the leader.
+        Endpoint::Redirect if !rest.is_empty() => return Answer::Elsewhere,
+        Endpoint::Redirect => redirect(snapshot),
+        Endpoint::State => json(query, &Object(state::State(snapshot))),
+        Endpoint::StateSummary => json(query, &Object(summary::Summary::new(snapshot))),
+        Endpoint::Agents => json(query, &Object(state::Agents { snapshot, query })),
+        Endpoint::Frameworks => json(query, &Object(state::Frameworks { snapshot, query })),
+        Endpoint::Tasks => tasks::answer(snapshot, query),
+        Endpoint::Roles => json(query, &Object(roles::Roles::new(snapshot))),
+        Endpoint::Logging => meseta_endpoints::logging(query, process),
+        Endpoint::SystemStats => meseta_endpoints::system(query, process),
+        Endpoint::MetricsSnapshot => {
             meseta_endpoints::metrics(query, || metrics::all(snapshot, process))
         }
-        _ => return Answer::Elsewhere,
+        Endpoint::Metrics => return Answer::Elsewhere,
+        Endpoint::Help => help(query, ROUTES, &config.pid.id, rest),
+        Endpoint::OpenApi => openapi(query, ROUTES, "Meseta master", &config.version),
     })
 }
 
