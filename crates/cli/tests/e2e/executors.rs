@@ -2,6 +2,8 @@
 //! with their framework, outlive their agent, and end when they are to. Both are written from the
 //! documents alone, in Python, and share nothing with the product.
 
+use std::time::Duration;
+
 use meseta_proto::internal::{ExecutorToFrameworkMessage, FrameworkToExecutorMessage};
 use meseta_proto::v1::{CommandInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskState};
 use rustix::process::Signal;
@@ -149,6 +151,54 @@ fn an_executor_outlives_its_agent_and_tells_what_it_missed() {
         assert_eq!(world.update("TASK_FINISHED"), ("t3".into(), by.clone()));
         world.scheduler.kill("t2");
         assert_eq!(world.update("TASK_KILLED"), ("t2".into(), by));
+    }
+}
+
+/// How often the agent dies under an executor.
+const DEATHS: u32 = 8;
+
+#[test]
+fn an_agent_may_die_at_any_moment_under_an_executor() {
+    for kind in KINDS {
+        let mut world = World::with(&["--executor_reregistration_timeout=20secs"]);
+        let executor = world.executor("e", &kind.command());
+        world.launch("always", "", &executor);
+        world.update("TASK_RUNNING");
+        let (pid, sandbox) = world.find("e");
+        let mut finished = 0;
+        for death in 0..DEATHS {
+            // Most of the way of two tasks lies within these few milliseconds.
+            let moment = Duration::from_millis(u64::from(death * 3));
+            let sign = world.place.join(&format!("sign-{death}"));
+            let data = ["finish".to_owned(), format!("until {}", sign.display())];
+            let tasks = [0, 1].map(|number| format!("t{death}-{number}"));
+            for (task, data) in tasks.iter().zip(data) {
+                world.launch(task, &data, &executor);
+            }
+            // A moment can only be chosen by time.
+            std::thread::sleep(moment);
+            world.kill_agent();
+            std::fs::write(&sign, "").expect("a file");
+            world.start_agent();
+            for (task, states) in world.histories(&tasks) {
+                let launches = events(&sandbox);
+                let launches = launches
+                    .iter()
+                    .filter(|it| **it == format!("launch {task}"));
+                let has_run = launches.count() == 1;
+                finished += u32::from(has_run);
+                let expected: &[&str] = if has_run {
+                    &["TASK_RUNNING", "TASK_FINISHED"]
+                } else {
+                    &["TASK_DROPPED"]
+                };
+                assert_eq!(states, expected, "{task} of {kind:?}, after {moment:?}");
+            }
+            registered_agents(world.master.address, 1);
+            world.scheduler.forget_ended_offers();
+        }
+        assert_eq!(world.find("e").0, pid);
+        assert!(finished >= DEATHS, "only {finished} of {kind:?} have run");
     }
 }
 

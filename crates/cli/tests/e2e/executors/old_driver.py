@@ -120,6 +120,9 @@ class Driver:
                 f"Libprocess-From: {self.pid}\r\nConnection: Keep-Alive\r\nHost: \r\nContent-Length: {len(body)}\r\n\r\n"
             )
             try:
+                if name == "ReregisterExecutorMessage":
+                    # As drivers do: what is left of the link may lead to an agent that is no more.
+                    connection = None
                 if connection is None:
                     connection = socket.create_connection((host, int(port)))
                 connection.sendall(head.encode() + body)

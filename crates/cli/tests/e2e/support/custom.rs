@@ -1,6 +1,7 @@
 //! Custom executors: programs in Python that speak either protocol and do as `executors/behaviour.py`
 //! says.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -189,6 +190,28 @@ impl World {
         let status = self.scheduler.expect(state);
         let message = status["message"].as_str().unwrap_or_default().to_owned();
         (text(&status["task_id"]["value"]), message)
+    }
+
+    /// The states of tasks, in order and without repetitions, up to their ends.
+    pub(crate) fn histories(&mut self, tasks: &[String]) -> BTreeMap<String, Vec<String>> {
+        let mut histories: BTreeMap<String, Vec<String>> = tasks
+            .iter()
+            .map(|task| (task.clone(), Vec::new()))
+            .collect();
+        let has_ended = |states: &Vec<String>| {
+            let last = states.last().map(String::as_str);
+            !matches!(last, None | Some("TASK_STARTING" | "TASK_RUNNING"))
+        };
+        while !histories.values().all(has_ended) {
+            let status = self.scheduler.acknowledged_update();
+            let task = text(&status["task_id"]["value"]);
+            if let Some(states) = histories.get_mut(&task)
+                && states.last().map(String::as_str) != status["state"].as_str()
+            {
+                states.push(text(&status["state"]));
+            }
+        }
+        histories
     }
 
     pub(crate) fn shut_down(&self, executor: &str) {

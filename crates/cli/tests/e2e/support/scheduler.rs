@@ -342,6 +342,34 @@ impl Scheduler {
         }}))
     }
 
+    /// Forgets what came of offers that have ended since.
+    pub(crate) fn forget_ended_offers(&mut self) {
+        // What the master answers comes after all that it has said before.
+        let question = "unknown-task";
+        self.tell(json!({"type": "RECONCILE", "reconcile": {
+            "tasks": [{"task_id": {"value": question}}],
+        }}));
+        let is_answer = |event: &Value| event["update"]["status"]["task_id"]["value"] == question;
+        let answer = self.matching(is_answer);
+        assert!(matches!(answer, Ok(Some(_))), "an answer");
+        let events = std::mem::take(&mut self.passed_over);
+        let is_rescind = |event: &Value| event["type"] == "RESCIND";
+        let (rescinds, mut others): (VecDeque<_>, VecDeque<_>) =
+            events.into_iter().partition(is_rescind);
+        let has_ended = |offer: &Value| {
+            let mut rescinds = rescinds.iter();
+            rescinds.any(|rescind| rescind["rescind"]["offer_id"] == offer["id"])
+        };
+        others.retain_mut(|event| match event["offers"]["offers"].as_array_mut() {
+            Some(offers) => {
+                offers.retain(|offer| !has_ended(offer));
+                !offers.is_empty()
+            }
+            None => true,
+        });
+        self.passed_over = others;
+    }
+
     /// Accepts an offer for operations of any kind; what they leave is offered again at once.
     pub(crate) fn accept(&self, offer: &Value, operations: &[Value]) -> Answer {
         self.call(json!({"type": "ACCEPT", "accept": {
