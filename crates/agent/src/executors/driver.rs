@@ -200,9 +200,15 @@ impl Agent {
     ) {
         let update = message.update;
         let executor = update.executor_id.clone().unwrap_or_default();
-        match self.driver_of(from, update.framework_id.clone(), executor) {
-            Some(key) => self.take_driver_update(turn, &key, update),
-            None => self.counters.invalid_status_updates += 1,
+        let Some(key) = self.driver_of(from, update.framework_id.clone(), executor) else {
+            self.counters.invalid_status_updates += 1;
+            return;
+        };
+        // Until it has registered again, one before this may have been lost on the way to the
+        // agent's former life. It sends all of them again then, in their order.
+        let is_back = |executor: &Arc<Executor>| executor.state != ExecutorState::Registering;
+        if self.executor(&key).is_some_and(is_back) {
+            self.take_driver_update(turn, &key, update);
         }
     }
 

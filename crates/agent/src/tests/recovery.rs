@@ -4,7 +4,7 @@ use meseta_proto::internal;
 use meseta_proto::v1::TaskState;
 use meseta_proto::v1::task_status::Reason;
 
-use super::{MASTER, World, command, custom, framework, status};
+use super::{AGENT_ID, MASTER, World, command, custom, framework, status};
 use crate::{ExitReason, Input, recovery};
 
 /// Detects and re-registers after a restart.
@@ -245,6 +245,51 @@ fn drivers_are_called_back() {
     };
     let did = world.receive(driver, &reregister);
     did.sent_one::<internal::ExecutorReregisteredMessage>();
+}
+
+#[test]
+fn updates_of_a_driver_that_is_not_back_yet_keep_their_order() {
+    let mut world = World::registered();
+    let container = world.run(custom("t", "e")).launch().container_id;
+    world.launched(&container);
+    let driver = "executor(1)@10.0.0.2:40000";
+    let register = internal::RegisterExecutorMessage {
+        framework_id: "F".into(),
+        executor_id: "e".into(),
+    };
+    world.receive(driver, &register);
+    world.restart(&[&container]);
+    let update = |state, number| internal::StatusUpdate {
+        framework_id: "F".into(),
+        executor_id: Some("e".into()),
+        slave_id: Some(AGENT_ID.into()),
+        status: status("t", state, number),
+        timestamp: 1.0,
+        uuid: Some(vec![number; 16]),
+        latest_state: None,
+    };
+    // The first was lost on the way to the agent's former life.
+    let finished = internal::StatusUpdateMessage {
+        update: update(TaskState::TaskFinished, 2),
+        pid: Some(driver.into()),
+    };
+    assert!(world.receive(driver, &finished).0.is_empty());
+    let reregister = internal::ReregisterExecutorMessage {
+        framework_id: "F".into(),
+        executor_id: "e".into(),
+        tasks: vec![custom("t", "e")],
+        updates: vec![
+            update(TaskState::TaskRunning, 1),
+            update(TaskState::TaskFinished, 2),
+        ],
+    };
+    world.receive(driver, &reregister);
+    world.detect();
+    world.wait(Duration::from_secs(1));
+    let running = world.reregister().update();
+    assert_eq!(running.state(), TaskState::TaskRunning);
+    let finished = world.acknowledge(&running).update();
+    assert_eq!(finished.state(), TaskState::TaskFinished);
 }
 
 #[test]

@@ -360,12 +360,17 @@ impl Scheduler {
             let mut rescinds = rescinds.iter();
             rescinds.any(|rescind| rescind["rescind"]["offer_id"] == offer["id"])
         };
-        others.retain_mut(|event| match event["offers"]["offers"].as_array_mut() {
-            Some(offers) => {
-                offers.retain(|offer| !has_ended(offer));
-                !offers.is_empty()
+        others.retain_mut(|event| {
+            match event
+                .pointer_mut("/offers/offers")
+                .and_then(Value::as_array_mut)
+            {
+                Some(offers) => {
+                    offers.retain(|offer| !has_ended(offer));
+                    !offers.is_empty()
+                }
+                None => true,
             }
-            None => true,
         });
         self.passed_over = others;
     }
