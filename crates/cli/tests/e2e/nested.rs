@@ -100,7 +100,7 @@ impl Pod {
     }
 
     fn wait(&self, path: &[&str]) -> Answer {
-        wait(self.world.agent(), self.id(path))
+        wait(self.world.agent(), &self.id(path))
     }
 
     /// Waits for the end of a container and gives its status.
@@ -114,7 +114,7 @@ impl Pod {
     fn waiting(&self, path: &[&str]) -> JoinHandle<Value> {
         let (agent, id) = (self.world.agent(), self.id(path));
         spawn(move || {
-            let answer = wait(agent, id);
+            let answer = wait(agent, &id);
             assert_eq!(answer.status(), 200, "{}", answer.text());
             answer.json()["wait_nested_container"]["exit_status"].clone()
         })
@@ -143,7 +143,7 @@ fn post(agent: SocketAddr, call: &Value) -> Answer {
     http::request(agent, "POST", "/slave(1)/api/v1", &headers, Some(&body)).expect("an answer")
 }
 
-fn wait(agent: SocketAddr, id: Value) -> Answer {
+fn wait(agent: SocketAddr, id: &Value) -> Answer {
     post(
         agent,
         &json!({"type": "WAIT_NESTED_CONTAINER", "wait_nested_container": {"container_id": id}}),
@@ -420,7 +420,7 @@ fn containers_of_an_executor_that_dies_with_its_agent_die_when_the_agent_is_back
 }
 
 fn wait_later(agent: SocketAddr, id: Value) -> JoinHandle<u16> {
-    spawn(move || wait(agent, id).status())
+    spawn(move || wait(agent, &id).status())
 }
 
 #[test]
