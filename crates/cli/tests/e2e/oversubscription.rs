@@ -23,6 +23,14 @@ fn revocable_cpus(offer: &Value) -> f64 {
         .sum()
 }
 
+/// Waits until the master knows what is lent, so that one offer holds all there is.
+fn await_lent(cluster: &Cluster) {
+    eventually("what is lent", || {
+        let metrics = http::get(cluster.master(), "/metrics/snapshot").json();
+        (metrics["master/cpus_revocable_total"] == 2.0).then_some(())
+    });
+}
+
 fn borrower(id: &str, cpus: f64) -> Value {
     let mut task = shell_task(id, "sleep 1000");
     let mut lent = scalar("cpus", cpus);
@@ -38,10 +46,7 @@ fn what_is_lent_is_offered_to_those_who_can_lose_it_and_tasks_run_on_it() {
         LENDS,
         "--oversubscribed_resources_interval=100ms",
     ]);
-    eventually("what is lent", || {
-        let metrics = http::get(cluster.master(), "/metrics/snapshot").json();
-        (metrics["master/cpus_revocable_total"] == 2.0).then_some(())
-    });
+    await_lent(&cluster);
     let mut owner = cluster.subscribe(framework("owner"));
     let offer = owner.offer();
     assert!(revocable_cpus(&offer) < f64::EPSILON, "{offer}");
@@ -76,6 +81,7 @@ fn a_machine_with_too_much_load_ends_its_borrowers() {
         "parameters":[{"key":"load_threshold_5min","value":"-1"}]}]}]}"#;
     let controller = "--qos_controller=org_apache_mesos_LoadQoSController";
     let cluster = Cluster::with(&[RESOURCES, LENDS, modules, controller]);
+    await_lent(&cluster);
     let mut scheduler = cluster.subscribe(borrowing("borrower"));
     let mut offer = scheduler.offer();
     while revocable_cpus(&offer) < 1.0 {
