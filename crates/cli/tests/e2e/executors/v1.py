@@ -60,6 +60,8 @@ class Executor:
         # Not yet acknowledged, by task and by uuid.
         self.tasks = {}
         self.updates = {}
+        # The updates that the latest subscription has told of.
+        self.told = set()
         self.lock = threading.Lock()
         self.outbox = queue.SimpleQueue()
         threading.Thread(target=self.send, daemon=True).start()
@@ -69,10 +71,13 @@ class Executor:
         connection = Connection()
         while True:
             call, sent = self.outbox.get()
-            try:
-                connection.call(call).read()
-            except (OSError, http.client.HTTPException):
-                connection.close()
+            # A connection may be one to an agent that is no more: then a new one is tried.
+            for _ in range(2):
+                try:
+                    connection.call(call).read()
+                    break
+                except (OSError, http.client.HTTPException):
+                    connection.close()
             if sent:
                 sent.set()
 
@@ -102,6 +107,7 @@ class Executor:
 
     def events(self):
         with self.lock:
+            self.told = set(self.updates)
             subscribe = {
                 "unacknowledged_tasks": list(self.tasks.values()),
                 "unacknowledged_updates": list(self.updates.values()),
@@ -133,6 +139,10 @@ class Executor:
     def take(self, event):
         kind = event["type"]
         if kind == "SUBSCRIBED":
+            with self.lock:
+                late = [update for key, update in self.updates.items() if key not in self.told]
+            for update in late:
+                self.outbox.put(({"type": "UPDATE", "update": update}, None))
             self.outbox.put(({"type": "HEARTBEAT"}, None))
         elif kind == "LAUNCH":
             task = event["launch"]["task"]
