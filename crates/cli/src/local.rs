@@ -164,7 +164,7 @@ async fn serve(flags: &Flags, plan: &Plan) -> Result<(), Failure> {
 async fn await_agents(master: &master::Running, agents: usize) {
     let mut check = tokio::time::interval(Duration::from_millis(5));
     let all = async {
-        while master.latest.get().agents.len() < agents {
+        while master.latest.get().snapshot.agents.len() < agents {
             check.tick().await;
         }
     };

@@ -20,13 +20,17 @@ pub mod forms;
 pub mod limits;
 mod metrics;
 mod process;
+mod prometheus;
 mod reply;
 mod request;
 mod routes;
+mod timing;
 
 pub use call::{accepts, call};
 pub use metrics::{Gauges, Sums, duration, metrics};
 pub use process::{NoProcess, Piece, Process, logging, system};
+pub use prometheus::prometheus;
 pub use reply::{build, json, method_not_allowed, not_found, version};
 pub use request::{Query, endpoint, route};
 pub use routes::{Parameter, Route, find, help, openapi};
+pub use timing::Timing;

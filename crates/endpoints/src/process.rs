@@ -11,11 +11,17 @@ use crate::limits::MAX_LOGGING_LEVEL;
 use crate::metrics::duration;
 use crate::reply::json;
 use crate::request::Query;
+use crate::timing::Timing;
 
 /// The process around a machine, as far as endpoints ask it.
 pub trait Process: Debug {
     /// Values that only the process knows, under the names of their metrics.
     fn metrics(&self) -> Vec<(String, f64)>;
+
+    /// How long its parts take.
+    fn timings(&self) -> Vec<Timing> {
+        Vec::new()
+    }
 
     /// How much is logged beyond what the flags say: 0 is nothing.
     fn logging_level(&self) -> u32;

@@ -26,6 +26,8 @@ pub enum ContentType {
     Text,
     /// `application/octet-stream`
     Octets,
+    /// `application/openmetrics-text`: what Prometheus reads.
+    OpenMetrics,
 }
 
 impl ContentType {
@@ -37,6 +39,7 @@ impl ContentType {
             Self::Javascript => "text/javascript",
             Self::Text => "text/plain; charset=utf-8",
             Self::Octets => "application/octet-stream",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
 }

@@ -185,6 +185,16 @@ impl Master {
         self.timers.next_due()
     }
 
+    /// Its counters.
+    pub fn metrics(&self) -> &crate::Metrics {
+        &self.state.metrics
+    }
+
+    /// Whether something waits for the next allocation.
+    pub fn is_allocation_due(&self) -> bool {
+        self.timers.is_set(&Timer::Allocate)
+    }
+
     /// What readers may see now; takes constant time.
     pub fn snapshot(&self) -> Snapshot {
         self.state.clone()

@@ -43,7 +43,11 @@ pub(super) fn compressed(request: &Request, mut response: Response) -> Response 
 
 fn is_compressible(kind: &str) -> bool {
     let name = kind.split(';').next().unwrap_or_default().trim();
-    name.starts_with("text/") || matches!(name, "application/json" | "application/x-protobuf")
+    name.starts_with("text/")
+        || matches!(
+            name,
+            "application/json" | "application/openmetrics-text" | "application/x-protobuf"
+        )
 }
 
 /// Whether `Accept-Encoding` allows gzip: by its name, or by `*` where it is not named.

@@ -27,6 +27,8 @@ pub(crate) trait Machine: Send + 'static {
     fn step(&mut self, now: Now, input: Self::Input, actions: &mut Vec<Self::Action>);
     fn next_wake(&self) -> Option<Duration>;
     fn snapshot(&self) -> Self::Snapshot;
+    /// How long an input has waited for its turn.
+    fn waited(&mut self, _: Duration) {}
     /// What an action asks of the store, or the action itself when it asks nothing of it.
     fn into_changes(action: Self::Action) -> Result<Changes, Self::Action>;
     /// Whether an action must wait for what was noted before it, too.
@@ -48,6 +50,9 @@ pub(crate) enum Changes {
 pub(crate) trait Effects<A>: Send + 'static {
     fn apply(&mut self, action: A);
 
+    /// Called after changes were made durable, with the time that it took.
+    fn stored(&mut self, _: Duration) {}
+
     /// Called when the store cannot be written: nothing more may be promised.
     fn store_failed(&mut self, error: &meseta_store::Error);
 
@@ -58,7 +63,23 @@ pub(crate) trait Effects<A>: Send + 'static {
 
 /// The way into a running machine.
 #[derive(Debug)]
-pub(crate) struct Inputs<I>(SyncSender<I>);
+pub(crate) struct Inputs<I>(SyncSender<Queued<I>>);
+
+/// An input that waits for its turn.
+#[derive(Debug)]
+pub(crate) struct Queued<I> {
+    pub(super) input: I,
+    since: Instant,
+}
+
+impl<I> Queued<I> {
+    fn new(input: I) -> Self {
+        Self {
+            input,
+            since: Instant::now(),
+        }
+    }
+}
 
 impl<I> Clone for Inputs<I> {
     fn clone(&self) -> Self {
@@ -71,13 +92,13 @@ impl<I> Inputs<I> {
     /// machine's own two threads never send, so that it always drains. Inputs to a machine that has
     /// ended are lost, as with a process that has ended.
     pub(crate) fn send(&self, input: I) {
-        let _ = self.0.send(input);
+        let _ = self.0.send(Queued::new(input));
     }
 
     /// Queues an input unless that would block; gives it back then.
     pub(crate) fn try_send(&self, input: I) -> Result<(), I> {
-        match self.0.try_send(input) {
-            Err(TrySendError::Full(input)) => Err(input),
+        match self.0.try_send(Queued::new(input)) {
+            Err(TrySendError::Full(queued)) => Err(queued.input),
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
         }
     }
@@ -113,7 +134,7 @@ impl<S> Latest<S> {
 }
 
 /// The queue of a machine that is about to run: made first, because effects feed it.
-pub(crate) fn queue<I>() -> (Inputs<I>, Receiver<I>) {
+pub(crate) fn queue<I>() -> (Inputs<I>, Receiver<Queued<I>>) {
     let (sender, receiver) = sync_channel(MAX_WAITING_INPUTS);
     (Inputs(sender), receiver)
 }
@@ -144,7 +165,7 @@ impl Clock {
 pub(crate) fn run<M: Machine>(
     mut machine: M,
     clock: Clock,
-    inputs: Receiver<M::Input>,
+    inputs: Receiver<Queued<M::Input>>,
     store: Option<Store>,
     effects: impl Effects<M::Action>,
 ) -> std::io::Result<Latest<M::Snapshot>> {
@@ -161,7 +182,7 @@ pub(crate) fn run<M: Machine>(
 fn drive<M: Machine>(
     machine: &mut M,
     clock: Clock,
-    inputs: &Receiver<M::Input>,
+    inputs: &Receiver<Queued<M::Input>>,
     batches: &SyncSender<Vec<M::Action>>,
     published: &Latest<M::Snapshot>,
 ) {
@@ -171,14 +192,18 @@ fn drive<M: Machine>(
             Some(at) => inputs.recv_timeout(at.saturating_sub(clock.now().monotonic)),
         };
         let first = match first {
-            Ok(input) => input,
+            Ok(queued) => {
+                machine.waited(queued.since.elapsed());
+                queued.input
+            }
             Err(RecvTimeoutError::Timeout) => M::wake(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let mut actions = Vec::new();
         machine.step(clock.now(), first, &mut actions);
-        for input in inputs.try_iter().take(MAX_BATCH) {
-            machine.step(clock.now(), input, &mut actions);
+        for queued in inputs.try_iter().take(MAX_BATCH) {
+            machine.waited(queued.since.elapsed());
+            machine.step(clock.now(), queued.input, &mut actions);
         }
         let now = clock.now();
         if machine.next_wake().is_some_and(|at| at <= now.monotonic) {
@@ -216,11 +241,16 @@ fn carry_out<M: Machine, E: Effects<M::Action>>(
                 Err(action) => held.push(action),
             }
         }
-        if (has_ended || pending.must_be_written())
-            && let Err(error) = pending.write()
-        {
-            effects.store_failed(&error);
-            return;
+        if has_ended || pending.must_be_written() {
+            let has_changes = !pending.changes.is_empty();
+            let begin = Instant::now();
+            if let Err(error) = pending.write() {
+                effects.store_failed(&error);
+                return;
+            }
+            if has_changes {
+                effects.stored(begin.elapsed());
+            }
         }
         for action in held {
             effects.apply(action);

@@ -239,13 +239,13 @@ mod tests {
         let (inputs, receiver) = driver::queue();
         let garbage = Garbage::start(home.path(), inputs).unwrap();
         garbage.find_former();
-        let first = next(&receiver);
+        let first = next(&receiver).input;
         assert!(matches!(first, Input::SandboxesFound { found } if found.len() == 4));
 
         garbage.discard(run.clone());
         assert!(!run.exists());
         for _ in 0..2 {
-            let removed = next(&receiver);
+            let removed = next(&receiver).input;
             assert!(matches!(
                 removed,
                 Input::Removed {

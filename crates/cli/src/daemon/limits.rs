@@ -77,3 +77,9 @@ pub(super) const MAX_LAST_WORDS: u64 = 2 * 1024;
 /// The size from which on an answer is compressed for clients that ask for it. What is smaller goes in
 /// one or two packets in any case.
 pub(crate) const MIN_COMPRESSED: usize = 4 * 1024;
+
+/// The longest time that is told from longer ones in metrics.
+pub(crate) const MAX_TIMING: Duration = Duration::from_mins(10);
+
+/// To how many digits times are kept for metrics: two take 30 KiB for each sort of times.
+pub(crate) const TIMING_DIGITS: u8 = 2;

@@ -7,19 +7,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meseta_machine::{Entropy, Now, StreamId};
+use meseta_machine::{Entropy, StreamId};
 use meseta_master::http::{self, Answer};
-use meseta_master::{Action, Input, Master, Snapshot};
+use meseta_master::{Action, Input, Master};
 use meseta_proto::Upid;
 use meseta_store::Store;
 use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
 
 use super::around::AroundMaster;
-use super::driver::{self, Changes, Clock, Effects, Inputs, Latest};
+use super::driver::{self, Clock, Effects, Inputs, Latest};
 use super::exchange::{Exchange, Found};
 use super::net::{Edge, Net, header};
 use super::process::{self, End, Ends, Signals};
+use super::timings::{Seen, Timed, Timings};
 use super::{config, edge, seed};
 use crate::address::Addresses;
 use crate::files::Nothing;
@@ -53,7 +54,7 @@ pub(crate) struct Running {
     /// The address that others are told.
     pub(crate) address: SocketAddrV4,
     /// What it knows.
-    pub(crate) latest: Latest<Snapshot>,
+    pub(crate) latest: Latest<Seen>,
 }
 
 /// Starts a master. Must be called on the runtime.
@@ -72,7 +73,9 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     };
     inputs.send(Input::Recovered { facts });
     let exited = inputs.clone();
+    let timings = Timings::new();
     let effects = Shell {
+        timings: Arc::clone(&timings),
         peers: Peers::new(address, Handle::current(), move |address| {
             exited.send(Input::Exited { address });
         }),
@@ -82,10 +85,11 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         ends: ends.clone(),
     };
     let exchange = Arc::clone(&effects.exchange);
-    let machine = Master::new(config, Entropy::new(seed()), clock.now());
+    let master = Master::new(config, Entropy::new(seed()), clock.now());
+    let machine = Timed::new(master, timings);
     let latest = driver::run(machine, clock, receiver, store, effects)
         .map_err(|e| Failure::Start(format!("failed to start the master's threads: {e}")))?;
-    let service = Net::<Master> {
+    let service = Net::<Timed> {
         inputs,
         exchange,
         latest: latest.clone(),
@@ -107,37 +111,9 @@ fn registry(flags: &Flags) -> Result<Option<Store>, Failure> {
     store.map(Some).map_err(|e| Failure::Start(e.to_string()))
 }
 
-impl driver::Machine for Master {
-    type Input = Input;
-    type Action = Action;
-    type Snapshot = Snapshot;
-
-    fn wake() -> Input {
-        Input::Wake
-    }
-
-    fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
-        self.step(now, input, actions);
-    }
-
-    fn next_wake(&self) -> Option<Duration> {
-        self.next_wake()
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        self.snapshot()
-    }
-
-    fn into_changes(action: Action) -> Result<Changes, Action> {
-        match action {
-            Action::Persist { changes } => Ok(Changes::Persist(changes)),
-            other => Err(other),
-        }
-    }
-}
-
 /// Carries the master's actions out.
 struct Shell {
+    timings: Arc<Timings>,
     peers: Peers,
     exchange: Arc<Exchange>,
     inputs: Inputs<Input>,
@@ -187,6 +163,10 @@ impl Effects<Action> for Shell {
         }
     }
 
+    fn stored(&mut self, time: Duration) {
+        self.timings.stored(time);
+    }
+
     fn store_failed(&mut self, error: &meseta_store::Error) {
         self.ends.tell(End::Failed(format!(
             "the registry can't be written: {error}"
@@ -200,9 +180,9 @@ impl Effects<Action> for Shell {
     }
 }
 
-impl Edge for Master {
+impl Edge for Timed {
     type Input = Input;
-    type Snapshot = Snapshot;
+    type Snapshot = Seen;
 
     fn input(message: Message) -> Input {
         let Message {
@@ -219,7 +199,8 @@ impl Edge for Master {
         }
     }
 
-    fn look_up(snapshot: &Snapshot, exchange: &Exchange, request: &Request) -> Found<Input> {
+    fn look_up(seen: &Seen, exchange: &Exchange, request: &Request) -> Found<Input> {
+        let snapshot = &seen.snapshot;
         let header = |name| header(request, name);
         let answer = http::answer_with(
             snapshot,
@@ -235,6 +216,7 @@ impl Edge for Master {
             },
             &AroundMaster {
                 start_time: snapshot.config.start_time,
+                timings: &seen.timings,
             },
         );
         match answer {

@@ -24,6 +24,7 @@ pub(crate) mod process;
 mod set_aside;
 mod started;
 mod system;
+mod timings;
 
 /// The hidden subcommand under which an agent starts the command executor.
 pub(crate) const COMMAND_EXECUTOR: &str = "command-executor";

@@ -148,3 +148,84 @@ fn more_is_logged_for_a_while() {
     assert_eq!(operator_call(master.address, &call).status(), 200);
     eventually("the end of the time", || (level() == "0\n").then_some(()));
 }
+
+#[test]
+fn prometheus_finds_every_metric_with_its_unit_and_times_as_histograms() {
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let _agent = start_agent(&place, master.address, 0, &[RESOURCES]);
+    registered_agents(master.address, 1);
+    let info = framework("measured");
+    let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
+    scheduler.offer();
+    let answer = http::get(master.address, "/metrics");
+    let kind = answer.head.header("content-type").expect("a content type");
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+    let text = answer.text();
+    for line in [
+        "# UNIT meseta_master_uptime_seconds seconds",
+        "# TYPE meseta_master_messages_register_framework counter",
+        "meseta_master_slaves_active 1.0",
+        "# TYPE meseta_allocator_allocation_run_seconds histogram",
+        "# TYPE meseta_master_event_queue_wait_seconds histogram",
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+    }
+    let shown = http::get(master.address, "/metrics/snapshot").json();
+    for name in [
+        "allocator/mesos/allocation_run_ms",
+        "registrar/state_store_ms",
+    ] {
+        for end in ["", "/count", "/p50", "/p9999"] {
+            assert!(shown[format!("{name}{end}")].is_f64(), "{name}{end}");
+        }
+    }
+}
+
+#[test]
+fn every_endpoint_that_help_names_is_there() {
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let document = http::get(master.address, "/openapi.json").json();
+    let paths = document["paths"].as_object().expect("paths");
+    assert!(paths.len() > 30);
+    let help = http::get(master.address, "/help").text();
+    for (path, methods) in paths {
+        assert!(help.contains(path.as_str()), "{path}");
+        let of_one = http::get(master.address, &format!("/help{path}")).text();
+        let summary = methods.as_object().expect("methods").values().next();
+        let summary = summary.expect("a method")["summary"].as_str();
+        assert!(of_one.contains(summary.expect("a summary")), "{of_one}");
+        for prefix in ["", "/master"] {
+            let target = format!("{prefix}{path}");
+            let answer = http::request(master.address, "GET", &target, &[], None);
+            let answer = answer.expect("an answer");
+            let is_unknown = answer.status() == 404 && answer.text() == "404 Not Found.";
+            assert!(!is_unknown, "{target}");
+        }
+    }
+}
+
+#[test]
+fn large_answers_are_compressed_for_those_who_ask() {
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let ask = |target: &str| {
+        let headers = [("accept-encoding", "br, gzip;q=0.8")];
+        http::request(master.address, "GET", target, &headers, None).expect("an answer")
+    };
+    let packed = ask("/openapi.json");
+    assert_eq!(packed.head.header("content-encoding"), Some("gzip"));
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(
+        &mut flate2::bufread::GzDecoder::new(&packed.body[..]),
+        &mut text,
+    )
+    .expect("gzip");
+    let plain = http::get(master.address, "/openapi.json");
+    assert_eq!(plain.head.header("content-encoding"), None);
+    assert_eq!(plain.head.header("vary"), Some("Accept-Encoding"));
+    assert_eq!(text, plain.body);
+    assert_eq!(ask("/version").head.header("content-encoding"), None);
+}

@@ -13,6 +13,9 @@ use crate::snapshot::Snapshot;
 pub(super) fn all(snapshot: &Snapshot, process: &dyn Process) -> Gauges {
     let mut all = gauges(snapshot);
     all.extend(process.metrics());
+    for timing in process.timings() {
+        timing.show(&mut all);
+    }
     all
 }
 

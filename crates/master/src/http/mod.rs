@@ -25,7 +25,8 @@ mod writer;
 
 use meseta_endpoints::forms::Object;
 use meseta_endpoints::{
-    NoProcess, Process, Query, find, help, json, method_not_allowed, openapi, route, version,
+    NoProcess, Process, Query, find, help, json, method_not_allowed, openapi, prometheus, route,
+    version,
 };
 use meseta_machine::{ContentType, Reply, StreamId};
 use meseta_proto::v1::FrameworkId;
@@ -141,7 +142,7 @@ pub fn answer_with(snapshot: &Snapshot, request: &Request<'_>, process: &dyn Pro
         Endpoint::MetricsSnapshot => {
             meseta_endpoints::metrics(query, || metrics::all(snapshot, process))
         }
-        Endpoint::Metrics => return Answer::Elsewhere,
+        Endpoint::Metrics => prometheus(&metrics::all(snapshot, process), process.timings()),
         Endpoint::Help => help(query, ROUTES, &config.pid.id, rest),
         Endpoint::OpenApi => openapi(query, ROUTES, "Meseta master", &config.version),
     })

@@ -1,0 +1,222 @@
+//! How long the parts of a master take.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use meseta_endpoints::Timing;
+use meseta_machine::Now;
+use meseta_master::{Action, Input, Master, Snapshot};
+
+use super::driver::{Changes, Machine};
+use super::limits::{MAX_TIMING, TIMING_DIGITS};
+
+/// How long the parts of a master take.
+#[derive(Debug)]
+pub(crate) struct Timings {
+    allocation_run: Recorder,
+    allocation_latency: Recorder,
+    queue: Recorder,
+    store: Recorder,
+}
+
+impl Timings {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            allocation_run: Recorder::new(),
+            allocation_latency: Recorder::new(),
+            queue: Recorder::new(),
+            store: Recorder::new(),
+        })
+    }
+
+    /// Changes were made durable.
+    pub(crate) fn stored(&self, time: Duration) {
+        self.store.record(time);
+    }
+
+    /// All of them, under the names of their metrics.
+    pub(crate) fn all(&self) -> Vec<Timing> {
+        let named = [
+            (
+                "allocator/mesos/allocation_run",
+                "How long it takes to decide who is offered what",
+                &self.allocation_run,
+            ),
+            (
+                "allocator/mesos/allocation_run_latency",
+                "How long something that can be offered waits for that decision",
+                &self.allocation_latency,
+            ),
+            (
+                "master/event_queue_wait",
+                "How long messages and calls wait for their turn",
+                &self.queue,
+            ),
+            (
+                "registrar/state_store",
+                "How long it takes to make changes of the registry durable",
+                &self.store,
+            ),
+        ];
+        named
+            .map(|(name, help, recorder)| recorder.timing(name, help))
+            .to_vec()
+    }
+}
+
+/// Times in microseconds.
+#[derive(Debug)]
+struct Recorder(Mutex<Recorded>);
+
+#[derive(Debug)]
+struct Recorded {
+    times: Option<Histogram<u64>>,
+    sum: Duration,
+    latest: Duration,
+}
+
+impl Recorder {
+    fn new() -> Self {
+        let bound = u64::try_from(MAX_TIMING.as_micros()).unwrap_or(u64::MAX);
+        Self(Mutex::new(Recorded {
+            times: Histogram::new_with_bounds(1, bound, TIMING_DIGITS).ok(),
+            sum: Duration::ZERO,
+            latest: Duration::ZERO,
+        }))
+    }
+
+    /// What is in it is whole between any two statements.
+    fn recorded(&self) -> MutexGuard<'_, Recorded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, time: Duration) {
+        let mut recorded = self.recorded();
+        recorded.sum += time;
+        recorded.latest = time;
+        if let Some(times) = &mut recorded.times {
+            times.saturating_record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+
+    fn timing(&self, name: &'static str, help: &'static str) -> Timing {
+        let recorded = self.recorded();
+        let mut timing = Timing {
+            name,
+            help,
+            latest: recorded.latest,
+            sum: recorded.sum,
+            ..Timing::default()
+        };
+        if let Some(times) = &recorded.times {
+            timing.count = times.len();
+            timing.min = Duration::from_micros(if times.is_empty() { 0 } else { times.min() });
+            timing.max = Duration::from_micros(times.max());
+            timing.quantiles = Timing::QUANTILES
+                .map(|(_, quantile)| Duration::from_micros(times.value_at_quantile(quantile)));
+            timing.buckets = Timing::BOUNDS.map(|bound| {
+                let bound = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
+                times.count_between(0, bound)
+            });
+        }
+        timing
+    }
+}
+
+/// A master whose parts are timed.
+#[derive(Debug)]
+pub(crate) struct Timed {
+    master: Master,
+    timings: Arc<Timings>,
+    /// Since when an allocation is due.
+    due_since: Option<Instant>,
+}
+
+/// What readers see of it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) timings: Arc<Timings>,
+}
+
+impl Timed {
+    pub(crate) fn new(master: Master, timings: Arc<Timings>) -> Self {
+        Self {
+            master,
+            timings,
+            due_since: None,
+        }
+    }
+}
+
+impl Machine for Timed {
+    type Input = Input;
+    type Action = Action;
+    type Snapshot = Seen;
+
+    fn wake() -> Input {
+        Input::Wake
+    }
+
+    fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
+        let runs = self.master.metrics().allocation_runs;
+        let begin = Instant::now();
+        self.master.step(now, input, actions);
+        if self.master.metrics().allocation_runs != runs {
+            self.timings.allocation_run.record(begin.elapsed());
+            if let Some(since) = self.due_since.take() {
+                let waited = begin.saturating_duration_since(since);
+                self.timings.allocation_latency.record(waited);
+            }
+        }
+        if self.master.is_allocation_due() {
+            self.due_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn next_wake(&self) -> Option<Duration> {
+        self.master.next_wake()
+    }
+
+    fn snapshot(&self) -> Seen {
+        Seen {
+            snapshot: self.master.snapshot(),
+            timings: Arc::clone(&self.timings),
+        }
+    }
+
+    fn waited(&mut self, time: Duration) {
+        self.timings.queue.record(time);
+    }
+
+    fn into_changes(action: Action) -> Result<Changes, Action> {
+        match action {
+            Action::Persist { changes } => Ok(Changes::Persist(changes)),
+            other => Err(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_counted_summed_and_ranked() {
+        let timings = Timings::new();
+        for milliseconds in 1..=100 {
+            timings.stored(Duration::from_millis(milliseconds));
+        }
+        let all = timings.all();
+        let store = all.iter().find(|it| it.name == "registrar/state_store");
+        let store = store.expect("the store's");
+        assert_eq!(store.count, 100);
+        assert_eq!(store.sum, Duration::from_millis(5050));
+        assert_eq!(store.latest, Duration::from_millis(100));
+        let [median, ..] = store.quantiles;
+        assert!(median.abs_diff(Duration::from_millis(50)) < Duration::from_millis(2));
+        let counts = store.buckets;
+        assert!(counts.is_sorted() && counts.last() == Some(&100));
+    }
+}
