@@ -38,7 +38,7 @@ use crate::error::Error;
 use crate::null::NullTarget;
 use crate::report::Report;
 use crate::scenarios::{Context, Scenario};
-use crate::stage::{Settings, say};
+use crate::stage::{Settings, Which, say};
 use crate::target::Target;
 
 /// Where a master listens when it is not said otherwise.
@@ -121,6 +121,7 @@ fn settings(common: &Common, target: &Target) -> Settings {
         ports: common.ports,
         seed: common.seed,
         encoding: common.encoding,
+        agents: Which::Emulated,
         patience: common.patience,
     }
 }

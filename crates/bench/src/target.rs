@@ -112,7 +112,8 @@ impl Target {
 
 /// A figure of a master's `/metrics/snapshot`.
 pub(crate) async fn metric(address: SocketAddrV4, name: &'static str) -> Result<f64, Error> {
-    let what = "/metrics/snapshot";
+    // A master of Mesos that is asked without a timeout may wait for one of its figures for ever.
+    let what = "/metrics/snapshot?timeout=2secs";
     let answer = Connection::open(address).await?.get(what).await?;
     if !answer.is_success() {
         return Err(answer.refusal(address, what));

@@ -35,6 +35,7 @@ use meseta_resources::Resources;
 use meseta_transport::Message;
 
 pub(crate) use behaviour::{Pattern, Standing, is_terminal};
+pub(crate) use registration::mark;
 
 use crate::limits;
 use crate::measure::Distribution;
@@ -147,7 +148,7 @@ impl Fleet {
             self.agents.push(Agent {
                 id,
                 phase: Phase::Waiting,
-                version: self.random.u128(..).to_be_bytes(),
+                version: new_uuid(&mut self.random),
                 tasks: HashMap::new(),
                 changed: None,
             });
@@ -377,6 +378,14 @@ impl Shape {
     fn time_of_day(&self, now: Duration) -> f64 {
         (self.epoch + now).as_secs_f64()
     }
+}
+
+/// A random UUID by RFC 4122. A master of Mesos ignores updates whose UUIDs lack its marks.
+fn new_uuid(random: &mut fastrand::Rng) -> [u8; 16] {
+    const VERSION: u128 = 0xf << 76;
+    const VARIANT: u128 = 0x3 << 62;
+    let random = random.u128(..) & !VERSION & !VARIANT;
+    (random | 0x4 << 76 | 0x2 << 62).to_be_bytes()
 }
 
 /// As agents of Mesos are called, of which one process has one.

@@ -7,7 +7,7 @@ use meseta_proto::v1::offer::Operation;
 use meseta_proto::v1::{OperationState, OperationStatus, Uuid};
 use meseta_resources::{Resources, conversions};
 
-use super::{Fleet, Outgoing};
+use super::{Fleet, Outgoing, new_uuid};
 
 impl Fleet {
     pub(super) fn on_operation(
@@ -16,7 +16,7 @@ impl Fleet {
         message: ApplyOperationMessage,
         out: &mut Vec<Outgoing>,
     ) -> Option<()> {
-        let uuid = self.random.u128(..).to_be_bytes();
+        let uuid = new_uuid(&mut self.random);
         let agent = self.agents.get_mut(index)?;
         let before = agent.changed.as_deref().unwrap_or(&self.shape.resources);
         let (state, reason) = match after(&message.operation_info, before) {

@@ -7,7 +7,8 @@ use meseta_proto::internal::{
 };
 use meseta_proto::v1::agent_info::{Capability, capability};
 use meseta_proto::v1::{
-    self, AgentId, AgentInfo, ExecutorInfo, FrameworkInfo, TaskId, TaskState, TaskStatus, Uuid,
+    self, AgentId, AgentInfo, Attribute, ExecutorInfo, FrameworkInfo, TaskId, TaskState,
+    TaskStatus, Uuid, value,
 };
 use meseta_proto::{Wire, v0};
 use meseta_resources::{Resources, downgrade};
@@ -91,10 +92,22 @@ fn info(shape: &Shape, index: usize, agent: &Agent) -> v0::SlaveInfo {
         hostname: address.map_or_else(String::new, |address| address.ip().to_string()),
         port: address.map(|address| address.port().into()),
         resources,
-        attributes: Vec::new(),
+        attributes: vec![mark(&shape.run)],
         id: agent.id.clone(),
         domain: None,
     })
+}
+
+/// By what an emulated agent is known in offers, so that nothing is launched on agents that are real.
+pub(crate) fn mark(run: &str) -> Attribute {
+    Attribute {
+        name: "bench".to_owned(),
+        r#type: value::Type::Text.into(),
+        text: Some(value::Text {
+            value: run.to_owned(),
+        }),
+        ..Attribute::default()
+    }
 }
 
 fn resource_version(agent: &Agent) -> Uuid {

@@ -16,7 +16,7 @@ use meseta_proto::v1::{
 };
 
 use super::behaviour::is_terminal;
-use super::{Fleet, Outgoing, Phase};
+use super::{Fleet, Outgoing, Phase, new_uuid};
 use crate::limits;
 
 /// A task's name on its agent.
@@ -157,7 +157,7 @@ impl Fleet {
         now: Duration,
         out: &mut Vec<Outgoing>,
     ) -> Option<()> {
-        let uuid = self.random.u128(..).to_be_bytes();
+        let uuid = new_uuid(&mut self.random);
         let task = self.agents.get_mut(index)?.tasks.get_mut(key)?;
         if is_terminal(task.state) {
             return Some(());
@@ -302,7 +302,7 @@ impl Fleet {
         }
         // A standing task: it is on the master's books alone, so nothing of it is kept here.
         let id = agent.id.clone()?;
-        let uuid = self.random.u128(..).to_be_bytes();
+        let uuid = new_uuid(&mut self.random);
         let killed = TaskState::TaskKilled;
         let message = self.status_update(index, &id, &key, killed, killed, uuid, now);
         out.push(self.shape.to_master(index, &message));

@@ -360,3 +360,12 @@ fn what_cannot_be_understood_is_counted_and_harms_nothing() {
     assert_eq!(world.fleet.tally.strange, 4);
     assert_eq!(world.out, []);
 }
+
+#[test]
+fn uuids_bear_the_marks_of_rfc_4122() {
+    let mut random = fastrand::Rng::with_seed(1);
+    for _ in 0..100 {
+        let uuid = new_uuid(&mut random);
+        assert_eq!((uuid[6] >> 4, uuid[8] >> 6), (4, 2));
+    }
+}

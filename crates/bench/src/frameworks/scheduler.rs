@@ -6,7 +6,9 @@ use std::time::Duration;
 use meseta_proto::v1::framework_info::{Capability, capability};
 use meseta_proto::v1::scheduler::{Call, Event, event};
 use meseta_proto::v1::task_status::Reason;
-use meseta_proto::v1::{AgentId, FrameworkId, FrameworkInfo, Offer, TaskId, TaskState, TaskStatus};
+use meseta_proto::v1::{
+    AgentId, Attribute, FrameworkId, FrameworkInfo, Offer, TaskId, TaskState, TaskStatus,
+};
 
 use super::policy::{self, Policy, Work};
 use super::{Book, calls};
@@ -20,6 +22,8 @@ const ENOUGH: f64 = 7.0 * 24.0 * 3600.0;
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     info: FrameworkInfo,
+    /// What agents are marked with that it uses; none for all.
+    home: Option<Attribute>,
     policy: Policy,
     /// Offers that are kept, or that wait for room.
     held: Vec<Offer>,
@@ -40,9 +44,10 @@ struct Running {
 }
 
 impl Scheduler {
-    pub(crate) fn new(info: FrameworkInfo, policy: Policy) -> Self {
+    pub(crate) fn new(info: FrameworkInfo, home: Option<Attribute>, policy: Policy) -> Self {
         Self {
             info,
+            home,
             policy,
             held: Vec::new(),
             tasks: HashMap::new(),
@@ -174,6 +179,12 @@ impl Scheduler {
         let Some(id) = self.info.id.clone() else {
             return;
         };
+        let (offers, foreign): (Vec<_>, Vec<_>) =
+            offers.into_iter().partition(|offer| self.is_at_home(offer));
+        if !foreign.is_empty() {
+            let foreign = foreign.into_iter().map(|offer| offer.id).collect();
+            out.push(calls::decline(&id, foreign, ENOUGH));
+        }
         book.offers += offers.len() as u64;
         if book.watches_freed {
             for offer in &offers {
@@ -184,6 +195,12 @@ impl Scheduler {
         }
         self.held.extend(offers);
         self.use_offers(&id, now, book, out);
+    }
+
+    /// Whether an offer is of an agent that is meant to be used.
+    fn is_at_home(&self, offer: &Offer) -> bool {
+        let home = self.home.as_ref();
+        home.is_none_or(|home| offer.attributes.contains(home))
     }
 
     /// Deals with the offers that are held, as the policy wants it.
@@ -307,7 +324,8 @@ fn failed(state: TaskState) -> bool {
     !matches!(state, TaskState::TaskFinished | TaskState::TaskKilled)
 }
 
-/// What a framework says of itself. It may have many roles, and stays for as long as the run takes.
+/// What a framework says of itself. It has no failover timeout: it is gone with its stream, also when a
+/// run fails.
 pub(crate) fn framework_info(name: String, roles: Vec<String>) -> FrameworkInfo {
     use capability::Type::{MultiRole, PartitionAware, ReservationRefinement, TaskKillingState};
     let capability = |capability: capability::Type| Capability {
@@ -324,7 +342,6 @@ pub(crate) fn framework_info(name: String, roles: Vec<String>) -> FrameworkInfo 
         name,
         roles,
         checkpoint: Some(true),
-        failover_timeout: Some(3600.0),
         capabilities: capabilities.into_iter().map(capability).collect(),
         ..FrameworkInfo::default()
     }

@@ -235,6 +235,7 @@ impl Agent {
             framework_id: framework.id.clone().unwrap_or_default(),
             agent_id: agent.clone(),
             hostname: self.info.hostname.clone(),
+            attributes: self.info.attributes.clone(),
             resources: self.info.resources.iter().map(allocated).collect(),
             allocation_info: Some(allocation.clone()),
             ..Offer::default()

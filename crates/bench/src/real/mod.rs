@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::frameworks::Policy;
 use crate::report::Report;
 use crate::scenarios::{Context, Outcome, agents, expect};
-use crate::stage::{Settings, Stage, say};
+use crate::stage::{Settings, Stage, Which, say};
 use crate::target::Target;
 use cluster::Cluster;
 use trial::Trial;
@@ -68,7 +68,11 @@ async fn measure(
 ) -> Result<Report, Error> {
     let target = &context.target;
     say(&format!("tasks on {}", target.address));
-    let mut stage = Stage::open(context.settings.clone(), agents(1, Pattern::running())?)?;
+    let settings = Settings {
+        agents: Which::Any,
+        ..context.settings.clone()
+    };
+    let mut stage = Stage::open(settings, agents(1, Pattern::running())?)?;
     let worker = stage.join(1, &Policy::Hold, |_| "bench".to_owned()).await?;
     let mut trial = Trial::new(&mut stage, worker, target.address).await?;
     trial.warm_up(sizes.at_once, sizes.warm_up).await?;

@@ -29,7 +29,7 @@ use tokio::task::AbortHandle;
 pub(crate) use http::{Answer, Connection, OPERATOR_API};
 pub(crate) use wait::say;
 
-use crate::agents::{Fleet, Outgoing, Pattern, Shape, Standing, Tally};
+use crate::agents::{Fleet, Outgoing, Pattern, Shape, Standing, Tally, mark};
 use crate::error::Error;
 use crate::frameworks::{Book, Encoding, Policy, Scheduler, decode_event, encode};
 use crate::limits;
@@ -46,8 +46,17 @@ pub(crate) struct Settings {
     pub(crate) ports: usize,
     pub(crate) seed: u64,
     pub(crate) encoding: Encoding,
+    pub(crate) agents: Which,
     /// How long nothing may change before a run counts as hung.
     pub(crate) patience: Duration,
+}
+
+/// Which agents frameworks use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those of the same run alone: the target may have real ones.
+    Emulated,
+    Any,
 }
 
 /// What agents are like.
@@ -222,7 +231,11 @@ impl Stage {
     /// Adds a framework and subscribes it; gives its number.
     pub(crate) fn subscribe(&mut self, info: FrameworkInfo, policy: Policy) -> usize {
         let number = self.frameworks.len();
-        let mut scheduler = Scheduler::new(info, policy);
+        let home = match self.settings.agents {
+            Which::Emulated => Some(mark(&self.run)),
+            Which::Any => None,
+        };
+        let mut scheduler = Scheduler::new(info, home, policy);
         let call = encode(&scheduler.subscribe(self.now()), self.settings.encoding);
         self.frameworks.push(Emulated {
             scheduler,

@@ -13,7 +13,9 @@
 )]
 
 mod agent_deaths;
+mod agent_lives;
 mod authentication;
+mod bench;
 mod draining;
 mod drivers;
 mod execute;
