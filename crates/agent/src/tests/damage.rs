@@ -152,3 +152,24 @@ fn the_end_of_a_task_is_told_though_its_update_is_lost() {
     world.exited(&container, None);
     assert_eq!(world.kept(), Vec::<&str>::new());
 }
+
+#[test]
+fn a_command_of_which_the_record_is_lost_ends_and_its_framework_hears_of_it() {
+    let mut world = World::registered();
+    let (container, _) = world.running("t");
+    let running = status("t", TaskState::TaskRunning, 1);
+    world.update("t", running.clone());
+    world.acknowledge(&running);
+    world.write_notes();
+    world.store.remove("task/F/t/t");
+    world.damaged.insert("task/F/t/t".into());
+    world.restart(&[&container]);
+    let (did, _) = world.subscribe("t");
+    assert_eq!(did.event_types(), ["SHUTDOWN"]);
+    let did = world.update("t", status("t", TaskState::TaskKilled, 2));
+    assert_eq!(did.event_types(), ["ACKNOWLEDGED"]);
+    world.exited(&container, None);
+    assert_eq!(back(&mut world).update().state(), TaskState::TaskKilled);
+    world.acknowledge(&status("t", TaskState::TaskKilled, 2));
+    assert_eq!(world.kept(), Vec::<&str>::new());
+}

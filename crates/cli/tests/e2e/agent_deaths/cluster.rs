@@ -1,6 +1,6 @@
 //! A cluster whose agent dies, and what its framework hears.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::support::daemon::{
     Daemon, Place, agent_address, registered_agents, scheduler_api, start_agent, start_master,
 };
 use crate::support::scheduler::{Scheduler, Voice, framework, shell_task, text};
-use crate::support::{PATIENCE, eventually, processes};
+use crate::support::{PATIENCE, processes};
 
 /// Tasks of a round, so that each death meets several moments.
 pub(super) const TASKS: usize = 4;
@@ -148,8 +148,8 @@ impl Test<'_> {
         ids.map(|id| (id, History::default())).collect()
     }
 
-    /// An offer that no death of the agent has ended.
-    fn valid_offer(&mut self) -> Value {
+    /// Hears all that has been said until now; what comes once more is acknowledged once more.
+    fn catch_up(&mut self) {
         // What the master answers comes after all that it has said before.
         let question = "unknown-task";
         let mut histories = BTreeMap::from([(question.to_owned(), History::default())]);
@@ -158,6 +158,11 @@ impl Test<'_> {
                 "tasks": [{"task_id": {"value": question}}],
             }}));
         self.see_the_end(&mut histories);
+    }
+
+    /// An offer that no death of the agent has ended.
+    fn valid_offer(&mut self) -> Value {
+        self.catch_up();
         loop {
             if let Some((_, offer)) = self.offers.pop_last() {
                 return offer;
@@ -178,28 +183,31 @@ impl Test<'_> {
     }
 
     /// Waits until only the daemons are left, and nothing that they keep is of any task.
-    pub(super) fn see_everything_gone(&self, agent: &Daemon) {
+    pub(super) fn see_everything_gone(&mut self, agent: &Daemon) {
         let daemons = [self.master.pid(), agent.pid()].into();
-        eventually("the end of every executor and task", || {
-            (processes::with_traces_of(self.place.path()) == daemons).then_some(())
-        });
-        let give_up = Instant::now() + PATIENCE;
-        loop {
-            let left = self.left();
-            if left.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < give_up, "it stays: {left:?}");
-            std::thread::yield_now();
-        }
+        self.see_gone(|processes| *processes == daemons);
     }
 
     /// Waits until nothing runs but daemons, whichever agent there is, and nothing is kept.
-    pub(super) fn see_tasks_gone(&self) {
-        eventually("the end of every executor and task", || {
+    pub(super) fn see_tasks_gone(&mut self) {
+        self.see_gone(|processes| processes.len() <= 2);
+    }
+
+    fn see_gone(&mut self, are_all: impl Fn(&BTreeSet<u32>) -> bool) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
             let processes = processes::with_traces_of(self.place.path());
-            (processes.len() <= 2 && self.left().is_empty()).then_some(())
-        });
+            let left = self.left();
+            if are_all(&processes) && left.is_empty() {
+                return;
+            }
+            assert!(
+                Instant::now() < give_up,
+                "processes {processes:?} run, and it stays: {left:?}"
+            );
+            // The last acknowledgement may have been lost with an agent.
+            self.catch_up();
+        }
     }
 
     /// What the agent keeps of tasks, on disk.
