@@ -1,6 +1,8 @@
 //! Routes: what an endpoint is called, who answers, and what it is for. One table of them finds the
 //! endpoint of a request, and tells people (`/help`) and programs (`/openapi.json`) what there is.
 
+use std::fmt::Write as _;
+
 use meseta_machine::{ContentType, Reply};
 use serde_json::{Map, Value, json as value};
 
@@ -87,7 +89,7 @@ fn described<E>(route: &Route<E>) -> String {
     if !route.parameters.is_empty() {
         text.push_str("\nParameters:\n\n");
         for (name, about) in route.parameters {
-            text.push_str(&format!("- `{name}`: {about}\n"));
+            let _ = writeln!(text, "- `{name}`: {about}");
         }
     }
     text
@@ -119,38 +121,34 @@ fn operation<E>(route: &Route<E>, method: &str) -> Value {
         .chain(words)
         .collect::<Vec<_>>()
         .join("_");
-    let mut operation = value!({
-        "operationId": name,
-        "summary": route.summary,
-        "responses": {
-            "default": {"description": "The answer, or in plain text why there is none"},
-        },
-    });
-    let string = value!({"type": "string"});
+    let answer = value!({"description": "The answer, or in plain text why there is none"});
+    let mut operation = Map::new();
+    operation.insert("operationId".to_owned(), name.into());
+    operation.insert("summary".to_owned(), route.summary.into());
+    operation.insert("responses".to_owned(), value!({ "default": answer }));
     if route.parameters.is_empty() {
-        return operation;
+        return Value::Object(operation);
     }
     if method == "POST" {
         let properties: Map<String, Value> = route
             .parameters
             .iter()
             .map(|(name, about)| {
-                (
-                    (*name).to_owned(),
-                    value!({"type": "string", "description": about}),
-                )
+                let property = value!({"type": "string", "description": about});
+                ((*name).to_owned(), property)
             })
             .collect();
         let schema = value!({"type": "object", "properties": properties});
         let content = value!({"application/x-www-form-urlencoded": {"schema": schema}});
-        operation["requestBody"] = value!({ "content": content });
+        operation.insert("requestBody".to_owned(), value!({ "content": content }));
     } else {
         let parameters = route.parameters.iter().map(|(name, about)| {
-            value!({"name": name, "in": "query", "description": about, "schema": string})
+            let schema = value!({"type": "string"});
+            value!({"name": name, "in": "query", "description": about, "schema": schema})
         });
-        operation["parameters"] = parameters.collect();
+        operation.insert("parameters".to_owned(), parameters.collect());
     }
-    operation
+    Value::Object(operation)
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ fn tasks(writer: &mut Writer, snapshot: &Snapshot) {
 fn executors(writer: &mut Writer, snapshot: &Snapshot) {
     let executors = snapshot.agents.values().flat_map(|agent| {
         let of_agent = agent.executors.values();
-        of_agent.map(|info| encoded(executor(agent, info)))
+        of_agent.map(|info| encoded(&executor(agent, info)))
     });
     writer.list::<Executor>(("executors", 1), executors);
 }
@@ -92,7 +92,7 @@ fn executor(agent: &AgentRecord, info: &meseta_proto::v1::ExecutorInfo) -> Execu
 }
 
 fn frameworks(writer: &mut Writer, snapshot: &Snapshot) {
-    let view = |record| encoded(framework(snapshot, record));
+    let view = |record| encoded(&framework(snapshot, record));
     let active = snapshot.frameworks.values().map(|record| view(record));
     writer.list::<Framework>(("frameworks", 1), active);
     let completed = snapshot.completed_frameworks.iter();
@@ -102,7 +102,7 @@ fn frameworks(writer: &mut Writer, snapshot: &Snapshot) {
 
 fn agents(writer: &mut Writer, snapshot: &Snapshot) {
     let registered = snapshot.agents.values();
-    let registered = registered.map(|record| encoded(agent(snapshot, record)));
+    let registered = registered.map(|record| encoded(&agent(snapshot, record)));
     // In JSON, and nowhere else, Mesos shows a field of the v0 form: that agents keep their state on
     // disk, which they always do.
     let checkpoint = r#""checkpoint":true,"#;
@@ -114,7 +114,7 @@ fn agents(writer: &mut Writer, snapshot: &Snapshot) {
     writer.extended_list::<AgentInfo>(field, recovered, "{", checkpoint);
 }
 
-fn encoded<M: Wire>(message: M) -> Vec<u8> {
+fn encoded<M: Wire>(message: &M) -> Vec<u8> {
     message.encode_to_vec()
 }
 
