@@ -22,6 +22,7 @@ pub(crate) struct Lanes {
 /// A call on its way.
 #[derive(Debug)]
 pub(crate) struct Job {
+    pub(crate) framework: usize,
     pub(crate) stream_id: Option<HeaderValue>,
     pub(crate) body: Bytes,
 }
@@ -59,12 +60,15 @@ async fn carry(
     mut queue: mpsc::Receiver<Job>,
     answers: mpsc::UnboundedSender<Input>,
 ) {
-    let mut connection = None;
+    // From the beginning on, so that nobody takes it for a leak later. What fails now fails with the call.
+    let mut connection = Connection::open(target).await.ok();
     while let Some(job) = queue.recv().await {
         let began = Instant::now();
+        let framework = job.framework;
         let refusal = post(target, encoding, &mut connection, job).await.err();
         let took = began.elapsed();
         let answer = Input::Answered {
+            framework,
             took,
             refusal: refusal.map(|error| error.to_string()),
         };

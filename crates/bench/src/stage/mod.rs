@@ -83,6 +83,7 @@ pub(crate) enum Input {
     Ended { framework: usize, reason: String },
     /// A call was answered.
     Answered {
+        framework: usize,
         took: Duration,
         refusal: Option<String>,
     },
@@ -111,8 +112,7 @@ pub(crate) struct Stage {
     /// Calls that were handed to the connections, and those of them that are answered.
     called: u64,
     answered: u64,
-    /// Whether streams are meant to end, and how many have.
-    leaving: bool,
+    /// Frameworks that have left.
     left: u64,
     on_their_way: OnTheirWay,
 }
@@ -122,6 +122,8 @@ struct Emulated {
     scheduler: Scheduler,
     stream_id: Option<HeaderValue>,
     stream: Option<AbortHandle>,
+    /// Whether it has taken its leave: its stream is to end, and what it still says is void.
+    is_leaving: bool,
 }
 
 /// What has been handed to the connections since they were last known to be empty.
@@ -207,7 +209,6 @@ impl Stage {
             wanted: Vec::new(),
             called: 0,
             answered: 0,
-            leaving: false,
             left: 0,
             on_their_way: OnTheirWay::default(),
         })
@@ -241,6 +242,7 @@ impl Stage {
             scheduler,
             stream_id: None,
             stream: Some(self.streams.open(number, call.into())),
+            is_leaving: false,
         });
         number
     }
@@ -253,7 +255,8 @@ impl Stage {
     ) {
         let now = self.now();
         let mut calls = Vec::new();
-        if let Some(emulated) = self.frameworks.get_mut(framework) {
+        let emulated = self.frameworks.get_mut(framework);
+        if let Some(emulated) = emulated.filter(|emulated| !emulated.is_leaving) {
             act(&mut emulated.scheduler, now, &mut self.book, &mut calls);
         }
         self.wanted
@@ -335,20 +338,27 @@ impl Stage {
                 }
             }
             Input::Ended { framework, reason } => {
-                if let Some(emulated) = self.frameworks.get_mut(framework) {
-                    emulated.scheduler.on_disconnected();
-                }
-                if self.leaving {
+                let Some(emulated) = self.frameworks.get_mut(framework) else {
+                    return;
+                };
+                emulated.scheduler.on_disconnected();
+                if emulated.is_leaving {
                     self.left += 1;
                 } else {
                     self.book.disconnected += 1;
                     self.book.note(reason);
                 }
             }
-            Input::Answered { took, refusal } => {
+            Input::Answered {
+                framework,
+                took,
+                refusal,
+            } => {
                 self.answered += 1;
                 self.book.calls.add(took);
-                if let Some(refusal) = refusal {
+                let caller = self.frameworks.get(framework);
+                let is_there = caller.is_some_and(|caller| !caller.is_leaving);
+                if let Some(refusal) = refusal.filter(|_| is_there) {
                     self.book.refuse(refusal);
                 }
             }
@@ -372,6 +382,7 @@ impl Stage {
         for (framework, call) in std::mem::take(&mut self.wanted) {
             let emulated = self.frameworks.get(framework);
             let job = Job {
+                framework,
                 stream_id: emulated.and_then(|emulated| emulated.stream_id.clone()),
                 body: encode(&call, self.settings.encoding).into(),
             };

@@ -102,30 +102,40 @@ impl Stage {
 
     /// One framework takes its leave, and its tasks end with it.
     pub(crate) async fn retire(&mut self, framework: usize) -> Result<(), Error> {
-        self.leaving = true;
-        let before = self.left;
-        self.with(framework, |scheduler, _, _, out| scheduler.tear_down(out));
-        self.until("a framework removed", before + 1, |stage| stage.left)
+        let wanted = self.left + self.take_leave(framework);
+        self.until("a framework removed", wanted, |stage| stage.left)
             .await?;
-        self.leaving = false;
         Ok(())
     }
 
     /// All frameworks and agents take their leave, so that the target is as it was before.
     pub(crate) async fn leave(&mut self) -> Result<(), Error> {
         self.answered().await?;
-        let before = self.left;
-        let subscribed = self.frameworks().filter(|f| f.is_subscribed()).count();
-        self.leaving = true;
-        self.with_all(|scheduler, _, _, out| scheduler.tear_down(out));
+        let mut wanted = self.left;
+        for framework in 0..self.frameworks.len() {
+            wanted += self.take_leave(framework);
+        }
         // The end of the streams is their answer.
-        let wanted = before + subscribed as u64;
         self.until("frameworks removed", wanted, |stage| stage.left)
             .await?;
         self.fleet.leave(&mut self.outgoing);
         self.send().await;
         self.flush().await;
         self.answered().await
+    }
+
+    /// Tears a framework down; says how many streams that will end.
+    fn take_leave(&mut self, framework: usize) -> u64 {
+        self.with(framework, |scheduler, _, _, out| scheduler.tear_down(out));
+        let subscribed = self
+            .frameworks
+            .get_mut(framework)
+            .filter(|emulated| emulated.scheduler.is_subscribed());
+        let Some(emulated) = subscribed else {
+            return 0;
+        };
+        emulated.is_leaving = true;
+        1
     }
 
     /// Runs until as many calls are answered as there have been until now. Events may lead to further
