@@ -35,6 +35,8 @@ pub struct Agent {
     pub(crate) start_time: Duration,
     pub(crate) timers: Timers<Timer>,
     pub(crate) phase: Phase,
+    /// It does not go on with what it found, and ends: it knows nothing of what runs.
+    pub(crate) has_refused: bool,
     pub(crate) info: Arc<AgentInfo>,
     pub(crate) registration: Registration,
     pub(crate) authentication: Authentication,
@@ -176,6 +178,7 @@ impl Agent {
             start_time: now.wall,
             timers: Timers::default(),
             phase: Phase::Recovering,
+            has_refused: false,
             info: Arc::new(info),
             frameworks: OrdMap::new(),
             completed_frameworks: Vector::new(),

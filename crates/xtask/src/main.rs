@@ -7,6 +7,7 @@ mod bench;
 mod command;
 mod error;
 mod lint;
+mod nightly;
 mod release;
 mod test;
 mod walls;
@@ -22,6 +23,8 @@ Developer commands of Meseta:
 
   cargo xtask test [ARGS]  installs what the tests need (as root, with apt-get), runs every test
                            (ARGS go to the test runner: cargo xtask test -p meseta-cli tutorial)
+  cargo xtask nightly [N]  what takes too long for every change: the agent dies N times (1000) at
+                           moments of chance, and N times at what it writes
   cargo xtask lint         format, clippy, the walls between crates, file lengths, licences,
                            the web page's bundle
   cargo xtask walls        the walls between crates and file lengths alone
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match name.as_deref() {
         Some("test") => test::run(&root(), &rest),
+        Some("nightly") => nightly::run(&root(), &rest),
         Some("lint") => lint::run(&root()),
         Some("walls") => walls::check(&root()),
         Some("webui") => webui::run(&root(), &rest),

@@ -64,6 +64,10 @@ impl Agent {
         kind: call::Type,
         principal: Option<&Claims>,
     ) -> Result<(), Reply> {
+        // An executor that were told that nobody knows it would end.
+        if self.has_refused {
+            return Err(Reply::refused(503, "Agent has not finished recovery"));
+        }
         // Its ids may be dummies.
         if kind == call::Type::Heartbeat {
             return Ok(());

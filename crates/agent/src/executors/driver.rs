@@ -84,6 +84,9 @@ impl Agent {
 
     /// A driver that may register becomes its executor's, any other is told to end.
     fn admit_driver(&mut self, turn: &mut Turn<'_>, from: &Upid, key: &RunKey) -> bool {
+        if self.has_refused {
+            return false;
+        }
         let awaited = self
             .executor(key)
             .is_some_and(|e| e.state == ExecutorState::Registering);

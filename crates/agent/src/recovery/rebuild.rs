@@ -69,6 +69,7 @@ impl Agent {
 
     fn refuse_to_recover(&mut self, turn: &mut Turn<'_>, reason: String) {
         self.counters.recovery_errors += 1;
+        self.has_refused = true;
         turn.act(Action::Exit {
             reason: ExitReason::Conflict(reason),
         });
