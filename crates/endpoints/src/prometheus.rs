@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use meseta_machine::{ContentType, Reply};
+use percent_encoding::percent_decode_str;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -32,14 +33,15 @@ pub fn prometheus(gauges: &Gauges, timings: Vec<Timing>) -> Reply {
 }
 
 /// Names of Mesos that hold values, and the names of ours that have them as labels. A segment
-/// `{label}` stands for any value, `{label:prefix}` for one that begins so.
+/// `{label}` stands for any value, `{label:prefix}` for one that begins so, and `{label*}` for one that
+/// may have slashes, as names of roles do.
 const LABELLED: &[(&str, &str)] = &[
     (
         "master/frameworks/{framework}/{framework_id}/subscribed",
         "master_framework_subscribed",
     ),
     (
-        "master/frameworks/{framework}/{framework_id}/roles/{role}/suppressed",
+        "master/frameworks/{framework}/{framework_id}/roles/{role*}/suppressed",
         "master_framework_suppressed",
     ),
     (
@@ -69,11 +71,11 @@ const LABELLED: &[(&str, &str)] = &[
         "allocator_quota_taken",
     ),
     (
-        "allocator/mesos/roles/{role}/shares/dominant",
+        "allocator/mesos/roles/{role*}/shares/dominant",
         "allocator_dominant_share",
     ),
     (
-        "allocator/mesos/offer_filters/roles/{role}/active",
+        "allocator/mesos/offer_filters/roles/{role*}/active",
         "allocator_offer_filters",
     ),
 ];
@@ -269,22 +271,35 @@ fn help(name: &str) -> &'static str {
 /// The labels of a name, if it has the form of the pattern.
 fn labels(pattern: &'static str, name: &str) -> Option<Labels> {
     let mut labels = Labels::new();
-    let mut segments = name.split('/');
-    for wanted in pattern.split('/') {
-        let given = segments.next()?;
+    let wanted: Vec<&'static str> = pattern.split('/').collect();
+    let given: Vec<&str> = name.split('/').collect();
+    let more = given.len().checked_sub(wanted.len())?;
+    let mut given = given.into_iter();
+    let mut is_long = false;
+    for wanted in wanted {
+        let first = given.next()?;
         let Some(label) = wanted.strip_prefix('{').and_then(|it| it.strip_suffix('}')) else {
-            if wanted != given {
+            if wanted != first {
                 return None;
             }
             continue;
         };
+        if let Some(label) = label.strip_suffix('*') {
+            is_long = true;
+            let value: Vec<&str> = std::iter::once(first)
+                .chain(given.by_ref().take(more))
+                .collect();
+            labels.push((label, value.join("/")));
+            continue;
+        }
         let (label, beginning) = label.split_once(':').unwrap_or((label, ""));
-        if !given.starts_with(beginning) {
+        if !first.starts_with(beginning) {
             return None;
         }
-        labels.push((label, given.to_owned()));
+        let value = percent_decode_str(first).decode_utf8_lossy();
+        labels.push((label, value.into_owned()));
     }
-    segments.next().is_none().then_some(labels)
+    (is_long || more == 0).then_some(labels)
 }
 
 impl Collector for Metrics {
@@ -359,7 +374,7 @@ mod tests {
                 ("master/cpus_total", 4.0),
                 ("master/cpus_percent", 0.5),
                 ("master/messages_kill_task", 3.0),
-                ("master/frameworks/a%20b/f-0/roles/web/suppressed", 1.0),
+                ("master/frameworks/a%20b/f-0/roles/web/ads/suppressed", 1.0),
                 ("master/task_lost/source_slave/reason_x", 2.0),
                 ("master/operations/total", 9.0),
                 ("master/operations/reserve/finished", 8.0),
@@ -376,7 +391,7 @@ mod tests {
             "meseta_master_cpus_used_ratio 0.5",
             "# TYPE meseta_master_messages_kill_task counter",
             "meseta_master_messages_kill_task_total 3.0",
-            "meseta_master_framework_suppressed{framework=\"a%20b\",framework_id=\"f-0\",role=\"web\"} 1.0",
+            "meseta_master_framework_suppressed{framework=\"a b\",framework_id=\"f-0\",role=\"web/ads\"} 1.0",
             "meseta_master_task_ends_total{state=\"task_lost\",source=\"source_slave\",reason=\"reason_x\"} 2.0",
             "meseta_master_operations_by_type{type=\"reserve\",state=\"finished\"} 8.0",
             "# EOF",

@@ -464,7 +464,7 @@ fn every_endpoint_has_all_its_names() {
         "/master",
         "/nope",
         "/files/browse",
-        "/metrics",
+        "/metric",
         "/redirect/x",
         "/%zz",
     ] {
