@@ -399,7 +399,8 @@ mod tests {
         let backlog = Backlog::default();
         let (sender, body) = event_stream(4, &backlog);
         sender.send(Bytes::from_static(b"next")).unwrap();
-        body.begin_with(Bytes::from_static(b"a large state")).unwrap();
+        body.begin_with(Bytes::from_static(b"a large state"))
+            .unwrap();
         assert_eq!(backlog.0.load(Ordering::Relaxed), 17);
         for expected in ["a large state", "next"] {
             let event = poll(&body);
