@@ -31,6 +31,11 @@ pub(crate) enum Error {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("writing {}: {source}", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("`cargo metadata` printed something else than its JSON: {0}")]
     Metadata(String),
     #[error("{} broken:\n  {}\nARCHITECTURE.md says why each wall stands", walls(.0.len()), .0.join("\n  "))]

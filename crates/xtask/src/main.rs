@@ -32,8 +32,10 @@ Developer commands of Meseta:
                            that the committed bundle is what the sources build
   cargo xtask ci           lint, then test
   cargo xtask release      builds target/release/meseta as it is to be installed: one static binary
-  cargo xtask bench [ARGS] builds a release and measures it: a cluster of one agent, or what ARGS
-                           name (allocator; cluster --tasks 100; --help lists them)
+  cargo xtask bench [--large] [NAME…]
+                           builds a release, runs every scenario of `meseta bench` and the benchmarks
+                           of parts (or those that are named: register, tasks, allocation, …), and
+                           writes their tables into docs/performance.md
   cargo xtask help         this text
 ";
 

@@ -5,16 +5,16 @@ use std::time::Duration;
 use meseta_allocator::{Allocator, Options};
 use meseta_resources::Resources;
 
-use super::clusters::{add_agents, add_frameworks};
-use super::{at, row, timed};
-use crate::error::Error;
+use crate::clusters::{add_agents, add_frameworks};
+use crate::{at, row, timed};
+use meseta_resources::Error;
 
 /// Longer than anything here takes.
 const FOR_EVER: Duration = Duration::from_hours(24);
 
 /// Every agent is offered and the offer declined for ever, round after round, to others each time;
 /// then rounds in which nothing, or one agent, has changed.
-pub(super) fn measure(agents: usize, frameworks: usize, rounds: u32) -> Result<(), Error> {
+pub(crate) fn measure(agents: usize, frameworks: usize, rounds: u32) -> Result<(), Error> {
     let size = format!("{agents} agents, {frameworks} frameworks");
     let mut allocator = Allocator::new(Options::default());
     add_frameworks(&mut allocator, frameworks);

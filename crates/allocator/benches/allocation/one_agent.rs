@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use meseta_allocator::{AgentView, Allocator, Options};
-use meseta_framework::v1;
+use meseta_proto::v1;
 use meseta_resources::Resources;
 
-use super::clusters::{agent, framework};
-use super::{row, timed};
-use crate::error::Error;
+use crate::clusters::{agent, framework};
+use crate::{row, timed};
+use meseta_resources::Error;
 
 /// Each role has four reservations with a label of its own, and a framework that uses them. One
 /// of the frameworks unreserves and reserves again what it has.
-pub(super) fn measure(roles: usize, repetitions: u32) -> Result<(), Error> {
+pub(crate) fn measure(roles: usize, repetitions: u32) -> Result<(), Error> {
     let mut allocator = Allocator::new(Options::default());
     let mut view = agent(Resources::new());
     let mut messages = Vec::new();

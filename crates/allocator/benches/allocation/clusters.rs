@@ -1,16 +1,16 @@
 //! Making clusters, which is measured too.
 
 use meseta_allocator::{AgentView, Allocator, FrameworkView, Options};
-use meseta_framework::v1;
-use meseta_framework::v1::agent_info::capability::Type::{HierarchicalRole, MultiRole};
-use meseta_framework::v1::framework_info::capability::Type::RevocableResources;
+use meseta_proto::v1;
+use meseta_proto::v1::agent_info::capability::Type::{HierarchicalRole, MultiRole};
+use meseta_proto::v1::framework_info::capability::Type::RevocableResources;
 use meseta_resources::Resources;
 
-use super::{at, row, timed};
-use crate::error::Error;
+use crate::{at, row, timed};
+use meseta_resources::Error;
 
 /// Agents are added, then all of them get revocable resources.
-pub(super) fn measure(agents: usize, frameworks: usize) -> Result<(), Error> {
+pub(crate) fn measure(agents: usize, frameworks: usize) -> Result<(), Error> {
     let mut allocator = Allocator::new(Options::default());
     add_frameworks(&mut allocator, frameworks);
     let (added, took) = timed(|| add_agents(&mut allocator, agents, frameworks));
@@ -35,7 +35,7 @@ pub(super) fn measure(agents: usize, frameworks: usize) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn framework(role: String) -> FrameworkView {
+pub(crate) fn framework(role: String) -> FrameworkView {
     FrameworkView {
         roles: [role].into(),
         capabilities: vec![RevocableResources],
@@ -43,7 +43,7 @@ pub(super) fn framework(role: String) -> FrameworkView {
     }
 }
 
-pub(super) fn agent(total: Resources) -> AgentView {
+pub(crate) fn agent(total: Resources) -> AgentView {
     AgentView {
         capabilities: vec![MultiRole, HierarchicalRole],
         total,
@@ -52,7 +52,7 @@ pub(super) fn agent(total: Resources) -> AgentView {
 }
 
 /// Each in a role of its own.
-pub(super) fn add_frameworks(allocator: &mut Allocator, count: usize) {
+pub(crate) fn add_frameworks(allocator: &mut Allocator, count: usize) {
     for i in 0..count {
         allocator.add_framework(
             format!("framework{i}").into(),
@@ -62,7 +62,7 @@ pub(super) fn add_frameworks(allocator: &mut Allocator, count: usize) {
 }
 
 /// Each partly in use; what each of them has.
-pub(super) fn add_agents(
+pub(crate) fn add_agents(
     allocator: &mut Allocator,
     count: usize,
     frameworks: usize,

@@ -3,13 +3,13 @@
 use meseta_allocator::{Allocator, Options, Quota};
 use meseta_resources::{Quantities, Resources};
 
-use super::clusters::{agent, framework};
-use super::{at, row, timed};
-use crate::error::Error;
+use crate::clusters::{agent, framework};
+use crate::{at, row, timed};
+use meseta_resources::Error;
 
 /// Roles with quotas of half an agent, and of two. All they are due is offered in one round; in the
 /// rounds after that there is nothing to offer, whether or not anything has changed.
-pub(super) fn measure(small: usize, large: usize) -> Result<(), Error> {
+pub(crate) fn measure(small: usize, large: usize) -> Result<(), Error> {
     let agents = small / 5 + large * 5;
     let size = format!("{agents} agents, {} roles under quota", small + large);
     let mut allocator = Allocator::new(Options::default());

@@ -1,4 +1,5 @@
-//! How long allocations take in large clusters.
+//! How long allocations take in large clusters, as rows of a table. What is measured happens once, so
+//! that it is no matter for a statistical benchmark.
 #![allow(clippy::print_stdout, reason = "the figures are what this is for")]
 
 mod clusters;
@@ -11,30 +12,16 @@ use std::time::Duration;
 use meseta_machine::Now;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::error::Error;
+use meseta_resources::Error;
 
-/// How large the clusters are; by default as in the benchmarks that Mesos has published.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Size {
-    /// Agents in the rounds of offers that are declined; only these rounds are measured, if given.
-    #[arg(long, requires = "frameworks")]
-    agents: Option<usize>,
-    /// Frameworks in these rounds, each in a role of its own.
-    #[arg(long, requires = "agents")]
-    frameworks: Option<usize>,
-    /// How many such rounds there are.
-    #[arg(long, default_value_t = 50)]
-    rounds: u32,
-}
+/// Rounds of offers that are declined.
+const ROUNDS: u32 = 50;
 
-/// All benchmarks, or one round's size alone.
-pub(crate) fn measure(size: &Size) -> Result<(), Error> {
+/// Clusters as large as those of the benchmarks that Mesos has published.
+fn main() -> Result<(), Error> {
     println!("| allocation | processor time |\n|---|---|");
-    if let (Some(agents), Some(frameworks)) = (size.agents, size.frameworks) {
-        return rounds::measure(agents, frameworks, size.rounds);
-    }
-    rounds::measure(10_000, 1_000, size.rounds)?;
-    rounds::measure(20_000, 2_000, size.rounds)?;
+    rounds::measure(10_000, 1_000, ROUNDS)?;
+    rounds::measure(20_000, 2_000, ROUNDS)?;
     quota::measure(2_500, 500)?;
     one_agent::measure(1_600, 20)?;
     clusters::measure(50_000, 1_000)
