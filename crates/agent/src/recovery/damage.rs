@@ -35,7 +35,7 @@ pub(super) fn sentence(unreadable: &[Fact], damaged: &BTreeSet<String>) -> Strin
 }
 
 impl Agent {
-    pub(super) fn set_aside(&self, turn: &mut Turn<'_>, unreadable: Vec<Fact>) {
+    pub(super) fn set_aside(turn: &mut Turn<'_>, unreadable: Vec<Fact>) {
         if unreadable.is_empty() {
             return;
         }

@@ -46,7 +46,7 @@ impl Agent {
         }
         let kept = self.total.filter(Resource::needs_checkpoint);
         self.set_checkpointed(turn, kept);
-        self.set_aside(turn, unreadable);
+        Self::set_aside(turn, unreadable);
         self.make_up_for_damage(turn, damaged);
         self.end_strangers(turn, alive);
         self.timers.set(

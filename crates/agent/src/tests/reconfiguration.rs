@@ -61,6 +61,7 @@ fn an_agent_may_be_told_to_come_back_as_it_was() {
 
 #[test]
 fn an_agent_may_be_told_to_come_back_with_no_less_than_it_had() {
+    const PREFIX: &str = "Configuration change not permitted under 'additive' policy: ";
     let additive = |change: &dyn Fn(&mut Config)| refusal(ReconfigurationPolicy::Additive, change);
     let all = "cpus:4;mem:1024;ports:[1-10];zones:{a,b}";
     assert_eq!(additive(&|_| {}), None);
@@ -69,7 +70,6 @@ fn an_agent_may_be_told_to_come_back_with_no_less_than_it_had() {
         config.attributes = attributes("rack:r1;level:3;rows:[1-9];new:yes");
     };
     assert_eq!(additive(&more), None);
-    const PREFIX: &str = "Configuration change not permitted under 'additive' policy: ";
     for (less, sentence) in [
         (
             "cpus:3;mem:1024;ports:[1-10];zones:{a,b}",
