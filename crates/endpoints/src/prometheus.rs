@@ -48,6 +48,26 @@ const LABELLED: &[(&str, &str)] = &[
         "master/frameworks/{framework}/{framework_id}/tasks/active/{state}",
         "master_framework_active_tasks",
     ),
+    (
+        "master/frameworks/{framework}/{framework_id}/calls/{type}",
+        "master_framework_calls",
+    ),
+    (
+        "master/frameworks/{framework}/{framework_id}/events/{type}",
+        "master_framework_events",
+    ),
+    (
+        "master/frameworks/{framework}/{framework_id}/operations/{type}",
+        "master_framework_operations",
+    ),
+    (
+        "master/frameworks/{framework}/{framework_id}/offers/{fate}",
+        "master_framework_offers",
+    ),
+    (
+        "master/frameworks/{framework}/{framework_id}/tasks/terminal/{state}",
+        "master_framework_ended_tasks",
+    ),
     ("master/{state:task_}/{source}/{reason}", "master_task_ends"),
     ("master/operations/{state}", "master_operations"),
     (
@@ -221,7 +241,7 @@ fn families(gauges: &Gauges) -> Families {
         let (ours, unit) = unit(&ours);
         let family = families.entry((ours, unit)).or_insert_with(|| Family {
             help: help(name),
-            counts: COUNTERS.iter().any(|counter| name.starts_with(counter)),
+            counts: counts(name),
             samples: Vec::new(),
         });
         family.samples.push((labels, value));
@@ -229,8 +249,25 @@ fn families(gauges: &Gauges) -> Families {
     families
 }
 
+/// Whether a value never goes down.
+fn counts(name: &str) -> bool {
+    let of_framework = name.starts_with("master/frameworks/");
+    let parts = [
+        "/calls/",
+        "/events/",
+        "/operations/",
+        "/offers/",
+        "/tasks/terminal/",
+    ];
+    COUNTERS.iter().any(|counter| name.starts_with(counter))
+        || of_framework && parts.iter().any(|part| name.contains(part))
+}
+
 fn is_sum(name: &str) -> bool {
-    name.starts_with("master/operations/") && name.ends_with("/total")
+    let of_framework = name.starts_with("master/frameworks/");
+    let sums = ["/calls", "/events", "/operations"];
+    let is_of_operations = name.starts_with("master/operations/") && name.ends_with("/total");
+    is_of_operations || of_framework && sums.iter().any(|sum| name.ends_with(sum))
 }
 
 /// A name of Mesos in the letters that Prometheus allows.

@@ -63,6 +63,8 @@ impl Master {
             return;
         };
         let offered = accepted.left.clone();
+        let count = accept.offer_ids.len() as u64;
+        self.count_of(framework, |counts| counts.offers_accepted += count);
         for operation in accept.operations {
             self.operate(step, &mut accepted, operation);
         }
@@ -164,6 +166,9 @@ impl Master {
     fn operate(&mut self, step: &mut Step<'_>, accepted: &mut Accepted, mut operation: Operation) {
         use operation::Type;
         let kind = operation.r#type();
+        self.count_of(&accepted.framework, |counts| {
+            *counts.operations.entry(kind).or_default() += 1;
+        });
         let prepared = prepare(&mut operation, &accepted.role);
         match (kind, prepared) {
             (Type::Launch, Ok(())) => {

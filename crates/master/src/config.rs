@@ -84,6 +84,8 @@ pub struct Policy {
     pub filter_gpu_resources: bool,
     /// How often a subscriber hears that its stream is alive.
     pub heartbeat_interval: Duration,
+    /// Whether metrics tell of single frameworks.
+    pub publish_per_framework_metrics: bool,
     /// How many operators may watch by event streams.
     pub max_operator_event_stream_subscribers: usize,
     /// Who has to authenticate.
@@ -138,6 +140,7 @@ impl Default for Policy {
             allocator_agent_recovery_factor: 0.8,
             filter_gpu_resources: true,
             heartbeat_interval: Duration::from_secs(15),
+            publish_per_framework_metrics: true,
             max_operator_event_stream_subscribers: 1000,
             authentication: AuthenticationPolicy::default(),
         }

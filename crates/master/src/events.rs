@@ -50,6 +50,26 @@ pub(crate) enum Notice {
     Error(String),
 }
 
+impl Notice {
+    /// The type of its event.
+    fn kind(&self) -> event::Type {
+        use event::Type;
+        match self {
+            Self::Registered | Self::Reregistered => Type::Subscribed,
+            Self::Heartbeat => Type::Heartbeat,
+            Self::Offers(..) => Type::Offers,
+            Self::Rescind(_) => Type::Rescind,
+            Self::InverseOffers(..) => Type::InverseOffers,
+            Self::RescindInverse(_) => Type::RescindInverseOffer,
+            Self::Update(..) => Type::Update,
+            Self::OperationStatus(_) => Type::UpdateOperationStatus,
+            Self::Message(_) => Type::Message,
+            Self::ExitedExecutor(_) | Self::LostAgent(_) => Type::Failure,
+            Self::Error(_) => Type::Error,
+        }
+    }
+}
+
 impl Master {
     /// Tells a framework's scheduler, if it is there.
     pub(crate) fn notify(&self, step: &mut Step<'_>, framework: &FrameworkId, notice: Notice) {
@@ -66,6 +86,9 @@ impl Master {
         framework: &FrameworkId,
         notice: Notice,
     ) {
+        if *endpoint != Endpoint::None {
+            step.told.push((framework.clone(), notice.kind()));
+        }
         match endpoint {
             Endpoint::Http(stream) => {
                 let event = self.event(framework, notice);

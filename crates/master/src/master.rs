@@ -174,6 +174,11 @@ impl Master {
             Input::Wake => self.on_wake(step),
         }
         self.end_drains(step);
+        for (framework, kind) in std::mem::take(&mut step.told) {
+            self.count_of(&framework, |counts| {
+                *counts.events.entry(kind).or_default() += 1;
+            });
+        }
         self.tell_watchers(step);
         self.schedule_allocation(step);
         self.state.time = now.wall;

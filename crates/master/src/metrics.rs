@@ -1,6 +1,7 @@
 use imbl::OrdMap;
-use meseta_proto::v1::{TaskState, task_status};
+use meseta_proto::v1::{FrameworkId, TaskState, task_status};
 
+use crate::counts::FrameworkCounts;
 use crate::operations::OperationCounts;
 
 /// Counters under the names of the metrics that show them.
@@ -64,6 +65,8 @@ pub struct Metrics {
     pub valid_operation_status_update_acknowledgements: u64,
     /// `master/invalid_operation_status_update_acknowledgements`
     pub invalid_operation_status_update_acknowledgements: u64,
+    /// What each framework has done and was told.
+    pub frameworks: OrdMap<FrameworkId, FrameworkCounts>,
     /// `allocator/mesos/allocation_runs`
     pub allocation_runs: u64,
 }

@@ -95,6 +95,7 @@ impl Master {
         }
         self.state.offers.insert(id.clone(), Arc::new(offer));
         self.offered.insert(id, resources);
+        self.count_of(&framework_id, |counts| counts.offers_sent += 1);
         Some((told, pid))
     }
 
@@ -131,6 +132,7 @@ impl Master {
         };
         if rescinding == Rescinding::Told {
             let framework = &offer.framework_id;
+            self.count_of(framework, |counts| counts.offers_rescinded += 1);
             self.notify(step, framework, Notice::Rescind(id.clone()));
         }
         self.recover(&offer.framework_id, &offer.agent_id, &resources);
@@ -197,6 +199,7 @@ impl Master {
                 continue;
             }
             if let Some((offer, resources)) = self.take_offer(id) {
+                self.count_of(framework, |counts| counts.offers_declined += 1);
                 let filters = decline.filters.as_ref();
                 let agent = &offer.agent_id;
                 self.refuse(

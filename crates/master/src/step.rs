@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use meseta_machine::{Now, Reply, RequestId, StreamId};
+use meseta_proto::v1::FrameworkId;
 use meseta_proto::{Upid, Wire, v1};
 
 use crate::action::Action;
@@ -13,11 +14,17 @@ use crate::snapshot::Moment;
 pub(crate) struct Step<'a> {
     pub(crate) now: Now,
     actions: &'a mut Vec<Action>,
+    /// What frameworks were told in this step.
+    pub(crate) told: Vec<(FrameworkId, v1::scheduler::event::Type)>,
 }
 
 impl<'a> Step<'a> {
     pub(crate) fn new(now: Now, actions: &'a mut Vec<Action>) -> Self {
-        Self { now, actions }
+        Self {
+            now,
+            actions,
+            told: Vec::new(),
+        }
     }
 
     /// Sends a message as the process `master`.

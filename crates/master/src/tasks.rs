@@ -167,6 +167,9 @@ impl Master {
         self.release(framework_id, &agent_id, &resources);
         self.recover(framework_id, &agent_id, &resources);
         if is_terminal(new) {
+            self.count_of(framework_id, |counts| {
+                *counts.terminal_tasks.entry(new).or_default() += 1;
+            });
             let reason = status.reason.is_some() && status.state() == new;
             self.count_ended(status, new, reason);
         }

@@ -84,6 +84,9 @@ pub(crate) fn master(
             "max_unreachable_tasks_per_framework",
             defaults.max_unreachable_tasks_per_framework,
         )?,
+        publish_per_framework_metrics: flags
+            .get("publish_per_framework_metrics")?
+            .unwrap_or(defaults.publish_per_framework_metrics),
         max_operator_event_stream_subscribers: count(
             flags,
             "max_operator_event_stream_subscribers",

@@ -74,7 +74,9 @@ impl Master {
     /// Does what a subscribed framework's scheduler calls for.
     pub(super) fn carry_out(&mut self, step: &mut Step<'_>, id: &FrameworkId, call: Call) -> Reply {
         use call::Type;
-        match call.r#type() {
+        let kind = call.r#type();
+        self.count_of(id, |counts| *counts.calls.entry(kind).or_default() += 1);
+        match kind {
             Type::Teardown => {
                 self.state.metrics.messages.unregister_framework += 1;
                 self.remove_framework(step, id);

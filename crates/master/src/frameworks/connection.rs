@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::internal::ShutdownFrameworkMessage;
+use meseta_proto::v1::scheduler::call;
 use meseta_proto::v1::{FrameworkId, TaskState, task_status};
 
 use crate::CompletedTask;
@@ -30,6 +31,9 @@ impl Master {
             }
             Endpoint::None => {}
         }
+        self.count_of(id, |counts| {
+            *counts.calls.entry(call::Type::Subscribe).or_default() += 1;
+        });
         if let Some(framework) = self.framework_mut(id) {
             framework.endpoint = endpoint;
             self.watchers.note(|| News::FrameworkUpdated(id.clone()));
@@ -148,6 +152,7 @@ impl Master {
             return;
         };
         let framework = Arc::make_mut(&mut record);
+        self.state.metrics.frameworks.remove(id);
         self.watchers
             .note(|| News::FrameworkRemoved(Arc::clone(&framework.info)));
         framework.active = false;

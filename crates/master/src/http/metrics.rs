@@ -4,10 +4,10 @@ use meseta_proto::v1::{OperationState, TaskState};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::roles::Roles;
-use crate::OperationCounts;
 use crate::metrics::{Messages, Metrics};
 use crate::records::FrameworkRecord;
 use crate::snapshot::Snapshot;
+use crate::{FrameworkCounts, OperationCounts};
 
 /// All metrics, of the machine and of the process around it.
 pub(super) fn all(snapshot: &Snapshot, process: &dyn Process) -> Gauges {
@@ -100,8 +100,15 @@ fn frameworks(gauges: &mut Gauges, snapshot: &Snapshot) {
     gauges.len("master/frameworks_disconnected", all - connected);
     gauges.len("master/frameworks_active", active);
     gauges.len("master/frameworks_inactive", all - active);
-    for record in frameworks() {
-        framework(gauges, record);
+    if snapshot.config.policy.publish_per_framework_metrics {
+        for record in frameworks() {
+            let counts = snapshot.metrics.frameworks.get(&record.id);
+            framework(
+                gauges,
+                record,
+                counts.unwrap_or(&FrameworkCounts::default()),
+            );
+        }
     }
 }
 
@@ -133,7 +140,7 @@ const RESERVED: &AsciiSet = &CONTROLS
     .add(b']')
     .add(b'`');
 
-fn framework(gauges: &mut Gauges, record: &FrameworkRecord) {
+fn framework(gauges: &mut Gauges, record: &FrameworkRecord, counts: &FrameworkCounts) {
     let name = utf8_percent_encode(&record.info.name, RESERVED);
     let prefix = format!("master/frameworks/{name}/{}", record.id);
     gauges.count(format!("{prefix}/subscribed"), record.connected().into());
@@ -150,6 +157,45 @@ fn framework(gauges: &mut Gauges, record: &FrameworkRecord) {
         let name = state.as_str_name().to_ascii_lowercase();
         gauges.len(format!("{prefix}/tasks/active/{name}"), count);
     }
+    for state in TERMINAL {
+        let count = counts.terminal_tasks.get(&state).copied();
+        let name = state.as_str_name().to_ascii_lowercase();
+        gauges.count(
+            format!("{prefix}/tasks/terminal/{name}"),
+            count.unwrap_or_default(),
+        );
+    }
+    for (name, count) in [
+        ("sent", counts.offers_sent),
+        ("accepted", counts.offers_accepted),
+        ("declined", counts.offers_declined),
+        ("rescinded", counts.offers_rescinded),
+    ] {
+        gauges.count(format!("{prefix}/offers/{name}"), count);
+    }
+    let calls = counts
+        .calls
+        .iter()
+        .map(|(kind, n)| (kind.as_str_name(), *n));
+    by_type(gauges, &format!("{prefix}/calls"), calls);
+    let events = counts
+        .events
+        .iter()
+        .map(|(kind, n)| (kind.as_str_name(), *n));
+    by_type(gauges, &format!("{prefix}/events"), events);
+    let operations = counts.operations.iter();
+    let operations = operations.map(|(kind, n)| (kind.as_str_name(), *n));
+    by_type(gauges, &format!("{prefix}/operations"), operations);
+}
+
+/// A count for each type that there was, and their sum.
+fn by_type(gauges: &mut Gauges, prefix: &str, counts: impl Iterator<Item = (&'static str, u64)>) {
+    let mut total = 0;
+    for (name, count) in counts {
+        total += count;
+        gauges.count(format!("{prefix}/{}", name.to_ascii_lowercase()), count);
+    }
+    gauges.count(prefix, total);
 }
 
 const ACTIVE: [TaskState; 4] = [

@@ -5,7 +5,8 @@ use std::time::Duration;
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::internal::{ShutdownFrameworkMessage, UpdateFrameworkMessage};
 use meseta_proto::v1::scheduler::event::Type::{Heartbeat, Subscribed};
-use meseta_proto::v1::scheduler::{Call, call};
+use meseta_proto::v1::offer::operation;
+use meseta_proto::v1::scheduler::{Call, call, event};
 use meseta_proto::v1::{FrameworkInfo, TaskState};
 
 use super::world::*;
@@ -281,4 +282,26 @@ fn a_framework_changes_its_roles_without_subscribing_again() {
         sentence.starts_with("FrameworkInfo update is not valid: "),
         "{sentence}"
     );
+}
+
+#[test]
+fn what_a_framework_does_and_is_told_is_counted_until_it_ends() {
+    let mut world = World::new();
+    let pid = upid("slave(1)", 5051);
+    let agent = world.agent(&pid);
+    let scheduler = world.subscribe(framework_info());
+    let offer = world.offers(&scheduler).remove(0);
+    let task = command_task("t", &offer, "cpus:1;mem:64");
+    world.accept(&scheduler, &offer, vec![task]);
+    world.update(&pid, &agent, &scheduler, "t", TaskState::TaskFinished, None);
+    let metrics = world.master.snapshot().metrics;
+    let counts = &metrics.frameworks[&scheduler.id];
+    assert_eq!((counts.offers_sent, counts.offers_accepted), (1, 1));
+    assert_eq!(counts.calls[&call::Type::Subscribe], 1);
+    assert_eq!(counts.calls[&call::Type::Accept], 1);
+    assert_eq!(counts.events[&event::Type::Update], 1);
+    assert_eq!(counts.operations[&operation::Type::Launch], 1);
+    assert_eq!(counts.terminal_tasks[&TaskState::TaskFinished], 1);
+    world.call(&scheduler, call(call::Type::Teardown));
+    assert!(world.master.snapshot().metrics.frameworks.is_empty());
 }
