@@ -1,4 +1,5 @@
 //! The master's snapshot of a large cluster: taken after every batch, rendered for readers.
+#![allow(clippy::expect_used, reason = "a benchmark fails by panicking")]
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -1,5 +1,6 @@
 //! The store: commits with their syncs, and opening what was committed. They measure the disk under the
 //! folder for temporary files.
+#![allow(clippy::expect_used, reason = "a benchmark fails by panicking")]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use meseta_store::{Change, Store};

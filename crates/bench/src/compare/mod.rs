@@ -54,8 +54,8 @@ pub(crate) fn run(sizes: &Sizes, common: &Common) -> Result<String, Error> {
     for scenario in &sizes.scenarios {
         let mut reports = [Vec::new(), Vec::new()];
         for round in 1..=sizes.rounds.max(1) {
-            let sides = [(&sizes.a, sizes.pid_a), (&sizes.b, sizes.pid_b)];
-            for ((master, pid), reports) in sides.into_iter().zip(&mut reports) {
+            let both = [(&sizes.a, sizes.pid_a), (&sizes.b, sizes.pid_b)];
+            for ((master, pid), reports) in both.into_iter().zip(&mut reports) {
                 say(&format!(
                     "round {round} of {}: {scenario} on {master}",
                     sizes.rounds
@@ -65,7 +65,7 @@ pub(crate) fn run(sizes: &Sizes, common: &Common) -> Result<String, Error> {
         }
         let [a, b] = reports;
         let compared = compare(&a, &b);
-        text.push_str(&format!("\n{scenario}\n\n{}", rows(&compared)));
+        text.extend(["\n", scenario, "\n\n", &rows(&compared)]);
         if let Some(folder) = &sizes.svg {
             draw(folder, scenario, &compared)?;
         }

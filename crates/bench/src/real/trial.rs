@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::frameworks::{Command, Policy, Work};
 use crate::measure::{Usage, Watched};
 use crate::report::Figures;
-use crate::scenarios::{count, expect};
+use crate::scenarios::{count, expect, whole};
 use crate::stage::Stage;
 use crate::target::metric;
 
@@ -181,7 +181,7 @@ impl<'a> Trial<'a> {
         self.active_agents(1).await?;
         let took = self.stage.now().saturating_sub(began);
         self.stage.with(self.worker, |scheduler, _, _, out| {
-            scheduler.reconcile_all(out)
+            scheduler.reconcile_all(out);
         });
         let known = |stage: &Stage| stage.book.reconciled;
         self.stage
@@ -219,10 +219,10 @@ impl<'a> Trial<'a> {
     }
 
     /// Waits until so many agents are active.
-    async fn active_agents(&mut self, wanted: u32) -> Result<(), Error> {
+    async fn active_agents(&mut self, wanted: u64) -> Result<(), Error> {
         let master = self.master;
         let became = async move {
-            while metric(master, "master/slaves_active").await? != f64::from(wanted) {
+            while whole(metric(master, "master/slaves_active").await?) != wanted {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             Ok(())

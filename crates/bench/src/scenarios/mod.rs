@@ -175,7 +175,7 @@ pub(crate) fn count(things: usize) -> f64 {
     clippy::cast_sign_loss,
     reason = "metrics that count are whole; `as` saturates"
 )]
-fn whole(metric: f64) -> u64 {
+pub(crate) fn whole(metric: f64) -> u64 {
     metric.round() as u64
 }
 

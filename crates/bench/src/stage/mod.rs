@@ -331,7 +331,7 @@ impl Stage {
                 match decode_event(&record, self.settings.encoding) {
                     Ok(event) => {
                         self.with(framework, |s, now, book, out| {
-                            s.on_event(event, now, book, out)
+                            s.on_event(event, now, book, out);
                         });
                     }
                     Err(reason) => self.book.refuse(format!("an event: {reason}")),
