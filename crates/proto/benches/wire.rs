@@ -52,7 +52,7 @@ fn codecs(criterion: &mut Criterion) {
     });
     group.throughput(Throughput::Bytes(text.len() as u64));
     group.bench_function("JSON, written", |b| {
-        b.iter(|| json::to_vec(black_box(&event)))
+        b.iter(|| json::to_vec(black_box(&event)));
     });
     group.bench_function("JSON, read", |b| {
         b.iter(|| json::from_slice::<Event>(black_box(&text)));
@@ -62,7 +62,7 @@ fn codecs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("RecordIO");
     group.throughput(Throughput::Bytes(bytes.len() as u64));
     group.bench_function("a record, framed", |b| {
-        b.iter(|| recordio::encode(black_box(&bytes)))
+        b.iter(|| recordio::encode(black_box(&bytes)));
     });
     let framed = recordio::encode(&bytes);
     group.bench_function("a record in pieces of 4 KiB", |b| {

@@ -69,5 +69,5 @@ fn reserved(role: &str) -> Result<Resources, Error> {
             ..Default::default()
         }];
     }
-    Ok(Resources::from_v1(&messages)?)
+    Resources::from_v1(&messages)
 }
