@@ -35,6 +35,6 @@ pub(crate) const MAX_HOLES: usize = 64;
 /// handful, and numbers of processes that change while they are read must not lead on for ever.
 pub(crate) const DEEPEST_LINEAGE: usize = 256;
 
-/// What is read of a file that holds the end of a process: a number in decimal digits, and no more
-/// than that of one that somebody has spoilt.
-pub(crate) const EXIT_STATUS_LENGTH: u64 = 16;
+/// The length of a file that holds the end of a process: a number in decimal digits, and the end of its
+/// line. No more is read of one that somebody has spoilt.
+pub(crate) const EXIT_STATUS_LENGTH: usize = 16;

@@ -58,15 +58,22 @@ pub fn launch_supervised(
     if let Some(folder) = exit_status.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let file = OpenOptions::new()
+    let file = keep_place(exit_status).map_err(failed)?;
+    // The supervisor is the task's user by the time it writes: it gets the file open.
+    launch_with(&supervised, file.into(), record)
+}
+
+/// Makes the file for an end, as long as it will be: the end is written over what is there, so that a disk
+/// that is full by then has room for it.
+fn keep_place(path: &Path) -> std::io::Result<File> {
+    let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(exit_status)
-        .map_err(failed)?;
-    // The supervisor is the task's user by the time it writes: it gets the file open.
-    launch_with(&supervised, file.into(), record)
+        .open(path)?;
+    file.write_all(&[b' '; EXIT_STATUS_LENGTH])?;
+    Ok(file)
 }
 
 /// How a supervised program has ended, as `wait` gives it. `None` while it runs, or if its
@@ -75,11 +82,11 @@ pub fn exit_status(path: &Path) -> Option<i32> {
     use std::io::Read as _;
     let mut text = String::new();
     let file = File::open(path).ok()?;
-    file.take(EXIT_STATUS_LENGTH)
+    file.take(EXIT_STATUS_LENGTH as u64)
         .read_to_string(&mut text)
         .ok()?;
     // Without its end the line may be half of one.
-    text.strip_suffix('\n')?.parse().ok()
+    text.strip_suffix('\n')?.trim_start().parse().ok()
 }
 
 /// The supervisor's whole life. Its arguments are the program and the program's arguments, with the
@@ -121,8 +128,10 @@ fn follow(arguments: impl IntoIterator<Item = OsString>) -> Result<ExitStatus, S
             ExitStatus::from_raw(i32::from(NOT_STARTED) << 8)
         }
     };
-    write_down(&mut file, status)
-        .map_err(|error| format!("Failed to write the end down: {error}"))?;
+    if let Err(error) = write_down(&mut file, status) {
+        // An agent that lives is told all the same.
+        let _ = writeln!(std::io::stderr(), "Failed to write the end down: {error}");
+    }
     Ok(status)
 }
 
@@ -163,11 +172,41 @@ fn wait(mut child: Child, all: &SigSet) -> Result<ExitStatus, String> {
 
 fn write_down(file: &mut File, status: ExitStatus) -> std::io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
-    file.write_all(format!("{}\n", status.into_raw()).as_bytes())
+    let width = EXIT_STATUS_LENGTH - 1;
+    file.write_all(format!("{:>width$}\n", status.into_raw()).as_bytes())
 }
 
 fn code(status: ExitStatus) -> ExitCode {
     let signal = || status.signal().map(|signal| SIGNAL_BASE + signal);
     let code = status.code().or_else(signal).unwrap_or_default();
     ExitCode::from(u8::try_from(code).unwrap_or(NOT_STARTED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_needs_no_room_that_was_not_taken_at_the_start() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("end");
+        let mut file = keep_place(&path).unwrap();
+        let room = file.metadata().unwrap().len();
+        assert_eq!(exit_status(&path), None);
+        for status in [0, 9, 256, i32::MIN] {
+            write_down(&mut file, ExitStatus::from_raw(status)).unwrap();
+            assert_eq!(exit_status(&path), Some(status));
+            assert_eq!(file.metadata().unwrap().len(), room);
+        }
+    }
+
+    #[test]
+    fn half_an_end_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("end");
+        for (text, end) in [("256\n", Some(256)), ("      25", None), ("x\n", None)] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(exit_status(&path), end, "{text:?}");
+        }
+    }
 }
