@@ -5,6 +5,7 @@ use bytes::Bytes;
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::{Upid, v1};
 
+use crate::input::Opening;
 use crate::snapshot::Moment;
 
 /// What a master wants done, in this order.
@@ -57,6 +58,8 @@ pub enum Action {
         stream: StreamId,
         /// What the cluster was like.
         moment: Moment,
+        /// How much of it is told.
+        opening: Opening,
     },
     /// Write an event to the streams of operators.
     TellWatchers {

@@ -5,11 +5,12 @@ use prost::Message as _;
 
 /// A task that is over, as it is remembered: encoded, which takes a fraction of the memory of its
 /// parts. A master may remember a thousand for each of its frameworks, and few are ever looked at.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct CompletedTask {
     task_id: TaskId,
     agent_id: AgentId,
     state: TaskState,
+    first_heard: Option<f64>,
     encoded: Box<[u8]>,
 }
 
@@ -20,6 +21,7 @@ impl CompletedTask {
             task_id: task.task_id.clone(),
             agent_id: task.agent_id.clone(),
             state: task.state(),
+            first_heard: first_heard(task),
             encoded: task.encode_to_vec().into_boxed_slice(),
         })
     }
@@ -39,6 +41,11 @@ impl CompletedTask {
         self.state
     }
 
+    /// When its first status was made, in seconds since the Unix epoch.
+    pub fn first_heard(&self) -> Option<f64> {
+        self.first_heard
+    }
+
     /// All of the task, as a `Task` in its protobuf encoding.
     pub fn encoded(&self) -> &[u8] {
         &self.encoded
@@ -49,6 +56,12 @@ impl CompletedTask {
         // It was encoded here, so it can be decoded.
         Task::decode(&*self.encoded).unwrap_or_default()
     }
+}
+
+/// When a task's first status was made; none if it has no status yet.
+pub(crate) fn first_heard(task: &Task) -> Option<f64> {
+    let first = task.statuses.first()?;
+    Some(first.timestamp.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -99,6 +112,7 @@ mod tests {
         assert_eq!(*packed.task_id(), task.task_id);
         assert_eq!(*packed.agent_id(), task.agent_id);
         assert_eq!(packed.state(), TaskState::TaskFinished);
+        assert_eq!(packed.first_heard(), Some(1_700_000_000.123));
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub enum Input {
         request: RequestId,
         /// A fresh name for the stream of events.
         stream: StreamId,
+        /// What the stream begins with.
+        opening: Opening,
     },
     /// Somebody asks why a framework gets no offers.
     Why {
@@ -78,4 +80,13 @@ pub enum Input {
     },
     /// The time that [`Master::next_wake`](crate::Master::next_wake) named has come.
     Wake,
+}
+
+/// What a stream of operators' events begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// All that there is, as Mesos has it.
+    State,
+    /// Nothing but that it has begun: for watchers that read what they show by pages.
+    Bare,
 }

@@ -47,7 +47,7 @@ pub use action::Action;
 pub use completed::CompletedTask;
 pub use config::{AuthenticationPolicy, Config, Policy, VERSION};
 pub use counts::FrameworkCounts;
-pub use input::Input;
+pub use input::{Input, Opening};
 pub use maintenance::MachineKey;
 pub use master::Master;
 pub use metrics::{Messages, Metrics};

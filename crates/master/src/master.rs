@@ -169,7 +169,11 @@ impl Master {
             Input::Operator { request, change } => {
                 self.on_operator_change(step, request, &change);
             }
-            Input::Watch { request, stream } => self.on_watcher(step, request, stream),
+            Input::Watch {
+                request,
+                stream,
+                opening,
+            } => self.on_watcher(step, request, stream, opening),
             Input::Why { request, question } => self.on_question(step, request, question),
             Input::Wake => self.on_wake(step),
         }

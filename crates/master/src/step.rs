@@ -7,6 +7,7 @@ use meseta_proto::v1::FrameworkId;
 use meseta_proto::{Upid, Wire, v1};
 
 use crate::action::Action;
+use crate::input::Opening;
 use crate::snapshot::Moment;
 
 /// One step: its time, and what it has decided so far.
@@ -77,11 +78,18 @@ impl<'a> Step<'a> {
         });
     }
 
-    pub(crate) fn open_watch(&mut self, request: RequestId, stream: StreamId, moment: Moment) {
+    pub(crate) fn open_watch(
+        &mut self,
+        request: RequestId,
+        stream: StreamId,
+        moment: Moment,
+        opening: Opening,
+    ) {
         self.actions.push(Action::OpenWatch {
             request,
             stream,
             moment,
+            opening,
         });
     }
 

@@ -11,6 +11,7 @@ use meseta_proto::v1::master::{Event, event};
 use meseta_proto::v1::{AgentId, FrameworkId, FrameworkInfo, Task};
 
 use crate::http::views;
+use crate::input::Opening;
 use crate::master::Master;
 use crate::snapshot::Moment;
 use crate::step::Step;
@@ -61,7 +62,13 @@ impl Watchers {
 
 impl Master {
     /// An operator subscribes. When there are too many, the oldest is cut off, as in Mesos.
-    pub(crate) fn on_watcher(&mut self, step: &mut Step<'_>, request: RequestId, stream: StreamId) {
+    pub(crate) fn on_watcher(
+        &mut self,
+        step: &mut Step<'_>,
+        request: RequestId,
+        stream: StreamId,
+        opening: Opening,
+    ) {
         let bound = self
             .state
             .config
@@ -75,7 +82,7 @@ impl Master {
             step.close_stream(oldest);
         }
         let moment = Moment(Arc::new(self.state.clone()));
-        step.open_watch(request, stream.clone(), moment);
+        step.open_watch(request, stream.clone(), moment, opening);
         // Some clients read an event only when the next one begins.
         step.tell_watchers(Arc::from([stream.clone()]), of_type(event::Type::Heartbeat));
         self.watchers.add(stream);

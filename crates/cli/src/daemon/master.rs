@@ -144,13 +144,14 @@ impl Effects<Action> for Shell {
                 request,
                 stream,
                 moment,
+                opening,
             } => {
                 let inputs = self.inputs.clone();
                 self.exchange.open_after(
                     &self.runtime,
                     request,
                     stream,
-                    move |stream_type| http::subscribed(&moment.0, stream_type),
+                    move |stream_type| http::subscribed(&moment.0, stream_type, opening),
                     move |stream| inputs.send(Input::StreamClosed { stream }),
                 );
             }
@@ -248,10 +249,18 @@ impl Edge for Timed {
                 let (request, answer) = exchange.ask(meseta_machine::ContentType::Json);
                 Found::Question(Input::Operator { request, change }, answer)
             }
-            Answer::Subscribe { stream_type } => {
+            Answer::Subscribe {
+                stream_type,
+                opening,
+            } => {
                 let (request, answer) = exchange.ask(stream_type);
                 let stream = StreamId(uuid::Uuid::new_v4().to_string());
-                Found::Question(Input::Watch { request, stream }, answer)
+                let input = Input::Watch {
+                    request,
+                    stream,
+                    opening,
+                };
+                Found::Question(input, answer)
             }
             Answer::Why(question) => {
                 let (request, answer) = exchange.ask(meseta_machine::ContentType::Json);

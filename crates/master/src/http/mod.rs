@@ -39,6 +39,7 @@ pub(crate) use why::reply as why;
 
 use self::operations::Order;
 use self::routes::{Endpoint, ROUTES};
+use crate::input::Opening;
 use crate::operator::Change;
 use crate::snapshot::Snapshot;
 use crate::why::Question;
@@ -89,6 +90,8 @@ pub enum Answer {
     Subscribe {
         /// The media type of its events.
         stream_type: ContentType,
+        /// What it begins with.
+        opening: Opening,
     },
     /// The machine is to find out why a framework gets no offers.
     Why(Question),

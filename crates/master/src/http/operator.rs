@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use meseta_endpoints::limits::MAX_LOGGING_LEVEL;
-use meseta_endpoints::{Process, build, method_not_allowed};
+use meseta_endpoints::{Process, Query, build, method_not_allowed};
 use meseta_machine::{ContentType, Reply};
 use meseta_proto::v1::maintenance::Schedule;
 use meseta_proto::v1::master::call::{self, Type};
@@ -17,6 +17,7 @@ use meseta_proto::{Wire, json};
 
 use super::scheduler::answer_type;
 use super::{Answer, Request, maintenance, metrics, quota, views, weights};
+use crate::input::Opening;
 use crate::operator::Change;
 use crate::snapshot::Snapshot;
 use crate::validation;
@@ -28,8 +29,12 @@ pub(super) fn answer(snapshot: &Snapshot, request: &Request<'_>, process: &dyn P
         Err(refusal) => return Answer::Reply(*refusal),
     };
     if call.r#type() == Type::Subscribe {
-        return Answer::Subscribe {
-            stream_type: answer_type,
+        return match opening(Query(request.query)) {
+            Ok(opening) => Answer::Subscribe {
+                stream_type: answer_type,
+                opening,
+            },
+            Err(refusal) => Answer::Reply(*refusal),
         };
     }
     match read(snapshot, &call, answer_type, process) {
@@ -51,6 +56,18 @@ pub(super) fn answer(snapshot: &Snapshot, request: &Request<'_>, process: &dyn P
                 kind.as_str_name()
             ),
         )),
+    }
+}
+
+/// A large cluster's state is more than a watcher wants that asks for pages of it.
+fn opening(query: Query<'_>) -> Result<Opening, Box<Reply>> {
+    match query.get("state") {
+        None | Some("true") => Ok(Opening::State),
+        Some("false") => Ok(Opening::Bare),
+        Some(other) => Err(Reply::bad_request(format!(
+            "Expecting 'state' to be 'true' or 'false', but received '{other}'"
+        ))
+        .into()),
     }
 }
 

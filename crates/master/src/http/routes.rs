@@ -70,7 +70,7 @@ const fn route(
 #[rustfmt::skip] // A table.
 pub(super) const ROUTES: &[Route<Endpoint>] = &[
     route(Endpoint::SchedulerApi, POST, "/api/v1/scheduler", "Calls of schedulers; SUBSCRIBE answers with a stream of events.", &[]),
-    route(Endpoint::OperatorApi, POST, "/api/v1", "Calls of operators; SUBSCRIBE answers with a stream of events.", &[]),
+    route(Endpoint::OperatorApi, POST, "/api/v1", "Calls of operators; SUBSCRIBE answers with a stream of events.", &[("state", "false: a stream of events begins without the state of the cluster")]),
     route(Endpoint::State, GET, "/state", "All agents, frameworks and tasks.", &[JSONP]),
     route(Endpoint::StateSummary, GET, "/state-summary", "All agents and frameworks, with the numbers of their tasks.", &[JSONP]),
     route(Endpoint::Agents, GET, "/slaves", "All agents.", &[("slave_id", "only this agent"), JSONP]),
@@ -78,6 +78,10 @@ pub(super) const ROUTES: &[Route<Endpoint>] = &[
     route(Endpoint::Tasks, GET, "/tasks", "Tasks of all frameworks, a page at a time.", &[
         ("framework_id", "only tasks of this framework"),
         ("task_id", "only tasks of this id"),
+        ("slave_id", "only tasks of this agent"),
+        ("state", "only tasks in one of these states, such as TASK_RUNNING,TASK_LOST"),
+        ("search", "only tasks with this text in their id or name, in capitals or not"),
+        ("total", "true: also says how many tasks there are to page through"),
         ("limit", "how many; 100 unless given, -1 for all"),
         ("offset", "how many are left out before"),
         ("order", "asc: the oldest first; des: the latest first"),

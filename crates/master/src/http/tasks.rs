@@ -4,47 +4,123 @@ use std::cmp::Ordering;
 use meseta_endpoints::forms::{Each, Entries, Object};
 use meseta_endpoints::{Query, forms, json};
 use meseta_machine::Reply;
-use meseta_proto::v1::Task;
+use meseta_proto::v1::{AgentId, Task, TaskId, TaskState};
 use serde::ser::SerializeMap;
 
+use crate::completed::{CompletedTask, first_heard};
 use crate::limits::DEFAULT_TASKS_LIMIT;
 use crate::snapshot::Snapshot;
 
 /// Answers `/tasks`: all tasks of all frameworks, a page at a time.
 pub(super) fn answer(snapshot: &Snapshot, query: Query<'_>) -> Reply {
     match Page::read(query) {
-        Ok(page) => json(query, &Object(Tasks(page.cut(select(snapshot, query))))),
+        Ok(page) => {
+            let found = select(snapshot, query);
+            let total = (query.get("total") == Some("true")).then_some(found.len());
+            let tasks = page.cut(found).into_iter().map(Found::whole).collect();
+            json(query, &Object(Tasks { tasks, total }))
+        }
         Err(refusal) => refusal,
     }
 }
 
-struct Tasks<'a>(Vec<Cow<'a, Task>>);
+struct Tasks<'a> {
+    tasks: Vec<Cow<'a, Task>>,
+    /// Told to who asks: Mesos does not.
+    total: Option<usize>,
+}
 
 impl Entries for Tasks<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        let tasks = || self.0.iter().map(|task| Object(forms::Task(task)));
-        map.serialize_entry("tasks", &Each(tasks))
+        let tasks = || self.tasks.iter().map(|task| Object(forms::Task(task)));
+        map.serialize_entry("tasks", &Each(tasks))?;
+        match self.total {
+            Some(total) => map.serialize_entry("total", &total),
+            None => Ok(()),
+        }
     }
 }
 
-fn select<'a>(snapshot: &'a Snapshot, query: Query<'_>) -> Vec<Cow<'a, Task>> {
+/// A task that is wanted. Those that are over stay packed until it is known which of them are shown.
+enum Found<'a> {
+    Present(&'a Task),
+    Completed(&'a CompletedTask),
+}
+
+impl<'a> Found<'a> {
+    fn first_heard(&self) -> Option<f64> {
+        match self {
+            Self::Present(task) => first_heard(task),
+            Self::Completed(task) => task.first_heard(),
+        }
+    }
+
+    fn whole(self) -> Cow<'a, Task> {
+        match self {
+            Self::Present(task) => Cow::Borrowed(task),
+            Self::Completed(task) => Cow::Owned(task.unpack()),
+        }
+    }
+}
+
+fn select<'a>(snapshot: &'a Snapshot, query: Query<'_>) -> Vec<Found<'a>> {
+    let wanted = Wanted::read(query);
     let frameworks = snapshot.frameworks.values();
     frameworks
         .chain(&snapshot.completed_frameworks)
         .filter(|framework| query.selects("framework_id", framework.id.as_str()))
         .flat_map(|framework| {
             let present = framework.tasks.values().chain(&framework.unreachable_tasks);
+            let present = present
+                .filter(|task| {
+                    wanted.places(&task.task_id, &task.agent_id, task.state())
+                        && wanted.names(task.task_id.as_str(), || Cow::Borrowed(&task.name))
+                })
+                .map(|task| Found::Present(task.as_ref()));
             let completed = framework.completed_tasks.iter();
-            present
-                .filter(|task| query.selects("task_id", task.task_id.as_str()))
-                .map(|task| Cow::Borrowed(task.as_ref()))
-                .chain(
-                    completed
-                        .filter(|task| query.selects("task_id", task.task_id().as_str()))
-                        .map(|task| Cow::Owned(task.unpack())),
-                )
+            let completed = completed
+                .filter(|task| {
+                    wanted.places(task.task_id(), task.agent_id(), task.state())
+                        && wanted.names(task.task_id().as_str(), || Cow::Owned(task.unpack().name))
+                })
+                .map(|task| Found::Completed(task.as_ref()));
+            present.chain(completed)
         })
         .collect()
+}
+
+/// What is asked of each task.
+struct Wanted<'a> {
+    query: Query<'a>,
+    states: Option<Vec<&'a str>>,
+    search: Option<String>,
+}
+
+impl<'a> Wanted<'a> {
+    fn read(query: Query<'a>) -> Self {
+        let states = query.get("state").filter(|states| !states.is_empty());
+        let search = query.get("search").filter(|search| !search.is_empty());
+        Self {
+            query,
+            states: states.map(|states| states.split(',').collect()),
+            search: search.map(str::to_lowercase),
+        }
+    }
+
+    fn places(&self, task: &TaskId, agent: &AgentId, state: TaskState) -> bool {
+        let states = self.states.as_ref();
+        self.query.selects("task_id", task.as_str())
+            && self.query.selects("slave_id", agent.as_str())
+            && states.is_none_or(|states| states.contains(&state.as_str_name()))
+    }
+
+    /// Whether the search finds a task, whose name may take work to know.
+    fn names<'t>(&self, id: &str, name: impl FnOnce() -> Cow<'t, String>) -> bool {
+        let Some(search) = &self.search else {
+            return true;
+        };
+        id.to_lowercase().contains(search) || name().to_lowercase().contains(search)
+    }
 }
 
 /// Which of the tasks are wanted, in which order.
@@ -93,9 +169,9 @@ impl Page {
         })
     }
 
-    fn cut<'a>(&self, mut tasks: Vec<Cow<'a, Task>>) -> Vec<Cow<'a, Task>> {
+    fn cut<'a>(&self, mut tasks: Vec<Found<'a>>) -> Vec<Found<'a>> {
         if self.oldest_first {
-            tasks.sort_by(|left, right| by_age(left, right));
+            tasks.sort_by(by_age);
         } else {
             tasks.sort_by(|left, right| by_age(right, left));
         }
@@ -108,13 +184,8 @@ impl Page {
 }
 
 /// By the time of the first status; a task without one counts as older than all others.
-fn by_age(left: &Task, right: &Task) -> Ordering {
-    let time = |task: &Task| {
-        task.statuses
-            .first()
-            .map(|s| s.timestamp.unwrap_or_default())
-    };
-    match (time(left), time(right)) {
+fn by_age(left: &Found<'_>, right: &Found<'_>) -> Ordering {
+    match (left.first_heard(), right.first_heard()) {
         (Some(left), Some(right)) => left.total_cmp(&right),
         (left, right) => left.is_some().cmp(&right.is_some()),
     }

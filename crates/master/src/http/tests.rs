@@ -409,6 +409,27 @@ fn tasks_come_in_pages_and_in_order() {
 }
 
 #[test]
+fn tasks_are_searched_and_counted_before_they_are_cut_into_pages() {
+    let snapshot = busy();
+    let found = |query: &str| -> (Vec<String>, Value) {
+        let body = body(&snapshot, &format!("/tasks?order=asc&{query}"));
+        let tasks = body["tasks"].as_array().unwrap().iter();
+        let ids = tasks.map(|t| t["id"].as_str().unwrap().to_owned());
+        (ids.collect(), body["total"].clone())
+    };
+    let all = (vec!["t2".to_owned(), "t1".into(), "t3".into()], Value::Null);
+    assert_eq!(found(""), all);
+    assert_eq!(found("search=&state="), all);
+    let (ids, total) = found("search=T&limit=1&total=true");
+    assert_eq!((ids, total), (vec!["t2".to_owned()], 3.into()));
+    assert_eq!(found("search=3&total=true").0, ["t3"]);
+    assert_eq!(found("search=nothing&total=true"), (vec![], 0.into()));
+    assert_eq!(found("slave_id=nowhere").0, [""; 0]);
+    assert_eq!(found("state=TASK_RUNNING").0, ["t1"]);
+    assert_eq!(found("state=TASK_FINISHED,TASK_LOST").0, ["t3"]);
+}
+
+#[test]
 fn bad_parameters_of_tasks_are_refused() {
     for (query, sentence) in [
         (

@@ -17,6 +17,7 @@ use prost::Message as _;
 
 use super::roles::Roles;
 use super::writer::{Field, Writer};
+use crate::input::Opening;
 use crate::records::{AgentRecord, FrameworkRecord};
 use crate::snapshot::Snapshot;
 
@@ -43,13 +44,15 @@ pub(super) fn answer(
 }
 
 /// The first event of a subscriber.
-pub fn subscribed(snapshot: &Snapshot, stream_type: ContentType) -> Vec<u8> {
+pub fn subscribed(snapshot: &Snapshot, stream_type: ContentType, opening: Opening) -> Vec<u8> {
     let kind = event::Type::Subscribed;
     let interval = snapshot.config.policy.heartbeat_interval;
     let mut writer = Writer::new(stream_type);
     writer.name(TYPE, kind.as_str_name(), kind.into());
     writer.part(("subscribed", 2), |part| {
-        part.part(("get_state", 1), |part| state(part, snapshot));
+        if opening == Opening::State {
+            part.part(("get_state", 1), |part| state(part, snapshot));
+        }
         part.double(("heartbeat_interval_seconds", 2), interval.as_secs_f64());
     });
     writer.into_bytes()

@@ -7,13 +7,14 @@ use meseta_proto::v1::TaskState;
 use meseta_proto::v1::master::{Event, event::Type};
 
 use super::world::*;
-use crate::{Action, Input};
+use crate::{Action, Input, Opening};
 
 fn watch(world: &mut World, name: &str) -> StreamId {
     let stream = StreamId(name.to_owned());
     world.step(Input::Watch {
         request: RequestId(7),
         stream: stream.clone(),
+        opening: Opening::State,
     });
     stream
 }

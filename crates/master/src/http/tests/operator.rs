@@ -104,7 +104,8 @@ fn answers_say_the_same_in_both_encodings() {
 #[test]
 fn the_first_event_says_the_same_in_both_encodings() {
     let snapshot = busy();
-    let json: Value = serde_json::from_slice(&subscribed(&snapshot, ContentType::Json)).unwrap();
+    let json: Value =
+        serde_json::from_slice(&subscribed(&snapshot, ContentType::Json, Opening::State)).unwrap();
     assert_eq!(json["type"], "SUBSCRIBED");
     assert_eq!(json["subscribed"]["heartbeat_interval_seconds"], 15.0);
     let state = &json["subscribed"]["get_state"];
@@ -112,7 +113,11 @@ fn the_first_event_says_the_same_in_both_encodings() {
         *state,
         answered(&snapshot, &value!({"type": "GET_STATE"}))["get_state"]
     );
-    let protobuf = as_json::<Event>(&subscribed(&snapshot, ContentType::Protobuf));
+    let protobuf = as_json::<Event>(&subscribed(
+        &snapshot,
+        ContentType::Protobuf,
+        Opening::State,
+    ));
     assert_eq!(without_empty_lists(json), without_empty_lists(protobuf));
 }
 
@@ -191,7 +196,7 @@ fn what_changes_something_is_for_the_machine() {
         ContentType::Protobuf,
     );
     let protobuf = ContentType::Protobuf;
-    assert!(matches!(answer, Answer::Subscribe { stream_type } if stream_type == protobuf));
+    assert!(matches!(answer, Answer::Subscribe { stream_type, .. } if stream_type == protobuf));
     let nowhere = value!({"type": "GROW_VOLUME",
         "grow_volume": {"volume": volume, "addition": volume}});
     assert_eq!(
@@ -199,4 +204,38 @@ fn what_changes_something_is_for_the_machine() {
         "Failed to validate master::Call: Expecting 'agent_id' to be present; only agent default \
          resources are supported right now"
     );
+}
+
+#[test]
+fn a_stream_of_events_can_begin_without_the_state_of_the_cluster() {
+    let snapshot = busy();
+    let bare = subscribed(&snapshot, ContentType::Json, Opening::Bare);
+    let bare: Value = serde_json::from_slice(&bare).unwrap();
+    let heartbeat = value!({"heartbeat_interval_seconds": 15.0});
+    assert_eq!(
+        bare,
+        value!({"type": "SUBSCRIBED", "subscribed": heartbeat})
+    );
+    let ask = |query: &str| {
+        let query = form(query.as_bytes());
+        let request = Request {
+            method: "POST",
+            path: "/api/v1",
+            query: &query,
+            content_type: Some("application/json"),
+            accept: None,
+            stream_id: None,
+            host: None,
+            body: br#"{"type": "SUBSCRIBE"}"#,
+        };
+        answer(&snapshot, &request)
+    };
+    let opening = |query| match ask(query) {
+        Answer::Subscribe { opening, .. } => opening,
+        other => panic!("{query}: {other:?}"),
+    };
+    assert_eq!(opening(""), Opening::State);
+    assert_eq!(opening("state=true"), Opening::State);
+    assert_eq!(opening("state=false"), Opening::Bare);
+    assert!(matches!(ask("state=0"), Answer::Reply(reply) if reply.status == 400));
 }
