@@ -4,7 +4,7 @@
 //! or the root of a PATH disk, and the whole of a MOUNT disk. A task finds its volume through a link
 //! in its sandbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use meseta_proto::v1::Resource as Message;
@@ -14,6 +14,7 @@ use meseta_resources::{Conversion, Resource, Resources, roles};
 use crate::agent::{Agent, Turn};
 use crate::executors::RunKey;
 use crate::records::{Executor, ExecutorState};
+use crate::snapshot::Snapshot;
 use crate::{Action, sandbox};
 
 /// The place of a persistent volume.
@@ -113,6 +114,33 @@ pub(crate) fn folder(work_dir: &Path, volume: &Resource) -> Option<VolumeFolder>
             })
         }
         DiskType::Block | DiskType::Raw | DiskType::Unknown => None,
+    }
+}
+
+impl Snapshot {
+    /// The folders of the volumes that an executor has or had, of whichever run.
+    pub fn volumes_of(&self, framework: &str, executor: &str) -> Vec<PathBuf> {
+        let here = self.frameworks.values();
+        let frameworks = here.chain(&self.completed_frameworks);
+        let runs = frameworks
+            .filter(|it| it.id().as_str() == framework)
+            .flat_map(|it| it.executors.values().chain(&it.completed_executors))
+            .filter(|it| it.id().as_str() == executor);
+        let mut folders = BTreeSet::new();
+        for run in runs {
+            let tasks = run.launched_tasks.values();
+            let tasks = tasks.chain(run.terminated_tasks.values());
+            let tasks = tasks.chain(&run.completed_tasks);
+            let tasks = tasks.map(|task| &task.resources);
+            let queued = run.queued_tasks.values().map(|task| &task.resources);
+            for resources in tasks.chain(queued).chain([&run.info.resources]) {
+                let resources = Resources::from_v1(resources).unwrap_or_default();
+                let found = resources.iter();
+                let found = found.filter_map(|it| folder(&self.config.work_dir, it));
+                folders.extend(found.map(|it| it.path));
+            }
+        }
+        folders.into_iter().collect()
     }
 }
 

@@ -149,7 +149,7 @@ fn list() -> Vec<i32> {
             return last;
         }
     }
-    Table::read().map_or_else(|_| Vec::new(), |table| table.children(own_pid()))
+    Table::read().map_or_else(|_| Vec::new(), |table| table.children(own_pid()).to_vec())
 }
 
 /// The children of the main thread; `None` from a kernel that keeps no such list.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::children::own_pid;
 use crate::process::{Process, has_ended, stat};
@@ -19,8 +19,11 @@ const INIT: i32 = 1;
 pub(crate) struct Entry {
     pub(crate) process: Process,
     pub(crate) has_ended: bool,
+    /// With the time of those that it has waited for.
     pub(crate) user_ticks: u64,
+    /// The same.
     pub(crate) system_ticks: u64,
+    pub(crate) threads: u32,
     pub(crate) resident_pages: u64,
     parent: i32,
     group: i32,
@@ -31,6 +34,7 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Table {
     entries: BTreeMap<i32, Entry>,
+    children: BTreeMap<i32, Vec<i32>>,
 }
 
 /// Processes of whose sessions and groups more are looked for.
@@ -63,8 +67,9 @@ impl Table {
                         start_time: stat.starttime,
                     },
                     has_ended: has_ended(&stat),
-                    user_ticks: stat.utime,
-                    system_ticks: stat.stime,
+                    user_ticks: stat.utime.saturating_add_signed(stat.cutime.max(0)),
+                    system_ticks: stat.stime.saturating_add_signed(stat.cstime.max(0)),
+                    threads: u32::try_from(stat.num_threads).unwrap_or_default(),
                     resident_pages: stat.rss,
                     parent: stat.ppid,
                     group: stat.pgrp,
@@ -72,39 +77,76 @@ impl Table {
                 },
             );
         }
-        Ok(Self { entries })
+        let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for (pid, entry) in &entries {
+            children.entry(entry.parent).or_default().push(*pid);
+        }
+        Ok(Self { entries, children })
     }
 
     /// The children of a process.
-    pub(crate) fn children(&self, pid: i32) -> Vec<i32> {
-        let children = self.entries.values().filter(|entry| entry.parent == pid);
-        children.map(|entry| entry.process.pid).collect()
+    pub(crate) fn children(&self, pid: i32) -> &[i32] {
+        self.children.get(&pid).map_or(&[], Vec::as_slice)
     }
 
     /// The root, everything below it, everything in sessions and groups that these opened, and
     /// everything whose environment names the sandbox; never this process or what it shares a
     /// session with.
     pub(crate) fn tree(&self, root: Option<Process>, sandbox: Option<&Path>) -> Vec<Entry> {
+        let mut found = self.found_below(root);
+        if let Some(sandbox) = sandbox {
+            let orphans = self.orphans();
+            let orphans = orphans.filter(|entry| !found.pids.contains(&entry.process.pid));
+            let theirs = orphans.map(|entry| entry.process.pid);
+            let named: Vec<i32> = theirs.filter(|pid| names_sandbox(*pid, sandbox)).collect();
+            found.queue.extend(named);
+            self.close(&mut found);
+        }
+        self.entries_of(&found)
+    }
+
+    /// The same with processes known already whose environment names the sandbox.
+    pub(crate) fn tree_with(
+        &self,
+        root: Option<Process>,
+        named: impl Iterator<Item = i32>,
+    ) -> Vec<Entry> {
+        let mut found = self.found_below(root);
+        found.queue.extend(named);
+        self.close(&mut found);
+        self.entries_of(&found)
+    }
+
+    /// The sandboxes that processes name which may have lost their parents.
+    pub(crate) fn named_sandboxes(&self) -> BTreeMap<PathBuf, Vec<i32>> {
+        let mut named: BTreeMap<PathBuf, Vec<i32>> = BTreeMap::new();
+        for entry in self.orphans() {
+            let pid = entry.process.pid;
+            let environment = environment(pid);
+            for sandbox in sandboxes(&environment) {
+                named.entry(sandbox.to_owned()).or_default().push(pid);
+            }
+        }
+        named
+    }
+
+    fn orphans(&self) -> impl Iterator<Item = &Entry> {
+        let all = self.entries.values();
+        all.filter(|entry| self.may_have_been_orphaned(entry))
+    }
+
+    fn found_below(&self, root: Option<Process>) -> Found {
         let mut found = self.nothing_found(root);
         if let Some(root) = root {
             self.begin_at(&mut found, root);
         }
         self.close(&mut found);
-        if let Some(sandbox) = sandbox {
-            for entry in self.entries.values() {
-                if self.may_have_been_orphaned(entry)
-                    && !found.pids.contains(&entry.process.pid)
-                    && names_sandbox(entry.process.pid, sandbox)
-                {
-                    found.queue.push(entry.process.pid);
-                }
-            }
-            self.close(&mut found);
-        }
         found
-            .pids
-            .iter()
-            .filter_map(|pid| self.entries.get(pid).copied())
+    }
+
+    fn entries_of(&self, found: &Found) -> Vec<Entry> {
+        let pids = found.pids.iter();
+        pids.filter_map(|pid| self.entries.get(pid).copied())
             .collect()
     }
 
@@ -143,7 +185,7 @@ impl Table {
             if pid == INIT || pid == own_pid() || !found.pids.insert(pid) {
                 continue;
             }
-            found.queue.extend(self.children(pid));
+            found.queue.extend_from_slice(self.children(pid));
             if let Some(entry) = self.entries.get(&pid) {
                 self.follow(found, entry.session, entry.group);
             }
@@ -172,17 +214,29 @@ impl Table {
 
 /// Whether the environment of a process names the sandbox, or one inside of it.
 fn names_sandbox(pid: i32, sandbox: &Path) -> bool {
+    let environment = environment(pid);
+    sandboxes(&environment).any(|named| named.starts_with(sandbox))
+}
+
+/// The environment of a process; that of one which is gone is empty.
+fn environment(pid: i32) -> Vec<u8> {
     let mut environment = Vec::new();
     let read = File::open(format!("/proc/{pid}/environ"))
         .and_then(|mut file| file.read_to_end(&mut environment));
     if read.is_err() {
-        return false;
+        environment.clear();
     }
-    environment.split(|byte| *byte == 0).any(|variable| {
-        SANDBOX_VARIABLES
-            .iter()
-            .filter_map(|name| variable.strip_prefix(*name))
-            .filter_map(|value| std::str::from_utf8(value).ok())
-            .any(|value| Path::new(value).starts_with(sandbox))
-    })
+    environment
+}
+
+/// The sandboxes that an environment names.
+fn sandboxes(environment: &[u8]) -> impl Iterator<Item = &Path> {
+    let variables = environment.split(|byte| *byte == 0);
+    variables
+        .filter_map(|variable| {
+            let mut names = SANDBOX_VARIABLES.iter();
+            names.find_map(|name| variable.strip_prefix(*name))
+        })
+        .filter_map(|value| std::str::from_utf8(value).ok())
+        .map(Path::new)
 }

@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use procfs::{page_size, ticks_per_second};
 
 use crate::destroy::Container;
@@ -8,9 +11,12 @@ use crate::table::Table;
 pub struct Usage {
     /// How many processes there are.
     pub processes: u32,
-    /// Time on processors in the programs' own code, in seconds.
+    /// How many threads they have.
+    pub threads: u32,
+    /// Time on processors in the programs' own code, in seconds, with that of those that have ended and
+    /// whose parents are there.
     pub cpus_user_time_secs: f64,
-    /// Time on processors in the kernel, in seconds.
+    /// Time on processors in the kernel, in seconds, of the same.
     pub cpus_system_time_secs: f64,
     /// Resident memory in bytes, with shared pages counted for every process.
     pub mem_rss_bytes: u64,
@@ -18,16 +24,31 @@ pub struct Usage {
 
 /// Measures containers at one moment, with one look at the machine's processes for all of them.
 /// The answers are in the order of the containers.
+///
+/// # Errors
+/// When the kernel does not tell of its processes.
 pub fn usage(containers: &[Container]) -> std::io::Result<Vec<Usage>> {
     let table = Table::read()?;
-    Ok(containers.iter().map(|it| measure(&table, it)).collect())
+    let named = table.named_sandboxes();
+    Ok(containers
+        .iter()
+        .map(|container| measure(&table, &named, container))
+        .collect())
 }
 
-fn measure(table: &Table, container: &Container) -> Usage {
+fn measure(table: &Table, named: &BTreeMap<PathBuf, Vec<i32>>, container: &Container) -> Usage {
+    let directory = &container.directory;
+    // The sandboxes inside of a sandbox follow it in their order.
+    let inside = named.range::<PathBuf, _>(directory..);
+    let inside = inside.take_while(|(path, _)| path.starts_with(directory));
+    let inside = inside.flat_map(|(_, pids)| pids).copied();
     let mut total = Usage::default();
     let (mut user, mut system) = (0_u64, 0_u64);
-    for entry in table.tree(container.process, Some(&container.directory)) {
-        total.processes += u32::from(!entry.has_ended);
+    for entry in table.tree_with(container.process, inside) {
+        if !entry.has_ended {
+            total.processes += 1;
+            total.threads = total.threads.saturating_add(entry.threads);
+        }
         user = user.saturating_add(entry.user_ticks);
         system = system.saturating_add(entry.system_ticks);
         total.mem_rss_bytes = total

@@ -25,12 +25,16 @@ mod reply;
 mod request;
 mod routes;
 mod timing;
+mod writer;
 
 pub use call::{accepts, call};
 pub use metrics::{Gauges, Sums, duration, metrics};
-pub use process::{NoProcess, Piece, Process, logging, system};
+pub use process::{NoProcess, Piece, Process, logging, set_logging_level, system};
 pub use prometheus::prometheus;
-pub use reply::{build, json, method_not_allowed, not_found, version};
+pub use reply::{
+    build, flag_messages, flags, json, message, method_not_allowed, not_found, typed, version,
+};
 pub use request::{Query, endpoint, route};
 pub use routes::{Parameter, Route, find, help, openapi};
 pub use timing::Timing;
+pub use writer::{Field, Writer};

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use meseta_machine::Reply;
+use meseta_proto::v1::Metric;
 use meseta_resources::{Quantities, Resources};
 use serde::{Serialize, Serializer};
 
@@ -49,6 +50,15 @@ impl Gauges {
     /// All values by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
+    /// All values as messages.
+    pub fn messages(&self) -> Vec<Metric> {
+        let metrics = self.iter().map(|(name, value)| Metric {
+            name: name.to_owned(),
+            value: Some(value),
+        });
+        metrics.collect()
     }
 
     /// The value of a name.

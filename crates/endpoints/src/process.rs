@@ -106,6 +106,23 @@ pub fn logging(query: Query<'_>, process: &dyn Process) -> Reply {
     }
 }
 
+/// Sets the level as a call of the operator API asks for it.
+///
+/// # Errors
+/// The refusal to answer with.
+pub fn set_logging_level(
+    level: u32,
+    nanoseconds: i64,
+    process: &dyn Process,
+) -> Result<(), Box<Reply>> {
+    if level > MAX_LOGGING_LEVEL {
+        return Err(Reply::bad_request(format!("Invalid level '{level}'.\n")).into());
+    }
+    let time = u64::try_from(nanoseconds).unwrap_or_default();
+    process.set_logging_level(level, Duration::from_nanos(time));
+    Ok(())
+}
+
 /// What `/system/stats.json` answers.
 #[allow(
     clippy::cast_possible_truncation,

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use meseta_machine::{ContentType, Reply};
-use meseta_proto::v1::VersionInfo;
+use meseta_proto::v1::{Flag, VersionInfo};
+use meseta_proto::{Wire, json as mapping};
 use serde::Serialize;
 use serde_json::json as value;
 
@@ -72,7 +74,7 @@ pub fn version(query: Query<'_>, version: &str) -> Reply {
     )
 }
 
-/// The same as a message.
+/// What `/version` tells, as a message.
 pub fn build(version: &str) -> VersionInfo {
     VersionInfo {
         version: version.to_owned(),
@@ -80,6 +82,41 @@ pub fn build(version: &str) -> VersionInfo {
         build_time: Some(0.0),
         build_user: Some(String::new()),
         ..VersionInfo::default()
+    }
+}
+
+/// What `/flags` answers.
+pub fn flags(method: &str, query: Query<'_>, flags: &BTreeMap<String, String>) -> Reply {
+    if matches!(method, "GET" | "HEAD") {
+        json(query, &value!({ "flags": flags }))
+    } else {
+        method_not_allowed(&["GET"], method)
+    }
+}
+
+/// The same as messages.
+pub fn flag_messages(flags: &BTreeMap<String, String>) -> Vec<Flag> {
+    let flags = flags.iter().map(|(name, value)| Flag {
+        name: name.clone(),
+        value: Some(value.clone()),
+    });
+    flags.collect()
+}
+
+/// 200 with a message in the form that was asked for.
+pub fn message<M: Wire>(message: &M, content_type: ContentType) -> Reply {
+    let body = match content_type {
+        ContentType::Protobuf => message.encode_to_vec(),
+        _ => mapping::to_vec(message),
+    };
+    typed(body, content_type)
+}
+
+/// 200 with a body of this type.
+pub fn typed(body: Vec<u8>, content_type: ContentType) -> Reply {
+    Reply {
+        content_type: Some(content_type),
+        ..Reply::json(body)
     }
 }
 

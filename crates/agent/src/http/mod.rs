@@ -4,7 +4,7 @@ mod endpoints;
 mod operator;
 pub(crate) mod tokens;
 
-pub use endpoints::{Answer, Request, answer, answer_with};
+pub use endpoints::{Answer, Request, Statistics, Surroundings, answer, answer_with};
 
 use meseta_endpoints::{accepts, call as read_call, method_not_allowed};
 use meseta_machine::{ContentType, Reply};

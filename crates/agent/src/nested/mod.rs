@@ -22,11 +22,10 @@ use std::path::{Path, PathBuf};
 
 #[cfg(debug_assertions)]
 use crate::records::Executor;
+use meseta_endpoints::message;
 use meseta_machine::{ContentType, Reply, RequestId};
-use meseta_proto::json;
 use meseta_proto::v1::agent::{Response, response};
 use meseta_proto::v1::{CommandInfo, ContainerId, ContainerInfo};
-use prost::Message as _;
 
 /// A call of the agent's API about a container, valid in itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,20 +103,7 @@ impl WaitAnswer {
                 ..Response::default()
             }
         };
-        in_form(self.content_type, &answer)
-    }
-}
-
-/// An answer of the agent's API.
-pub(crate) fn in_form(content_type: ContentType, answer: &Response) -> Reply {
-    let body = match content_type {
-        ContentType::Protobuf => answer.encode_to_vec(),
-        _ => json::to_vec(answer),
-    };
-    Reply {
-        content_type: Some(content_type),
-        body: body.into(),
-        ..Reply::ok()
+        message(&answer, self.content_type)
     }
 }
 

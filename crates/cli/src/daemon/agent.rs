@@ -1,34 +1,33 @@
 //! The agent's daemon.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddrV4;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use meseta_agent::http::{self, Answer};
-use meseta_agent::{Action, Agent, ExitReason, Input, Snapshot, recovery};
-use meseta_machine::{ContentType, Entropy, Now, StreamId};
+use meseta_agent::{Action, Agent, ExitReason, Input, recovery};
+use meseta_machine::{ContentType, Entropy, StreamId};
 use meseta_proto::{Upid, v1};
 use meseta_store::{OnDamage, Store};
 use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
 
 use super::containers::{Containers, Output};
-use super::driver::{self, Changes, Clock, Effects, Inputs};
+use super::driver::{self, Clock, Effects, Inputs};
 use super::exchange::{Exchange, Found};
 use super::executor_socket::ExecutorSocket;
 use super::fetching::Fetcher;
 use super::garbage::Garbage;
+use super::measures::Measures;
 use super::net::{Edge, Net, header};
 use super::output::{self, Outputs};
 use super::process::{self, Asked, End, Ends, Signals};
 use super::set_aside::SetAside;
 use super::started::StartedFiles;
+use super::watched::{Seen, Watched};
 use super::{config, edge, seed, system};
 use crate::address::{self, Addresses};
-use crate::files::Sandboxes;
 use crate::flags::{Flags, agent::FLAGS};
 use crate::{Failure, daemon_flags, logging, say};
 
@@ -153,11 +152,12 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     };
     let exchange = Arc::clone(&effects.exchange);
     let machine = Agent::new(config, Entropy::new(seed()), clock.now());
+    let machine = Watched::new(machine, Measures::new(containers.clone()));
     let latest = driver::run(machine, clock, receiver, Some(store), effects)
         .map_err(|e| Failure::Start(format!("failed to start the agent's threads: {e}")))?;
     // The ends of any number of them find somebody who takes them in.
     containers.watch(adopted);
-    let service = Net::<Agent> {
+    let service = Net::<Watched> {
         inputs: inputs.clone(),
         exchange,
         latest,
@@ -186,40 +186,6 @@ fn work_dir(flags: &Flags) -> Result<PathBuf, Failure> {
                 path.display()
             ))
         })
-}
-
-impl driver::Machine for Agent {
-    type Input = Input;
-    type Action = Action;
-    type Snapshot = Snapshot;
-
-    fn wake() -> Input {
-        Input::Wake
-    }
-
-    fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
-        self.step(now, input, actions);
-    }
-
-    fn next_wake(&self) -> Option<Duration> {
-        self.next_wake()
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        self.snapshot()
-    }
-
-    fn into_changes(action: Action) -> Result<Changes, Action> {
-        match action {
-            Action::Persist { changes } => Ok(Changes::Persist(changes)),
-            Action::Note { changes } => Ok(Changes::Note(changes)),
-            other => Err(other),
-        }
-    }
-
-    fn follows_notes(action: &Action) -> bool {
-        matches!(action, Action::ForgetStarted { .. })
-    }
 }
 
 /// Carries the agent's actions out.
@@ -319,9 +285,9 @@ impl Effects<Action> for Shell {
     }
 }
 
-impl Edge for Agent {
+impl Edge for Watched {
     type Input = Input;
-    type Snapshot = Snapshot;
+    type Snapshot = Seen;
 
     fn input(message: Message) -> Input {
         let Message {
@@ -338,10 +304,10 @@ impl Edge for Agent {
         }
     }
 
-    fn look_up(snapshot: &Snapshot, exchange: &Exchange, request: &Request) -> Found<Input> {
+    fn look_up(seen: &Seen, exchange: &Exchange, request: &Request) -> Found<Input> {
         let header = |name| header(request, name);
         let answer = http::answer_with(
-            snapshot,
+            &seen.snapshot,
             &http::Request {
                 method: request.method.as_str(),
                 path: &request.path,
@@ -352,7 +318,7 @@ impl Edge for Agent {
                 body: &request.body,
                 now: config::since_epoch(),
             },
-            || system::metrics("slave/uptime_secs", snapshot.start_time),
+            seen,
         );
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),
@@ -375,47 +341,11 @@ impl Edge for Agent {
                 let (request, answer) = exchange.ask(ContentType::Json);
                 Found::Held(Input::ContainerCall { request, call }, answer)
             }
-            Answer::Elsewhere => Found::Response(edge::answer(
-                &sandboxes(snapshot),
-                || attached(snapshot),
-                request,
-            )),
+            Answer::Elsewhere => {
+                let attached = || seen.attached();
+                let response = seen.with_files(|files| edge::answer(files, attached, request));
+                Found::Response(response)
+            }
         }
     }
-}
-
-fn sandboxes(snapshot: &Snapshot) -> Sandboxes {
-    let id = snapshot.info.id.as_ref().map(|id| id.value.clone());
-    Sandboxes::new(&snapshot.config.work_dir, id)
-}
-
-/// The sandboxes by the paths that requests may name.
-fn attached(snapshot: &Snapshot) -> BTreeMap<String, String> {
-    let mut attached = BTreeMap::new();
-    let live = snapshot.frameworks.values();
-    for executor in live.flat_map(|framework| framework.executors.values()) {
-        let (framework, id) = (executor.framework_id(), executor.id());
-        let latest = format!("/frameworks/{framework}/executors/{id}/runs/latest");
-        attached.insert(latest, text(&executor.directory));
-    }
-    let frameworks = snapshot.frameworks.iter().map(|(_, framework)| framework);
-    for framework in frameworks.chain(&snapshot.completed_frameworks) {
-        let executors = framework.executors.iter().map(|(_, executor)| executor);
-        for executor in executors.chain(&framework.completed_executors) {
-            let real = text(&executor.directory);
-            let virtual_path = format!(
-                "/frameworks/{}/executors/{}/runs/{}",
-                framework.id().value,
-                executor.id().value,
-                executor.container_id.value
-            );
-            attached.insert(virtual_path, real.clone());
-            attached.insert(real.clone(), real);
-        }
-    }
-    attached
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
 }

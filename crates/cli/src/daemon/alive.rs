@@ -60,6 +60,15 @@ impl Alive {
         innermost_first(&self.lock(), |_| true)
     }
 
+    /// Every container that runs, with its id.
+    pub(super) fn running(&self) -> Vec<(ContainerId, Container)> {
+        let containers = self.lock();
+        let containers = containers.iter();
+        containers
+            .map(|(id, entry)| (id.clone(), entry.container.clone()))
+            .collect()
+    }
+
     /// Whether one of these is the first process of a container.
     pub(super) fn has_first(&self, pids: &[i32]) -> bool {
         let containers = self.lock();

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +15,8 @@ use meseta_agent::{
     Input, Launch, LaunchFailure, SharedFolder, VolumeFolder, VolumeLink, recovery,
 };
 use meseta_containerizer::{
-    self as containerizer, Container, Process, Sandbox, Spec, Supervisor, VolumeError, Watcher,
+    self as containerizer, Container, Process, Sandbox, Spec, Supervisor, Usage, VolumeError,
+    Watcher,
 };
 use meseta_proto::v1::ContainerId;
 
@@ -45,6 +47,8 @@ struct Shared {
     watcher: Watcher<ContainerId>,
     output: Output,
     inputs: Inputs<Input>,
+    /// How often something of a container may have been left.
+    destroy_errors: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -105,6 +109,7 @@ impl Containers {
             watcher: Watcher::new()?,
             output,
             inputs,
+            destroy_errors: AtomicU64::new(0),
         });
         let (orders, receiver) = channel();
         let launching = Launching {
@@ -164,12 +169,12 @@ impl Containers {
                 }
                 adopted.processes.push((id, process));
             } else if process.is_none() && survivor.may_be_unstarted {
-                destroy(&container);
+                self.shared.destroy(&container);
                 adopted.unstarted.insert(id);
             } else {
                 // Its first process has ended while no agent watched, or is not known: what there
                 // is of the container goes.
-                destroy(&container);
+                self.shared.destroy(&container);
                 // What it printed while nobody looked is cut once.
                 self.shared.keep_output(&id, &container.directory, bounds);
                 self.shared.output.keeper.end(&id);
@@ -187,7 +192,7 @@ impl Containers {
         let strangers = self.shared.started.all().into_iter();
         for id in strangers.filter(|id| !known.contains(id)) {
             if let Some(started) = self.shared.started.read(&id) {
-                destroy(&Container {
+                self.shared.destroy(&Container {
                     process: started.process,
                     directory: started.directory,
                 });
@@ -294,6 +299,26 @@ impl Containers {
         }
     }
 
+    /// What each container uses that runs.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub(crate) fn usage(&self) -> std::io::Result<Vec<(ContainerId, Usage)>> {
+        let (ids, containers): (Vec<_>, Vec<_>) = self.shared.alive.running().into_iter().unzip();
+        let usage = containerizer::usage(&containers)?;
+        Ok(ids.into_iter().zip(usage).collect())
+    }
+
+    /// What has been counted of containers and fetches, under the names of its metrics.
+    pub(crate) fn metrics(&self) -> Vec<(String, f64)> {
+        let mut metrics = self.shared.fetcher.metrics();
+        #[allow(clippy::cast_precision_loss, reason = "all metrics are doubles")]
+        let errors = self.shared.destroy_errors.load(Ordering::Relaxed) as f64;
+        let name = "containerizer/mesos/container_destroy_errors";
+        metrics.push((name.to_owned(), errors));
+        metrics
+    }
+
     /// Ends every process of every container, now, and returns when none is left.
     pub(crate) fn destroy_all(&self) {
         let fetches: Vec<_> = lock(&self.shared.fetching).values().cloned().collect();
@@ -301,7 +326,7 @@ impl Containers {
             self.shared.fetcher.cancel(fetch, sandbox);
         }
         for container in &self.shared.alive.all() {
-            destroy(container);
+            self.shared.destroy(container);
         }
     }
 }
@@ -336,6 +361,13 @@ pub(crate) struct Output {
 }
 
 impl Shared {
+    fn destroy(&self, container: &Container) {
+        if let Err(error) = containerizer::destroy(container) {
+            self.destroy_errors.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%error, "something of a container may be left");
+        }
+    }
+
     fn keep_output(&self, id: &ContainerId, folder: &Path, bounds: Option<output::Bounds>) {
         if let Some(bounds) = bounds {
             self.output.keeper.watch(id.clone(), folder, bounds);
@@ -398,7 +430,7 @@ impl Ending {
         for (fetch, sandbox) in &self.fetches {
             shared.fetcher.cancel(fetch, sandbox);
         }
-        self.containers.iter().for_each(destroy);
+        self.containers.iter().for_each(|it| shared.destroy(it));
     }
 }
 
@@ -581,7 +613,7 @@ impl Launching {
         // From here on it is known to be inside of its parent. Who looked there before, for that has
         // ended, has not seen it.
         if !shared.alive.has_parent_of(&container_id) {
-            destroy(&container);
+            shared.destroy(&container);
         }
         if !shared.watch(&container_id, process) {
             shared.report_end(container_id, None);
@@ -687,12 +719,6 @@ fn run_once(job: &Mutex<Option<impl FnOnce()>>) {
 fn mark_end(container_id: &ContainerId, sandbox: &Path) {
     if container_id.parent.is_none() {
         garbage::mark_end(sandbox);
-    }
-}
-
-fn destroy(container: &Container) {
-    if let Err(error) = containerizer::destroy(container) {
-        tracing::error!(%error, "something of a container may be left");
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Fetcher {
     frameworks_home: Option<PathBuf>,
     hadoop_home: Option<PathBuf>,
     stall_timeout: Duration,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// One container's fetch, as others see it.
@@ -68,6 +71,8 @@ impl Fetcher {
                 .map(PathBuf::from),
             hadoop_home: flags.get::<PathBuf>("hadoop_home")?,
             stall_timeout: stall_timeout.unwrap_or(Job::default().stall_timeout),
+            succeeded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         })
     }
 
@@ -94,6 +99,32 @@ impl Fetcher {
     /// A sentence, as Mesos has it, for the status updates of the tasks. The reasons are in the
     /// sandbox's `stderr`.
     pub(crate) fn fetch(&self, launch: &Launch, fetch: &Fetch) -> Result<(), String> {
+        let outcome = self.bring(launch, fetch);
+        let counter = if outcome.is_ok() {
+            &self.succeeded
+        } else {
+            &self.failed
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        outcome
+    }
+
+    /// What has been fetched and is kept, under the names of its metrics.
+    #[allow(clippy::cast_precision_loss, reason = "all metrics are doubles")]
+    pub(crate) fn metrics(&self) -> Vec<(String, f64)> {
+        let (succeeded, failed) = (&self.succeeded, &self.failed);
+        let values = [
+            ("task_fetches_succeeded", succeeded.load(Ordering::Relaxed)),
+            ("task_fetches_failed", failed.load(Ordering::Relaxed)),
+            ("cache_size_total_bytes", self.cache.capacity()),
+            ("cache_size_used_bytes", self.cache.used()),
+        ];
+        values
+            .map(|(name, value)| (format!("containerizer/fetcher/{name}"), value as f64))
+            .to_vec()
+    }
+
+    fn bring(&self, launch: &Launch, fetch: &Fetch) -> Result<(), String> {
         let mut job = self.job(launch.directory.clone());
         // Copies stay in the cache until the end of this function.
         let mut uses = Vec::new();

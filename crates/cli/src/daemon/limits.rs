@@ -83,3 +83,7 @@ pub(crate) const MAX_TIMING: Duration = Duration::from_mins(10);
 
 /// To how many digits times are kept for metrics: two take 30 KiB for each sort of times.
 pub(crate) const TIMING_DIGITS: u8 = 2;
+
+/// How long what containers use is shown after it was measured: who looks more often sees no more of it,
+/// and a measurement reads some files of every process of the machine.
+pub(crate) const MEASURE_INTERVAL: Duration = Duration::from_secs(1);

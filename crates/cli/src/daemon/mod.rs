@@ -18,6 +18,7 @@ mod garbage;
 mod known_ends;
 pub(crate) mod limits;
 pub(crate) mod master;
+mod measures;
 mod net;
 mod output;
 pub(crate) mod process;
@@ -25,6 +26,7 @@ mod set_aside;
 mod started;
 mod system;
 mod timings;
+mod watched;
 
 /// The hidden subcommand under which an agent starts the command executor.
 pub(crate) const COMMAND_EXECUTOR: &str = "command-executor";

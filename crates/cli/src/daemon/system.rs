@@ -24,6 +24,23 @@ pub(crate) fn metrics(uptime: &'static str, start_time: Duration) -> Vec<(&'stat
     ]
 }
 
+/// What the machine has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MachineSize {
+    pub(crate) cpus: f64,
+    pub(crate) mem_bytes: u64,
+}
+
+#[allow(clippy::cast_precision_loss, reason = "no machine has 2^53 processors")]
+pub(crate) fn machine() -> MachineSize {
+    let info = rustix::system::sysinfo();
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    MachineSize {
+        cpus: cpus as f64,
+        mem_bytes: u64::from(info.totalram).saturating_mul(info.mem_unit.into()),
+    }
+}
+
 /// How loaded the machine is.
 pub(crate) fn load() -> meseta_agent::Load {
     let [_, five_minutes, fifteen_minutes] = rustix::system::sysinfo().loads.map(number);

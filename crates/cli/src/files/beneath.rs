@@ -34,10 +34,11 @@ const ENTER: OFlags = OFlags::PATH
     .union(OFlags::CLOEXEC);
 
 /// Opens a file or a folder below `root`, which is a real path that no task can change. Links may
-/// lead anywhere below it, and nowhere else.
-pub(super) fn open(root: &Path, path: &Path) -> Result<File> {
+/// lead anywhere below it and below the folders `beside` it, and nowhere else.
+pub(super) fn open(root: &Path, path: &Path, beside: &Beside<'_>) -> Result<File> {
     Walk {
         root,
+        beside,
         way: vec![rustix::fs::open(root, ENTER, Mode::empty())?],
         ahead: VecDeque::new(),
         links: 0,
@@ -45,9 +46,13 @@ pub(super) fn open(root: &Path, path: &Path) -> Result<File> {
     .to(path)
 }
 
+/// Other folders that links may lead to, by paths that no task can change either.
+pub(super) type Beside<'a> = dyn Fn() -> Vec<PathBuf> + 'a;
+
 struct Walk<'a> {
     root: &'a Path,
-    /// The folders that lead to where the walk is, never empty.
+    beside: &'a Beside<'a>,
+    /// The folders that lead to where the walk is, from the root or a folder beside it; never empty.
     way: Vec<OwnedFd>,
     ahead: VecDeque<OsString>,
     links: usize,
@@ -84,11 +89,24 @@ impl Walk<'_> {
         let target = target.map_err(|_| Error::from(ErrorKind::NotFound))?;
         let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
         if target.is_absolute() {
-            let inside = target.strip_prefix(self.root).map_err(|_| leads_out())?;
-            self.way.truncate(1);
-            return self.put_ahead(inside);
+            return self.begin_again(&target);
         }
         self.put_ahead(&target)
+    }
+
+    /// Goes where an absolute link leads.
+    fn begin_again(&mut self, target: &Path) -> Result<()> {
+        if let Ok(inside) = target.strip_prefix(self.root) {
+            self.way = vec![rustix::fs::open(self.root, ENTER, Mode::empty())?];
+            return self.put_ahead(inside);
+        }
+        for root in (self.beside)() {
+            if let Ok(inside) = target.strip_prefix(&root) {
+                self.way = vec![rustix::fs::open(&root, ENTER, Mode::empty())?];
+                return self.put_ahead(inside);
+            }
+        }
+        Err(leads_out())
     }
 
     fn put_ahead(&mut self, path: &Path) -> Result<()> {

@@ -10,7 +10,9 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use meseta_endpoints as endpoints;
 use meseta_machine::{ContentType, Reply};
+use meseta_proto::v1::{FileInfo, TimeInfo};
 use rustix::fs::{AtFlags, Dir, FileType, RawMode, Stat, statat};
 use serde::Serialize;
 
@@ -59,12 +61,64 @@ pub(crate) fn browse(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
     let Some(path) = path_of(parameter) else {
         return path_expected();
     };
-    let Ok(folder) = shown.open(&path) else {
-        return not_found();
-    };
+    match list(shown, &path) {
+        Ok(entries) => {
+            let entries: Vec<Entry<'_>> = entries.iter().map(Entry::new).collect();
+            json(&entries, parameter)
+        }
+        Err(_) => not_found(),
+    }
+}
+
+/// The entries of a folder, by the path that was asked for.
+///
+/// # Errors
+/// When it is not there, or not shown.
+pub(crate) fn list(shown: &dyn Shown, path: &str) -> std::io::Result<Vec<FileInfo>> {
+    let folder = shown.open(path)?;
     let mut entries = entries(&folder, path.trim_end_matches('/'));
     entries.sort_by(|a, b| a.path.cmp(&b.path));
-    json(&entries, parameter)
+    Ok(entries)
+}
+
+/// A piece of a file that begins at an offset, or nothing of it.
+///
+/// # Errors
+/// When it is not there or not shown, and when it is no regular file.
+pub(crate) fn piece(
+    shown: &dyn Shown,
+    path: &str,
+    offset: Option<u64>,
+    length: Option<u64>,
+) -> std::io::Result<endpoints::Piece> {
+    let mut file = shown.open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(ErrorKind::Unsupported.into());
+    }
+    let size = metadata.len();
+    let mut data = Vec::new();
+    if let Some(offset) = offset {
+        file.seek(SeekFrom::Start(offset))?;
+        let length = length.unwrap_or(MAX_FILE_READ).min(MAX_FILE_READ);
+        file.take(length).read_to_end(&mut data)?;
+    }
+    Ok(endpoints::Piece { size, data })
+}
+
+/// The answer to who wants to read what cannot be read.
+pub(crate) fn unreadable(path: &str, error: &std::io::Error) -> Reply {
+    match error.kind() {
+        ErrorKind::IsADirectory => Reply::bad_request("Cannot read a directory.\n"),
+        ErrorKind::Unsupported => {
+            Reply::bad_request("Cannot read a file that is not a regular one.\n")
+        }
+        ErrorKind::NotFound => not_found(),
+        _ => Reply::refused(500, format!("Failed to read file at '{path}': {error}.\n")),
+    }
 }
 
 /// Answers `/files/read?path=&offset=&length=`: a piece of a file, or with `offset=-1` its size.
@@ -76,40 +130,15 @@ pub(crate) fn read(shown: &dyn Shown, parameter: &Parameter<'_>) -> Reply {
         (Ok(offset), Ok(length)) => (offset, length),
         (Err(refusal), _) | (_, Err(refusal)) => return *refusal,
     };
-    let piece = shown.open(&path).and_then(|mut file| {
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(ErrorKind::IsADirectory.into());
+    match piece(shown, &path, offset, length) {
+        Ok(piece) => {
+            let shown = Piece {
+                data: text(piece.data),
+                offset: offset.unwrap_or(piece.size),
+            };
+            json(&shown, parameter)
         }
-        if !metadata.is_file() {
-            return Err(ErrorKind::Unsupported.into());
-        }
-        let size = metadata.len();
-        let Some(offset) = offset else {
-            return Ok(Piece {
-                data: String::new(),
-                offset: size,
-            });
-        };
-        file.seek(SeekFrom::Start(offset))?;
-        let length = length.unwrap_or(MAX_FILE_READ).min(MAX_FILE_READ);
-        let mut data = Vec::new();
-        file.take(length).read_to_end(&mut data)?;
-        Ok(Piece {
-            data: text(data),
-            offset,
-        })
-    });
-    match piece {
-        Ok(piece) => json(&piece, parameter),
-        Err(e) if e.kind() == ErrorKind::IsADirectory => {
-            Reply::bad_request("Cannot read a directory.\n")
-        }
-        Err(e) if e.kind() == ErrorKind::Unsupported => {
-            Reply::bad_request("Cannot read a file that is not a regular one.\n")
-        }
-        Err(e) if e.kind() == ErrorKind::NotFound => not_found(),
-        Err(e) => Reply::refused(500, format!("Failed to read file at '{path}': {e}.\n")),
+        Err(e) => unreadable(&path, &e),
     }
 }
 
@@ -151,7 +180,7 @@ pub(crate) fn download(shown: &dyn Shown, parameter: &Parameter<'_>) -> Answer {
 
 /// What is in a folder, by the path that the request has named. A file has nothing in it; Mesos
 /// answers with an empty list then.
-fn entries(folder: &File, path: &str) -> Vec<Entry> {
+fn entries(folder: &File, path: &str) -> Vec<FileInfo> {
     let Ok(dir) = Dir::read_from(folder) else {
         return Vec::new();
     };
@@ -163,7 +192,7 @@ fn entries(folder: &File, path: &str) -> Vec<Entry> {
         }
         let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let name = name.to_string_lossy();
-        Some(Entry::new(format!("{path}/{name}"), &stat))
+        Some(info(format!("{path}/{name}"), &stat))
     })
     .collect()
 }
@@ -181,7 +210,7 @@ fn path_expected() -> Reply {
     Reply::bad_request("Expecting 'path=value' in query.\n")
 }
 
-fn not_found() -> Reply {
+pub(crate) fn not_found() -> Reply {
     Reply::refused(404, "")
 }
 
@@ -232,36 +261,48 @@ struct Piece {
     offset: u64,
 }
 
-/// A file as Mesos lists it.
-#[derive(Serialize)]
-struct Entry {
-    gid: String,
-    mode: String,
-    mtime: f64,
-    nlink: u64,
-    path: String,
-    size: u64,
-    uid: String,
+fn info(path: String, stat: &Stat) -> FileInfo {
+    FileInfo {
+        path,
+        nlink: i32::try_from(stat.st_nlink).ok(),
+        size: u64::try_from(stat.st_size).ok(),
+        mtime: Some(TimeInfo {
+            nanoseconds: stat.st_mtime.saturating_mul(NANOSECONDS),
+        }),
+        mode: Some(stat.st_mode),
+        uid: Some(names::user(stat.st_uid)),
+        gid: Some(names::group(stat.st_gid)),
+    }
 }
 
-impl Entry {
+const NANOSECONDS: i64 = 1_000_000_000;
+
+/// A file as `/files/browse` lists it.
+#[derive(Serialize)]
+struct Entry<'a> {
+    gid: &'a str,
+    mode: String,
+    mtime: f64,
+    nlink: i32,
+    path: &'a str,
+    size: u64,
+    uid: &'a str,
+}
+
+impl<'a> Entry<'a> {
     #[allow(
         clippy::cast_precision_loss,
         reason = "seconds since 1970 fit a double"
     )]
-    fn new(path: String, stat: &Stat) -> Self {
+    fn new(info: &'a FileInfo) -> Self {
         Self {
-            gid: names::group(stat.st_gid),
-            mode: mode_text(stat.st_mode),
-            mtime: stat.st_mtime as f64,
-            #[allow(
-                clippy::useless_conversion,
-                reason = "machines differ in the width of the field"
-            )]
-            nlink: stat.st_nlink.into(),
-            path,
-            size: u64::try_from(stat.st_size).unwrap_or_default(),
-            uid: names::user(stat.st_uid),
+            gid: info.gid(),
+            mode: mode_text(info.mode()),
+            mtime: info.mtime.map_or(0, |it| it.nanoseconds / NANOSECONDS) as f64,
+            nlink: info.nlink(),
+            path: &info.path,
+            size: info.size(),
+            uid: info.uid(),
         }
     }
 }
@@ -295,7 +336,7 @@ mod tests {
 
     impl Shown for Folder {
         fn open(&self, path: &str) -> std::io::Result<File> {
-            beneath::open(&self.0, Path::new(path.trim_start_matches('/')))
+            beneath::open(&self.0, Path::new(path.trim_start_matches('/')), &Vec::new)
         }
     }
 

@@ -6,28 +6,34 @@ use super::{Shown, beneath};
 
 /// The sandboxes below an agent's work directory, by their real paths and by the virtual ones
 /// (`/frameworks/F/executors/E/runs/latest`).
-#[derive(Debug, Clone)]
-pub(crate) struct Sandboxes {
+pub(crate) struct Sandboxes<'a> {
     /// `<work_dir>/slaves`, without links in it.
     root: PathBuf,
     /// The agent whose sandboxes the virtual paths name.
     agent: Option<String>,
+    /// The folders of the volumes that an executor of a framework has or had, to which its sandbox has
+    /// links.
+    volumes: &'a Volumes<'a>,
 }
 
-impl Sandboxes {
+/// What gives the folders of the volumes of an executor, from the ids of its framework and itself.
+pub(crate) type Volumes<'a> = dyn Fn(&str, &str) -> Vec<PathBuf> + 'a;
+
+impl<'a> Sandboxes<'a> {
     /// The sandboxes of an agent that works in `work_dir` and has this id, if any yet.
-    pub(crate) fn new(work_dir: &Path, agent: Option<String>) -> Self {
+    pub(crate) fn new(work_dir: &Path, agent: Option<String>, volumes: &'a Volumes<'a>) -> Self {
         let work_dir = work_dir
             .canonicalize()
             .unwrap_or_else(|_| work_dir.to_owned());
         Self {
             root: work_dir.join("slaves"),
             agent,
+            volumes,
         }
     }
 
-    /// The run directory that a path lies in, and the rest of the path.
-    fn run_of(&self, path: &Path) -> Option<(PathBuf, PathBuf)> {
+    /// The run that a path lies in.
+    fn run_of(&self, path: &Path) -> Option<Run> {
         let inside = if let Ok(inside) = path.strip_prefix(&self.root) {
             inside.to_owned()
         } else {
@@ -45,29 +51,40 @@ impl Sandboxes {
             })
             .collect();
         let parts = parts?;
-        let [_, frameworks, _, executors, _, runs, _, ..] = parts.as_slice() else {
+        let [_, frameworks, framework, executors, executor, runs, _, ..] = parts.as_slice() else {
             return None;
         };
         if *frameworks != "frameworks" || *executors != "executors" || *runs != "runs" {
             return None;
         }
         let (run, rest) = parts.split_at(7);
-        Some((
-            self.root.join(run.iter().collect::<PathBuf>()),
-            rest.iter().collect(),
-        ))
+        Some(Run {
+            framework: framework.to_str()?.to_owned(),
+            executor: executor.to_str()?.to_owned(),
+            directory: self.root.join(run.iter().collect::<PathBuf>()),
+            rest: rest.iter().collect(),
+        })
     }
 }
 
-impl Shown for Sandboxes {
+/// A run of an executor, and a path in its directory.
+struct Run {
+    framework: String,
+    executor: String,
+    directory: PathBuf,
+    rest: PathBuf,
+}
+
+impl Shown for Sandboxes<'_> {
     fn open(&self, path: &str) -> std::io::Result<File> {
-        let (run, rest) = self.run_of(Path::new(path)).ok_or(ErrorKind::NotFound)?;
+        let run = self.run_of(Path::new(path)).ok_or(ErrorKind::NotFound)?;
         // Down to here all is the agent's own, the link to the latest run included.
-        let run = run.canonicalize()?;
-        if !run.starts_with(&self.root) {
+        let directory = run.directory.canonicalize()?;
+        if !directory.starts_with(&self.root) {
             return Err(ErrorKind::NotFound.into());
         }
-        beneath::open(&run, &rest)
+        let volumes = || (self.volumes)(&run.framework, &run.executor);
+        beneath::open(&directory, &run.rest, &volumes)
     }
 }
 
@@ -89,7 +106,7 @@ mod tests {
         symlink("/etc", runs.join("c1/escape")).unwrap();
         fs::write(work.join("secret"), "x").unwrap();
 
-        let shown = Sandboxes::new(&work, Some("S0".into()));
+        let shown = Sandboxes::new(&work, Some("S0".into()), &|_, _| Vec::new());
         let found = |path: &str| {
             let inode = shown.open(path).ok()?.metadata().ok()?.ino();
             Some(inode)
@@ -115,5 +132,54 @@ mod tests {
             assert_eq!(found(hidden), None, "{hidden}");
         }
         assert_eq!(found(&format!("{}/secret", work.display())), None);
+    }
+    #[test]
+    fn an_executor_shows_the_volumes_that_are_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = dir.path().canonicalize().unwrap();
+        let volumes = work.join("volumes/roles/r");
+        for name in ["mine/below", "others"] {
+            fs::create_dir_all(volumes.join(name)).unwrap();
+        }
+        fs::write(volumes.join("mine/below/file"), "x").unwrap();
+        fs::write(volumes.join("others/file"), "x").unwrap();
+        let run = |executor: &str| {
+            let run = work.join(format!(
+                "slaves/S0/frameworks/F/executors/{executor}/runs/c"
+            ));
+            fs::create_dir_all(&run).unwrap();
+            symlink(volumes.join("mine"), run.join("data")).unwrap();
+            symlink(volumes.join("others"), run.join("stolen")).unwrap();
+            run
+        };
+        let (owner, other) = (run("owner"), run("other"));
+        // What a task puts into its volume leads no further than what is its own.
+        symlink("../others", volumes.join("mine/up")).unwrap();
+        symlink(volumes.join("others"), volumes.join("mine/across")).unwrap();
+        fs::write(owner.join("stdout"), "x").unwrap();
+        symlink(owner.join("stdout"), volumes.join("mine/back")).unwrap();
+
+        let mine = volumes.join("mine");
+        let of = move |framework: &str, executor: &str| match (framework, executor) {
+            ("F", "owner") => vec![mine.clone()],
+            _ => Vec::new(),
+        };
+        let shown = Sandboxes::new(&work, Some("S0".into()), &of);
+        let is_found = |run: &Path, path: &str| {
+            let path = run.join(path);
+            shown.open(path.to_str().unwrap()).is_ok()
+        };
+        for path in ["data", "data/below/file", "data/back"] {
+            assert!(is_found(&owner, path), "{path}");
+            assert!(!is_found(&other, path), "{path}");
+        }
+        for path in [
+            "stolen/file",
+            "data/up/file",
+            "data/across/file",
+            "data/../others/file",
+        ] {
+            assert!(!is_found(&owner, path), "{path}");
+        }
     }
 }

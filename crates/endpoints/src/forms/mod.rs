@@ -24,6 +24,12 @@ pub trait Entries {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error>;
 }
 
+impl<T: Entries> Entries for &T {
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        (**self).write(map)
+    }
+}
+
 /// The object of some entries.
 #[derive(Debug, Clone, Copy)]
 pub struct Object<T>(pub T);

@@ -3,23 +3,29 @@
 //! Every endpoint has its name bare and under `/slave(1)`, with `.json` at its end as older clients
 //! have it, and answers for paths below its own.
 
-mod containers;
+pub(super) mod containers;
+pub(super) mod metrics;
+mod routes;
 mod state;
+mod statistics;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::time::Duration;
 
 use meseta_authentication::Claims;
 use meseta_endpoints::forms::Object;
 use meseta_endpoints::{
-    Gauges, Query, Sums, endpoint, json, method_not_allowed, metrics, route, version,
+    NoProcess, Query, find, flags, help, json, openapi, prometheus, route, version,
 };
 use meseta_machine::{ContentType, Reply};
 use meseta_proto::v1;
 use meseta_resources::Resources;
-use serde_json::json as value;
 
+pub use self::statistics::{Statistics, Surroundings};
+
+use self::containers::{Containers, Measured, Wanted, containers};
+use self::routes::{Endpoint, ROUTES};
 use super::{ExecutorCall, ExecutorRequest, operator, parse_executor_call, tokens};
 use crate::nested::ContainerCall;
 use crate::records::Executor;
@@ -69,35 +75,52 @@ pub enum Answer {
 
 /// Answers a request as far as the machine is not needed.
 pub fn answer(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
-    answer_with(snapshot, request, Vec::new)
+    answer_with(snapshot, request, &NoProcess)
 }
 
-/// The same, with more values for `/metrics/snapshot`: those that only the process knows, such as
-/// `slave/uptime_secs`.
+/// The same, with a process around the machine that knows and does what the machine cannot.
 pub fn answer_with(
     snapshot: &Snapshot,
     request: &Request<'_>,
-    system: impl FnOnce() -> Vec<(&'static str, f64)>,
+    process: &dyn Surroundings,
 ) -> Answer {
-    let segments = route(request.path, &snapshot.config.pid.id);
-    let Some((first, rest)) = segments.split_first() else {
+    let config = &snapshot.config;
+    let segments = route(request.path, &config.pid.id);
+    let Some((found, rest)) = find(ROUTES, &segments) else {
         return Answer::Elsewhere;
     };
     let query = Query(request.query);
-    Answer::Reply(match (endpoint(first), rest) {
-        ("api", ["v1", "executor", ..]) => return executor(snapshot, request),
-        ("api", ["v1", ..]) => return operator::answer(snapshot, request),
-        ("health", _) => Reply::ok(),
-        ("version", _) => version(query, &snapshot.config.version),
-        ("flags", _) => flags(snapshot, request),
-        ("state", _) => json(query, &Object(state::State(snapshot))),
-        ("containers", _) => json(query, &containers::Containers { snapshot, query }),
-        ("metrics", [name, ..]) if endpoint(name) == "snapshot" => metrics(query, || {
-            let mut gauges = gauges(snapshot);
-            gauges.extend(system());
-            gauges
-        }),
-        _ => return Answer::Elsewhere,
+    Answer::Reply(match found.endpoint {
+        Endpoint::ExecutorApi => return executor(snapshot, request),
+        Endpoint::OperatorApi => return operator::answer(snapshot, request, process),
+        Endpoint::Files => return Answer::Elsewhere,
+        Endpoint::Health => Reply::ok(),
+        Endpoint::Version => version(query, &config.version),
+        Endpoint::Flags => flags(request.method, query, &config.flags),
+        Endpoint::State => json(query, &Object(state::State(snapshot))),
+        Endpoint::Containers => {
+            let nested = query.get("show_nested") == Some("true");
+            let wanted = Wanted { query, nested };
+            let shown = containers(snapshot, wanted, &process.statistics());
+            json(query, &Containers(shown))
+        }
+        Endpoint::Statistics => {
+            let all = Wanted {
+                query: Query(&[]),
+                nested: false,
+            };
+            let shown = containers(snapshot, all, &process.statistics());
+            json(query, &Measured(shown))
+        }
+        Endpoint::Pending => json(query, &containers::pending(snapshot)),
+        Endpoint::Logging => meseta_endpoints::logging(query, process),
+        Endpoint::SystemStats => meseta_endpoints::system(query, process),
+        Endpoint::MetricsSnapshot => {
+            meseta_endpoints::metrics(query, || metrics::all(snapshot, process))
+        }
+        Endpoint::Metrics => prometheus(&metrics::all(snapshot, process), process.timings()),
+        Endpoint::Help => help(query, ROUTES, &config.pid.id, rest),
+        Endpoint::OpenApi => openapi(query, ROUTES, "Meseta agent", &config.version),
     })
 }
 
@@ -121,27 +144,6 @@ fn executor(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
         },
         Err(refusal) => Answer::Reply(*refusal),
     }
-}
-
-fn flags(snapshot: &Snapshot, request: &Request<'_>) -> Reply {
-    if !matches!(request.method, "GET" | "HEAD") {
-        return method_not_allowed(&["GET"], request.method);
-    }
-    let shown = value!({ "flags": snapshot.config.flags });
-    json(Query(request.query), &shown)
-}
-
-fn gauges(snapshot: &Snapshot) -> Gauges {
-    let mut gauges = Gauges::default();
-    gauges.extend(snapshot.metrics());
-    let (mut total, mut used) = (Sums::default(), Sums::default());
-    total.add(&resources(&snapshot.total_resources));
-    if let Some(oversubscribed) = &snapshot.oversubscribed {
-        total.add(oversubscribed);
-    }
-    used.add(&allocated(snapshot));
-    gauges.resources("slave", &total, &used);
-    gauges
 }
 
 /// What all executors and their tasks take.

@@ -1,0 +1,159 @@
+//! An agent with the process around it, as its endpoints see both.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meseta_agent::http::{Statistics, Surroundings};
+use meseta_agent::{Action, Agent, Input, Snapshot};
+use meseta_endpoints::{Piece, Process};
+use meseta_machine::{Now, Reply};
+use meseta_proto::v1::FileInfo;
+
+use super::driver::{Changes, Machine};
+use super::measures::Measures;
+use super::system;
+use crate::files::{self, Sandboxes};
+use crate::logging;
+
+/// An agent whose readers see what is around it, too.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    agent: Agent,
+    measures: Arc<Measures>,
+}
+
+/// What they see.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) snapshot: Snapshot,
+    measures: Arc<Measures>,
+}
+
+impl Watched {
+    pub(crate) fn new(agent: Agent, measures: Measures) -> Self {
+        Self {
+            agent,
+            measures: Arc::new(measures),
+        }
+    }
+}
+
+impl Machine for Watched {
+    type Input = Input;
+    type Action = Action;
+    type Snapshot = Seen;
+
+    fn wake() -> Input {
+        Input::Wake
+    }
+
+    fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
+        self.agent.step(now, input, actions);
+    }
+
+    fn next_wake(&self) -> Option<Duration> {
+        self.agent.next_wake()
+    }
+
+    fn snapshot(&self) -> Seen {
+        Seen {
+            snapshot: self.agent.snapshot(),
+            measures: Arc::clone(&self.measures),
+        }
+    }
+
+    fn into_changes(action: Action) -> Result<Changes, Action> {
+        match action {
+            Action::Persist { changes } => Ok(Changes::Persist(changes)),
+            Action::Note { changes } => Ok(Changes::Note(changes)),
+            other => Err(other),
+        }
+    }
+
+    fn follows_notes(action: &Action) -> bool {
+        matches!(action, Action::ForgetStarted { .. })
+    }
+}
+
+impl Seen {
+    /// Does something with the files that the agent shows.
+    pub(crate) fn with_files<T>(&self, look: impl FnOnce(&Sandboxes<'_>) -> T) -> T {
+        let snapshot = &self.snapshot;
+        let id = snapshot.info.id.as_ref().map(|id| id.value.clone());
+        let volumes = |framework: &str, executor: &str| snapshot.volumes_of(framework, executor);
+        look(&Sandboxes::new(&snapshot.config.work_dir, id, &volumes))
+    }
+
+    /// The sandboxes by the paths that requests may name.
+    pub(crate) fn attached(&self) -> BTreeMap<String, String> {
+        let mut attached = BTreeMap::new();
+        let live = self.snapshot.frameworks.values();
+        for executor in live.flat_map(|framework| framework.executors.values()) {
+            let (framework, id) = (executor.framework_id(), executor.id());
+            let latest = format!("/frameworks/{framework}/executors/{id}/runs/latest");
+            attached.insert(latest, text(&executor.directory));
+        }
+        let frameworks = self.snapshot.frameworks.values();
+        for framework in frameworks.chain(&self.snapshot.completed_frameworks) {
+            let executors = framework.executors.values();
+            for executor in executors.chain(&framework.completed_executors) {
+                let real = text(&executor.directory);
+                let virtual_path = format!(
+                    "/frameworks/{}/executors/{}/runs/{}",
+                    framework.id().value,
+                    executor.id().value,
+                    executor.container_id.value
+                );
+                attached.insert(virtual_path, real.clone());
+                attached.insert(real.clone(), real);
+            }
+        }
+        attached
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+impl Process for Seen {
+    fn metrics(&self) -> Vec<(String, f64)> {
+        let metrics = system::metrics("slave/uptime_secs", self.snapshot.start_time);
+        let metrics = metrics.into_iter();
+        metrics
+            .map(|(name, value)| (name.to_owned(), value))
+            .chain(self.measures.metrics())
+            .collect()
+    }
+
+    fn logging_level(&self) -> u32 {
+        logging::level()
+    }
+
+    fn set_logging_level(&self, level: u32, duration: Duration) {
+        logging::raise(level, duration);
+    }
+
+    fn list_files(&self, path: &str) -> Result<Vec<FileInfo>, Box<Reply>> {
+        self.with_files(|files| files::list(files, path))
+            .map_err(|_| files::not_found().into())
+    }
+
+    fn read_file(&self, path: &str, offset: u64, length: Option<u64>) -> Result<Piece, Box<Reply>> {
+        self.with_files(|files| files::piece(files, path, Some(offset), length))
+            .map_err(|error| files::unreadable(path, &error).into())
+    }
+}
+
+impl Surroundings for Seen {
+    fn statistics(&self) -> Statistics {
+        let machine = system::machine();
+        Statistics {
+            measured: self.measures.get(),
+            cpus: machine.cpus,
+            mem_bytes: machine.mem_bytes,
+        }
+    }
+}
