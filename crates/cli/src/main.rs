@@ -11,6 +11,7 @@ mod files;
 mod flags;
 mod local;
 mod logging;
+mod operator;
 mod why;
 
 use std::ffi::OsString;
@@ -32,6 +33,7 @@ enum Program {
     Execute,
     Why,
     Bench,
+    Operator,
     CommandExecutor,
     DefaultExecutor,
     Fetcher,
@@ -45,7 +47,11 @@ const PROGRAMS: [(&str, Program, &str); 6] = [
         "Run a whole cluster on this machine, with its web page",
     ),
     ("master", Program::Master, "Run a master"),
-    ("agent", Program::Agent, "Run an agent"),
+    (
+        "agent",
+        Program::Agent,
+        "Run an agent; with list, show, drain, …: see and retire agents",
+    ),
     (
         "execute",
         Program::Execute,
@@ -75,6 +81,7 @@ fn main() -> ExitCode {
         None if args.first().is_some_and(|a| a == daemon::FETCHER) => Program::Fetcher,
         // Hot as well: one process a nested container, which lives as long.
         None if args.first().is_some_and(|a| a == daemon::SUPERVISOR) => Program::Supervisor,
+        None if operator::is_meant_by(&args) => Program::Operator,
         None => match by_subcommand(&args) {
             Ok(program) => {
                 args.remove(0);
@@ -94,6 +101,7 @@ fn main() -> ExitCode {
         Program::Execute => execute::run(args),
         Program::Why => finish(why::run(args)),
         Program::Bench => meseta_bench::run(args),
+        Program::Operator => operator::run(args),
     }
 }
 
@@ -109,7 +117,8 @@ fn by_name(invoked_as: &OsString) -> Option<Program> {
     }
 }
 
-fn by_subcommand(args: &[OsString]) -> Result<Program, clap::Error> {
+/// The programs, without their flags.
+pub(crate) fn overview() -> Command {
     let mut command = Command::new("meseta")
         .about("Runs frameworks written for Apache Mesos")
         .version(env!("CARGO_PKG_VERSION"))
@@ -119,6 +128,14 @@ fn by_subcommand(args: &[OsString]) -> Result<Program, clap::Error> {
     for (name, _, about) in PROGRAMS {
         command = command.subcommand(Command::new(name).about(about));
     }
+    command
+}
+
+fn by_subcommand(args: &[OsString]) -> Result<Program, clap::Error> {
+    let command = operator::commands()
+        .into_iter()
+        .filter(|command| command.get_name() != "agent")
+        .fold(overview(), Command::subcommand);
     let words = std::iter::once(OsString::from("meseta")).chain(args.first().cloned());
     let matches = command.try_get_matches_from(words)?;
     let chosen = matches.subcommand_name().unwrap_or_default();

@@ -282,7 +282,18 @@ impl Flags {
     }
 }
 
-fn argument(flag: &Flag) -> Arg {
+/// The flags of each program that has a table of them.
+pub(crate) fn tables() -> [(&'static str, &'static [Flag]); 4] {
+    [
+        ("master", master::FLAGS),
+        ("agent", agent::FLAGS),
+        ("execute", execute::FLAGS),
+        ("why", why::FLAGS),
+    ]
+}
+
+/// A flag as clap knows it.
+pub(crate) fn argument(flag: &Flag) -> Arg {
     let arg = Arg::new(flag.name)
         .long(flag.name)
         .action(ArgAction::Set)

@@ -1,0 +1,437 @@
+//! The words and flags of the operator's commands.
+//!
+//! The daemons take Mesos's flags, whose forms are a matter of compatibility (`crate::flags`).
+//! These commands are Meseta's own, and what clap makes of this description is all there is: help,
+//! completions and manual pages come from it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// See and change a cluster.
+#[derive(Debug, Parser)]
+#[command(name = "meseta", disable_version_flag = true, infer_subcommands = false)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) command: Operation,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common flags")]
+pub(super) struct Common {
+    /// Masters, as HOST:PORT,…; any of them leads to the leader
+    #[arg(long, global = true, value_name = "MASTERS", env = "MESETA_MASTER")]
+    pub(super) master: Option<String>,
+    /// Context of the configuration file to use
+    #[arg(long, global = true, value_name = "NAME", env = "MESETA_CONTEXT")]
+    pub(super) context: Option<String>,
+    /// How to print
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
+    pub(super) output: Format,
+}
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Table,
+    /// For people with wide terminals: whole ids, more columns
+    Wide,
+    /// The messages of the operator API, in Mesos's JSON
+    Json,
+    /// The same as YAML
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Operation {
+    /// List, show, drain and retire agents
+    #[command(subcommand)]
+    Agent(Agent),
+    /// List, show and tear down frameworks
+    #[command(subcommand)]
+    Framework(Framework),
+    /// List and show tasks, and read what they print
+    #[command(subcommand)]
+    Task(Task),
+    /// List roles
+    #[command(subcommand)]
+    Role(Role),
+    /// List, set and remove quotas
+    #[command(subcommand)]
+    Quota(Quota),
+    /// List and set the weights of roles
+    #[command(subcommand)]
+    Weight(Weight),
+    /// Plan, start and end the maintenance of machines
+    #[command(subcommand)]
+    Maintenance(Maintenance),
+    /// Reserve an agent's resources for a role
+    Reserve(Reserve),
+    /// Give an agent's reserved resources back
+    Unreserve(Unreserve),
+    /// List, make, destroy and resize persistent volumes
+    #[command(subcommand)]
+    Volume(Volume),
+    /// Print the cluster's state on one page
+    State,
+    /// Print what happens on the cluster
+    Events(Events),
+    /// Watch the cluster live
+    Top(Top),
+    /// Keep addresses and credentials of clusters
+    #[command(subcommand)]
+    Context(Context),
+    /// Print the versions of this program and of the master
+    Version,
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages
+    Man {
+        /// Folder for one page a command [default: the main page to standard output]
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Agent {
+    /// List agents
+    List,
+    /// Show one agent
+    Show {
+        #[command(flatten)]
+        agent: AgentName,
+    },
+    /// End an agent's tasks with grace and take it out of service
+    Drain {
+        #[command(flatten)]
+        agent: AgentName,
+        /// Longest time that a task may take to end, such as 5m [default: what its kill policy says]
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        grace: Option<Duration>,
+        /// Mark the agent gone for good when it is drained
+        #[arg(long)]
+        gone: bool,
+    },
+    /// Make no more offers of an agent's resources; its tasks go on
+    Deactivate {
+        #[command(flatten)]
+        agent: AgentName,
+    },
+    /// Take a drained or deactivated agent into service again
+    Reactivate {
+        #[command(flatten)]
+        agent: AgentName,
+    },
+    /// Say that an agent never comes back: its tasks are TASK_GONE_BY_OPERATOR, for good
+    Gone {
+        #[command(flatten)]
+        agent: AgentName,
+        #[command(flatten)]
+        consent: Consent,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AgentName {
+    /// Id of the agent, a part of it that is unique (such as S0), or its host
+    #[arg(value_name = "AGENT")]
+    pub(super) agent: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Consent {
+    /// Do not ask whether this is meant
+    #[arg(short, long)]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Framework {
+    /// List frameworks
+    List {
+        /// Completed frameworks, too
+        #[arg(short, long)]
+        all: bool,
+    },
+    /// Show one framework
+    Show {
+        #[command(flatten)]
+        framework: FrameworkName,
+    },
+    /// Remove a framework and kill all its tasks
+    Teardown {
+        #[command(flatten)]
+        framework: FrameworkName,
+        #[command(flatten)]
+        consent: Consent,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FrameworkName {
+    /// Id of the framework, a part of it that is unique (such as 0001), or its name
+    #[arg(value_name = "FRAMEWORK")]
+    pub(super) framework: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Task {
+    /// List tasks
+    List {
+        /// Tasks that have ended, too
+        #[arg(short, long)]
+        all: bool,
+        /// Of this framework alone
+        #[arg(long, value_name = "FRAMEWORK")]
+        framework: Option<String>,
+        /// On this agent alone
+        #[arg(long, value_name = "AGENT")]
+        agent: Option<String>,
+        /// In this state alone, such as running
+        #[arg(long, value_name = "STATE")]
+        state: Option<String>,
+    },
+    /// Show one task
+    Show {
+        #[command(flatten)]
+        task: TaskName,
+    },
+    /// Print what a task writes to its standard output
+    Logs {
+        #[command(flatten)]
+        task: TaskName,
+        /// Go on as the output grows, until the task has ended
+        #[arg(short, long)]
+        follow: bool,
+        /// Its standard error instead
+        #[arg(long, conflicts_with = "file")]
+        stderr: bool,
+        /// Another file of its sandbox instead
+        #[arg(long, value_name = "PATH")]
+        file: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TaskName {
+    /// Id of the task, a beginning or end of it that is unique, or its name
+    #[arg(value_name = "TASK")]
+    pub(super) task: String,
+    /// The framework that it is of, where several have such a task
+    #[arg(long, value_name = "FRAMEWORK")]
+    pub(super) framework: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Role {
+    /// List roles with their weights, frameworks and allocated resources
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Quota {
+    /// List quotas
+    List,
+    /// Set a role's quota; what is not named is neither guaranteed nor limited any more
+    Set {
+        /// The role
+        role: String,
+        /// What the role gets before others, such as 'cpus:4;mem:1024'
+        #[arg(long, value_name = "AMOUNTS")]
+        guarantee: Option<String>,
+        /// What the role never gets more than
+        #[arg(long, value_name = "AMOUNTS")]
+        limit: Option<String>,
+        /// Set it even where the cluster cannot keep the guarantee
+        #[arg(long)]
+        force: bool,
+    },
+    /// Remove a role's quota
+    Remove {
+        /// The role
+        role: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Weight {
+    /// List the weights that are not 1
+    List,
+    /// Set weights: a role of weight 2 gets twice as much as one of weight 1
+    Set {
+        /// Roles with their weights, such as web=2
+        #[arg(value_name = "ROLE=WEIGHT", required = true)]
+        weights: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Maintenance {
+    /// Show which machines are asked to empty and which are down
+    Status,
+    /// Show the schedule, or add a window to it, or clear it
+    Schedule {
+        #[command(flatten)]
+        machines: MachineNames,
+        /// When the window begins: now, a time from now such as 2h, or 2026-05-01T02:00:00Z
+        #[arg(long, value_name = "TIME", requires = "machines")]
+        start: Option<String>,
+        /// How long the window is, such as 90m [default: without end]
+        #[arg(long, value_name = "TIME", requires = "start", value_parser = humantime::parse_duration)]
+        duration: Option<Duration>,
+        /// Remove the machines' windows, or all without machines
+        #[arg(long, conflicts_with = "start")]
+        clear: bool,
+    },
+    /// Take scheduled machines down: their agents end
+    Start {
+        #[command(flatten)]
+        machines: MachineNames,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Bring machines up again
+    Stop {
+        #[command(flatten)]
+        machines: MachineNames,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MachineNames {
+    /// Machines, by their agents' ids or hosts, or as HOST/IP
+    #[arg(value_name = "MACHINE")]
+    pub(super) machines: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reserve {
+    #[command(flatten)]
+    pub(super) agent: AgentName,
+    /// What to reserve, such as 'cpus:1;mem:128'
+    pub(super) resources: String,
+    /// The role to reserve it for
+    #[arg(long, value_name = "ROLE")]
+    pub(super) role: String,
+    /// Who reserves it [default: the context's principal]
+    #[arg(long, value_name = "NAME")]
+    pub(super) principal: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Unreserve {
+    #[command(flatten)]
+    pub(super) agent: AgentName,
+    /// What to give back [default: all that is reserved for the role and on no volume]
+    pub(super) resources: Option<String>,
+    /// The role that it is reserved for
+    #[arg(long, value_name = "ROLE")]
+    pub(super) role: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Volume {
+    /// List persistent volumes
+    List,
+    /// Make a volume of reserved disk
+    Create {
+        #[command(flatten)]
+        agent: AgentName,
+        /// Id of the volume
+        #[arg(value_name = "VOLUME")]
+        id: String,
+        /// The role whose reserved disk it is made of
+        #[arg(long, value_name = "ROLE")]
+        role: String,
+        /// Size, in megabytes
+        #[arg(long, value_name = "MB")]
+        size: f64,
+        /// Where tasks find it in their sandboxes
+        #[arg(long, value_name = "PATH", default_value = "volume")]
+        path: String,
+    },
+    /// Destroy a volume and all data on it
+    Destroy {
+        #[command(flatten)]
+        volume: VolumeName,
+        #[command(flatten)]
+        consent: Consent,
+    },
+    /// Make a volume larger
+    Grow {
+        #[command(flatten)]
+        volume: VolumeName,
+        /// How much larger, in megabytes
+        #[arg(long, value_name = "MB")]
+        by: f64,
+    },
+    /// Make a volume smaller
+    Shrink {
+        #[command(flatten)]
+        volume: VolumeName,
+        /// How much smaller, in megabytes
+        #[arg(long, value_name = "MB")]
+        by: f64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VolumeName {
+    #[command(flatten)]
+    pub(super) agent: AgentName,
+    /// Id of the volume
+    #[arg(value_name = "VOLUME")]
+    pub(super) volume: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Events {
+    /// Go on as things happen [default: how things are now]
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// Events of this kind alone, such as TASK_UPDATED; may be given several times
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(super) kinds: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Top {
+    /// Time between looks, such as 2s
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    pub(super) every: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Context {
+    /// List contexts
+    List,
+    /// Use a context from now on
+    Use {
+        /// Its name
+        name: String,
+    },
+    /// Make a context or change it; the first one is used from then on
+    Set {
+        /// Its name
+        name: String,
+        /// The cluster's masters, as HOST:PORT,… or https://HOST:PORT
+        #[arg(long = "address", value_name = "MASTERS")]
+        address: Option<String>,
+        /// Principal to authenticate as
+        #[arg(long, value_name = "NAME")]
+        principal: Option<String>,
+        /// File that holds the principal's secret
+        #[arg(long, value_name = "PATH")]
+        secret: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,39 @@
+//! Bounds of the operator's commands.
+
+use std::time::Duration;
+
+/// To connect to a master or an agent: those of one cluster are near.
+pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// For the beginning of an answer. A busy master answers in less than a second; an operation on an
+/// agent's resources waits for the offers that are taken back.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Without a byte of an answer: a stream of events has a heartbeat each 15 seconds, and five may be
+/// missed.
+pub(super) const SILENCE: Duration = Duration::from_secs(75);
+
+/// The largest answer that is read. The state of a large cluster with its tasks takes less.
+pub(super) const MAX_ANSWER: u64 = 1024 * 1024 * 1024;
+
+/// The largest event: the first holds the state of the whole cluster.
+pub(super) const MAX_EVENT: usize = 1024 * 1024 * 1024;
+
+/// The longest refusal that is shown.
+pub(super) const MAX_REFUSAL: u64 = 64 * 1024;
+
+/// Masters that are asked in turn because the one before named the next. One is right; more happen
+/// while a new leader is elected.
+pub(super) const MAX_REDIRECTS: usize = 4;
+
+/// Candidates that are listed when a name is not unique.
+pub(super) const MAX_CANDIDATES: usize = 10;
+
+/// Bytes of a file that are asked for at once.
+pub(super) const READ_LENGTH: u64 = 256 * 1024;
+
+/// Between two looks at a file that is followed.
+pub(super) const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+
+/// Between two attempts to subscribe again when a stream of events is lost.
+pub(super) const SUBSCRIBE_EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,104 @@
+//! The operator's commands: `meseta agent list`, `meseta task logs`, `meseta top` and so on.
+//!
+//! They speak the operator API v1 of Mesos, so that they work with a genuine Mesos as well.
+//! [`arguments`] says what there is; each module does one group of commands.
+
+mod agent;
+mod arguments;
+mod client;
+mod consent;
+mod context;
+mod error;
+mod events;
+mod find;
+mod framework;
+mod limits;
+mod logs;
+mod maintenance;
+mod manual;
+mod output;
+mod quota;
+mod reserve;
+mod role;
+mod state;
+mod task;
+mod text;
+mod top;
+mod version;
+mod volume;
+mod weight;
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::complain;
+use crate::flags::FlagError;
+use arguments::{Arguments, Operation};
+use error::Error;
+use output::Output;
+
+/// The names of the commands, and what they do.
+pub(crate) fn commands() -> Vec<clap::Command> {
+    Arguments::command().get_subcommands().cloned().collect()
+}
+
+/// Whether these words are for an operator's command. `meseta agent` alone or with flags is the
+/// daemon; a word after it, such as `list`, makes it a command.
+pub(crate) fn is_meant_by(args: &[OsString]) -> bool {
+    let Some(first) = args.first().and_then(|it| it.to_str()) else {
+        return false;
+    };
+    if first == "agent" {
+        let second = args.get(1).map(|it| it.to_string_lossy());
+        return second.is_some_and(|it| !it.starts_with('-'));
+    }
+    commands().iter().any(|command| command.get_name() == first)
+}
+
+/// The whole program: status 0 if it is done, 1 if it could not be, 2 if the command line is wrong.
+pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
+    let words = std::iter::once(OsString::from("meseta")).chain(args);
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => return FlagError::Usage(error).report().into(),
+    };
+    match perform(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Who reads our output has seen enough.
+        Err(Error::Local { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            error.status().into()
+        }
+    }
+}
+
+fn perform(arguments: Arguments) -> Result<(), Error> {
+    let Arguments { common, command } = arguments;
+    let output = Output::new(common.output);
+    let client = || context::client(&common);
+    match command {
+        Operation::Agent(command) => agent::run(command, &client()?, &output),
+        Operation::Framework(command) => framework::run(command, &client()?, &output),
+        Operation::Task(command) => task::run(command, &client()?, &output),
+        Operation::Role(command) => role::run(command, &client()?, &output),
+        Operation::Quota(command) => quota::run(command, &client()?, &output),
+        Operation::Weight(command) => weight::run(command, &client()?, &output),
+        Operation::Maintenance(command) => maintenance::run(command, &client()?, &output),
+        Operation::Reserve(command) => reserve::reserve(command, &client()?, &output),
+        Operation::Unreserve(command) => reserve::unreserve(command, &client()?, &output),
+        Operation::Volume(command) => volume::run(command, &client()?, &output),
+        Operation::State => state::run(&client()?, &output),
+        Operation::Events(command) => events::run(&command, &client()?, &output),
+        Operation::Top(command) => top::run(&command, &client()?, &output),
+        Operation::Context(command) => context::run(command, &common, &output),
+        Operation::Version => version::run(&client()?, &output),
+        Operation::Completions { shell } => manual::completions(shell, &output),
+        Operation::Man { folder } => manual::pages(folder.as_deref(), &output),
+    }
+}
