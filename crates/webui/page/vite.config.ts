@@ -5,6 +5,22 @@ const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'";
 
+/** What the daemons serve of what the page asks for. */
+const SERVED = [
+  "/api",
+  "/files",
+  "/flags",
+  "/logging",
+  "/maintenance",
+  "/metrics",
+  "/redirect",
+  "/roles",
+  "/state",
+  "/tasks",
+  "/version",
+  "/why",
+];
+
 export default defineConfig({
   build: {
     outDir: "../dist",
@@ -33,7 +49,7 @@ export default defineConfig({
   // `npm run dev` shows a running cluster: MESETA=http://127.0.0.1:5051 for an agent's page.
   server: {
     proxy: Object.fromEntries(
-      ["/state", "/files", "/redirect"].map((path) => [
+      SERVED.map((path) => [
         path,
         process.env["MESETA"] ?? "http://127.0.0.1:5050",
       ]),

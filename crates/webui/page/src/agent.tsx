@@ -1,17 +1,43 @@
-import { Fact } from "./master";
-import { Id, Meters, State } from "./parts";
-import { format } from "./route";
+import { useEffect } from "preact/hooks";
+
+import { json } from "./files";
+import { type Column, Whole } from "./list";
+import { Fact, Id, Meters, State, Trouble } from "./parts";
+import { usePolled } from "./poll";
+import { type Route, format } from "./route";
+import { SandboxView } from "./sandbox";
 import type { AgentState, Executor } from "./state";
 import { total } from "./state";
-import { type Column, Table } from "./table";
 
 interface Row {
   framework: { id: string; name: string };
   executor: Executor;
 }
 
-/** One agent and what it runs. */
-export function AgentHome({ state }: { state: AgentState }) {
+/** The page of an agent: what runs there, and the sandboxes. */
+export function AgentPage({ route }: { route: Route }) {
+  const { value: state, error } = usePolled<AgentState>("state", (_, signal) =>
+    json("/state", signal),
+  );
+  const host = state?.hostname || state?.pid;
+  useEffect(() => {
+    document.title =
+      route.view === "sandbox" ? `${route.executor} – Meseta` : `Agent ${host ?? ""} – Meseta`;
+  });
+  return (
+    <main class="alone">
+      <Trouble error={error} />
+      {state &&
+        (route.view === "sandbox" ? (
+          <SandboxView state={state} route={route} />
+        ) : (
+          <AgentHome state={state} />
+        ))}
+    </main>
+  );
+}
+
+function AgentHome({ state }: { state: AgentState }) {
   const frameworks = state.frameworks ?? [];
   const rows = (framework: Row["framework"], executors: Executor[] | undefined): Row[] =>
     (executors ?? []).map((executor) => ({ framework, executor }));
@@ -21,13 +47,20 @@ export function AgentHome({ state }: { state: AgentState }) {
   );
   return (
     <>
-      <header>
+      <div class="title">
         <h1>Agent {state.hostname || state.pid}</h1>
-        <dl>
-          <Fact name="Id" value={state.id || "not registered yet"} />
-          {state.version && <Fact name="Version" value={state.version} />}
-          {state.master_hostname && <Fact name="Master" value={state.master_hostname} />}
-        </dl>
+      </div>
+      <dl class="facts">
+        <Fact name="Id">
+          <Id value={state.id || "not registered yet"} />
+        </Fact>
+        {state.version && <Fact name="Version">{state.version}</Fact>}
+        {state.master_hostname && <Fact name="Master">{state.master_hostname}</Fact>}
+      </dl>
+      <section>
+        <div class="above">
+          <h2>Resources</h2>
+        </div>
         <Meters
           used={total([
             state.unreserved_resources_allocated,
@@ -35,53 +68,40 @@ export function AgentHome({ state }: { state: AgentState }) {
           ])}
           all={total([state.resources])}
         />
-      </header>
-      <main>
-        <Table
-          caption="Running executors"
-          rows={running}
-          columns={EXECUTORS}
-          id={(row) => row.executor.container}
-          none="No executor runs."
-        />
-        <Table
-          caption="Completed executors"
-          rows={ended}
-          columns={EXECUTORS}
-          id={(row) => row.executor.container}
-          none="No executor has ended yet."
-        />
-      </main>
+      </section>
+      <Whole
+        caption="Running executors"
+        rows={running}
+        columns={EXECUTORS}
+        id={(row) => row.executor.container}
+        text={text}
+        none="No executor runs here."
+      />
+      <Whole
+        caption="Completed executors"
+        rows={ended}
+        columns={EXECUTORS}
+        id={(row) => row.executor.container}
+        text={text}
+        none="No executor has ended here yet."
+      />
     </>
   );
 }
 
+function text({ framework, executor }: Row): string {
+  const tasks = tasksOf(executor).map((task) => task.id);
+  return [framework.name, executor.id, executor.name, ...tasks].join(" ");
+}
+
+function tasksOf(executor: Executor) {
+  return [...(executor.tasks ?? []), ...(executor.completed_tasks ?? [])];
+}
+
 const EXECUTORS: Column<Row>[] = [
   {
-    name: "Framework",
-    cell: (row) => <span title={row.framework.id}>{row.framework.name}</span>,
-    text: (row) => row.framework.name,
-  },
-  {
     name: "Executor",
-    cell: (row) => <Id value={row.executor.id} />,
-    text: (row) => row.executor.id,
-  },
-  { name: "Name", cell: (row) => row.executor.name, text: (row) => row.executor.name },
-  {
-    name: "Tasks",
-    cell: ({ executor }) => (
-      <ul class="tasks">
-        {[...(executor.tasks ?? []), ...(executor.completed_tasks ?? [])].map((task) => (
-          <li key={task.id}>
-            <Id value={task.id} /> <State name={task.state} />
-          </li>
-        ))}
-      </ul>
-    ),
-  },
-  {
-    name: "Output",
+    width: "minmax(0, 2fr)",
     cell: ({ framework, executor }) => (
       <a
         href={format({
@@ -94,9 +114,37 @@ const EXECUTORS: Column<Row>[] = [
         })}
         aria-label={`Sandbox of ${executor.id}`}
       >
-        Sandbox
+        {executor.id}
       </a>
     ),
+  },
+  {
+    name: "Framework",
+    width: "minmax(0, 1.5fr)",
+    cell: ({ framework }) => <span title={framework.id}>{framework.name}</span>,
+  },
+  { name: "Name", width: "minmax(0, 1.5fr)", minor: true, cell: (row) => row.executor.name },
+  {
+    name: "Tasks",
+    width: "minmax(0, 2fr)",
+    cell: ({ executor }) => {
+      const tasks = tasksOf(executor);
+      const [first] = tasks;
+      return (
+        first && (
+          <>
+            <State name={first.state} />
+            {tasks.length > 1 && <small> and {tasks.length - 1} more</small>}
+          </>
+        )
+      );
+    },
+  },
+  {
+    name: "Container",
+    width: "minmax(0, 2fr)",
+    minor: true,
+    cell: ({ executor }) => <Id value={executor.container} />,
   },
 ];
 

@@ -14,10 +14,14 @@ export interface Entry {
 export class Refusal extends Error {}
 
 /** A request that answers with JSON. A master that does not lead sends to the one that does. */
-export async function json<T>(url: string, signal: AbortSignal): Promise<T> {
+export async function json<T>(
+  url: string,
+  signal: AbortSignal,
+  more: RequestInit = {},
+): Promise<T> {
   let answer: Response;
   try {
-    answer = await fetch(url, { signal, redirect: "manual", cache: "no-store" });
+    answer = await fetch(url, { signal, redirect: "manual", cache: "no-store", ...more });
   } catch (error) {
     if (signal.aborted) throw error;
     throw new Refusal("No answer. The page tries again.");

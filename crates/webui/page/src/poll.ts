@@ -1,13 +1,24 @@
 import { useEffect, useState } from "preact/hooks";
 
-/** Between two readings, unless reading takes so long that it would be all that is done. */
+import { live } from "./live";
+
+/** Between two readings of what no event tells of, and of what events do, while they come. */
 const PERIOD = 1000;
+const CALM = 5000;
+
+/** Reading takes at most one part in so many of the time. */
 const REST = 4;
+
+/** Events of one moment are answered by one reading. */
+const GATHER = 150;
 
 export interface Polled<T> {
   value: T | undefined;
   error: Error | undefined;
 }
+
+/** What makes a reading due: time alone, or the master's events, with time as the fallback. */
+export type Due = "by time" | "by events";
 
 /**
  * Reads again and again while the page can be seen. What was read last stays when a reading fails.
@@ -16,6 +27,7 @@ export interface Polled<T> {
 export function usePolled<T>(
   key: string,
   step: (last: T | undefined, signal: AbortSignal) => Promise<T>,
+  due: Due = "by time",
 ): Polled<T> {
   const [polled, setPolled] = useState<Polled<T> & { key: string }>({
     key,
@@ -27,11 +39,14 @@ export function usePolled<T>(
     let last: T | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let reading = false;
+    let news = false;
+    let rested = 0;
 
     async function turn() {
       if (reading || document.hidden || end.signal.aborted) return;
       clearTimeout(timer);
       reading = true;
+      news = false;
       const began = performance.now();
       try {
         last = await step(last, end.signal);
@@ -40,16 +55,39 @@ export function usePolled<T>(
         if (!end.signal.aborted) setPolled({ key, value: last, error: error as Error });
       }
       reading = false;
-      timer = setTimeout(turn, Math.max(PERIOD, REST * (performance.now() - began)));
+      const now = performance.now();
+      const rest = REST * (now - began);
+      rested = now + rest;
+      const period = due === "by events" && live.link === "live" ? CALM : PERIOD;
+      timer = setTimeout(turn, Math.max(news ? GATHER : period, rest));
     }
 
-    document.addEventListener("visibilitychange", turn);
+    function hear() {
+      if (due === "by time") return;
+      const first = !news;
+      news = true;
+      if (reading || !first) return;
+      clearTimeout(timer);
+      timer = setTimeout(turn, Math.max(GATHER, rested - performance.now()));
+    }
+
+    const deaf = live.listen(hear);
+    const again = () => void turn();
+    document.addEventListener("visibilitychange", again);
+    addEventListener("changed", again);
     void turn();
     return () => {
       end.abort();
       clearTimeout(timer);
-      document.removeEventListener("visibilitychange", turn);
+      deaf();
+      document.removeEventListener("visibilitychange", again);
+      removeEventListener("changed", again);
     };
   }, [key]);
   return polled.key === key ? polled : { value: undefined, error: undefined };
+}
+
+/** The operator has changed something: all that is shown is read again. */
+export function changed(): void {
+  dispatchEvent(new Event("changed"));
 }

@@ -1,6 +1,22 @@
 /** What the part of the address behind `#` asks for. */
 
-export type Route = { view: "home" } | Sandbox;
+export type Route =
+  | { view: "home" }
+  | { view: Page }
+  | { view: "agent" | "framework"; id: string }
+  | Tasks
+  | { view: "task"; framework: string; agent: string; task: string }
+  | Sandbox;
+
+const PAGES = ["agents", "frameworks", "roles", "offers", "maintenance", "server"] as const;
+type Page = (typeof PAGES)[number];
+
+export interface Tasks {
+  view: "tasks";
+  search: string;
+  /** Those that are shown; all if none is named. */
+  states: string[];
+}
 
 export interface Sandbox {
   view: "sandbox";
@@ -16,9 +32,33 @@ export interface Sandbox {
 
 export function parse(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#/, "").split("?", 2);
-  const [, view, framework, executor, ...containers] = path.split("/").map(decode);
-  if (view !== "sandbox" || !framework || !executor) return { view: "home" };
+  const [, view = "", ...parts] = path.split("/").map(decode);
   const wanted = new URLSearchParams(query);
+  const [first, second, third] = parts;
+  const page = PAGES.find((name) => name === view);
+  if (page === "agents" && first) return { view: "agent", id: first };
+  if (page === "frameworks" && first) return { view: "framework", id: first };
+  if (page) return { view: page };
+  if (view === "tasks" && first && third) {
+    return { view: "task", framework: first, agent: second ?? "", task: third };
+  }
+  if (view === "tasks") {
+    return {
+      view: "tasks",
+      search: wanted.get("search") ?? "",
+      states: (wanted.get("state") ?? "").split(",").filter((state) => state !== ""),
+    };
+  }
+  if (view === "sandbox" && first && second) return sandbox(first, second, parts.slice(2), wanted);
+  return { view: "home" };
+}
+
+function sandbox(
+  framework: string,
+  executor: string,
+  containers: string[],
+  wanted: URLSearchParams,
+): Sandbox {
   return {
     view: "sandbox",
     framework,
@@ -30,14 +70,23 @@ export function parse(hash: string): Route {
 }
 
 export function format(route: Sandbox): string {
-  const path = [route.framework, route.executor, ...route.containers]
-    .map(encodeURIComponent)
-    .join("/");
-  const wanted = new URLSearchParams();
-  if (route.folder.length > 0) wanted.set("folder", route.folder.join("/"));
-  if (route.file !== undefined) wanted.set("file", route.file);
-  const query = wanted.toString();
-  return `#/sandbox/${path}${query ? `?${query}` : ""}`;
+  const wanted: Record<string, string> = {};
+  if (route.folder.length > 0) wanted["folder"] = route.folder.join("/");
+  if (route.file !== undefined) wanted["file"] = route.file;
+  return link(["sandbox", route.framework, route.executor, ...route.containers], wanted);
+}
+
+/** An address on this page. */
+export function link(parts: string[], wanted: Record<string, string> = {}): string {
+  const query = new URLSearchParams(wanted).toString();
+  return `#/${parts.map(encodeURIComponent).join("/")}${query ? `?${query}` : ""}`;
+}
+
+export function tasksLink(search: string, states: string[]): string {
+  const wanted: Record<string, string> = {};
+  if (search) wanted["search"] = search;
+  if (states.length > 0) wanted["state"] = states.join(",");
+  return link(["tasks"], wanted);
 }
 
 function decode(part: string): string {

@@ -3,11 +3,11 @@ import { useEffect, useRef } from "preact/hooks";
 import { directory } from "./agent";
 import { type Entry, browse, download, read, size } from "./files";
 import { bytes } from "./format";
-import { Time, Trouble } from "./parts";
+import { type Column, Whole } from "./list";
+import { Crumbs, Time, Trouble } from "./parts";
 import { usePolled } from "./poll";
 import { type Sandbox, format } from "./route";
 import type { AgentState } from "./state";
-import { type Column, Table } from "./table";
 import { EMPTY, KEPT, type Tail, follow, isCut } from "./tail";
 
 /** A sandbox: what its programs print, and its files. */
@@ -15,22 +15,21 @@ export function SandboxView({ state, route }: { state: AgentState; route: Sandbo
   const root = directory(state, route.framework, route.executor, route.containers);
   return (
     <>
-      <header>
-        <p>
-          <a href="#/">Agent {state.hostname || state.pid}</a>
-        </p>
-        <h1>Sandbox of {route.executor}</h1>
-        {root && <p class="path">{root}</p>}
-      </header>
-      <main>
-        {root ? (
+      <Crumbs to="#/" name={`Agent ${state.hostname || state.pid}`} />
+      <div class="title">
+        <h1>{route.executor}</h1>
+      </div>
+      {root ? (
+        <>
+          <p class="path">{root}</p>
           <Content root={root} route={route} />
-        ) : (
-          <p class="trouble" role="status">
-            The agent does not know this sandbox, or not any more.
-          </p>
-        )}
-      </main>
+        </>
+      ) : (
+        <p class="empty">
+          The agent does not know this sandbox, or not any more: sandboxes are removed some time after
+          their tasks have ended.
+        </p>
+      )}
     </>
   );
 }
@@ -48,12 +47,13 @@ function Content({ root, route }: { root: string; route: Sandbox }) {
       ))}
       <Trouble error={error} />
       <Place route={route} />
-      <Table
+      <Whole
         caption="Files"
-        rows={entries ?? []}
+        rows={entries}
         columns={columns(route)}
         id={(entry) => entry.path}
-        none={entries ? "The folder is empty." : "Reading…"}
+        text={nameOf}
+        none="The folder is empty."
       />
     </>
   );
@@ -83,12 +83,9 @@ function Place({ route }: { route: Sandbox }) {
 
 function columns(route: Sandbox): Column<Entry>[] {
   return [
-    { name: "Mode", cell: (entry) => <code>{entry.mode}</code> },
-    { name: "Owner", cell: (entry) => `${entry.uid}:${entry.gid}` },
-    { name: "Size", cell: (entry) => bytes(entry.size), numeric: true },
-    { name: "Changed", cell: (entry) => <Time at={entry.mtime} /> },
     {
       name: "Name",
+      width: "minmax(0, 3fr)",
       cell: (entry) => {
         const name = nameOf(entry);
         const isFolder = entry.mode.startsWith("d");
@@ -97,10 +94,19 @@ function columns(route: Sandbox): Column<Entry>[] {
           : { ...route, file: name };
         return <a href={format(target)}>{isFolder ? `${name}/` : name}</a>;
       },
-      text: nameOf,
     },
+    { name: "Size", width: "6rem", numeric: true, cell: (entry) => bytes(entry.size) },
+    { name: "Changed", width: "7rem", minor: true, cell: (entry) => <Time at={entry.mtime} /> },
+    {
+      name: "Owner",
+      width: "minmax(0, 1fr)",
+      minor: true,
+      cell: (entry) => `${entry.uid}:${entry.gid}`,
+    },
+    { name: "Mode", width: "7rem", minor: true, cell: (entry) => <code>{entry.mode}</code> },
     {
       name: "Get",
+      width: "6rem",
       cell: (entry) =>
         entry.mode.startsWith("-") && (
           <a href={download(entry.path)} aria-label={`Download ${nameOf(entry)}`}>

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
-import { ago, bytes, mood } from "./format";
-import { parse } from "./route";
+import { ago, bytes, duration, mood } from "./format";
+import { link, parse, tasksLink } from "./route";
 import { type Task, origin, sandboxHash, started } from "./state";
 
 const task: Task = {
@@ -33,9 +33,25 @@ test("a link to a sandbox finds the task again, whatever its id is", () => {
 });
 
 test("an address that asks for nothing known is the front page", () => {
-  for (const hash of ["", "#", "#/", "#/sandbox", "#/sandbox/f", "#/%E0%A4%A/x"]) {
+  for (const hash of ["", "#", "#/", "#/sandbox", "#/sandbox/f", "#/%E0%A4%A/x", "#/nothing"]) {
     expect(parse(hash)).toEqual({ view: "home" });
   }
+});
+
+test("every view has an address, and ids in it may be anything", () => {
+  expect(parse("#/agents/a%2Fb")).toEqual({ view: "agent", id: "a/b" });
+  expect(parse("#/frameworks")).toEqual({ view: "frameworks" });
+  expect(parse(link(["tasks", "f", "s", "t/1?#"]))).toEqual({
+    view: "task",
+    framework: "f",
+    agent: "s",
+    task: "t/1?#",
+  });
+  expect(parse(tasksLink("a&b", ["TASK_LOST", "TASK_GONE"]))).toEqual({
+    view: "tasks",
+    search: "a&b",
+    states: ["TASK_LOST", "TASK_GONE"],
+  });
 });
 
 test("a task has started when it ran first", () => {
@@ -57,6 +73,9 @@ test("numbers and times are said as people say them", () => {
   expect(bytes(1536)).toBe("1.5 KB");
   expect(ago(100, 103)).toBe("just now");
   expect(ago(100, 99)).toBe("just now");
+  expect(duration(0.4)).toBe("0 s");
+  expect(duration(61)).toBe("1 min 1 s");
+  expect(duration(86_400 * 3 + 3600 * 2 + 59)).toBe("3 d 2 h");
   expect(ago(0, 7200)).toBe("2 h ago");
 });
 

@@ -1,6 +1,6 @@
 import { format } from "./route";
 
-/** What the page reads of `/state`. Anything may be missing: older versions say less. */
+/** What the page reads of an agent's `/state`, and of tasks. Anything may be missing: older versions say less. */
 
 export interface Resources {
   cpus?: number;
@@ -18,7 +18,15 @@ export interface Status {
   state: string;
   timestamp?: number;
   healthy?: boolean;
-  container_status?: { container_id?: ContainerId };
+  container_status?: {
+    container_id?: ContainerId;
+    network_infos?: { ip_addresses?: { ip_address?: string }[] }[];
+  };
+  check_status?: {
+    command?: { exit_code?: number };
+    http?: { status_code?: number };
+    tcp?: { succeeded?: boolean };
+  };
 }
 
 export interface Task {
@@ -29,49 +37,6 @@ export interface Task {
   slave_id: string;
   state: string;
   statuses?: Status[];
-}
-
-export interface Agent {
-  id: string;
-  hostname: string;
-  pid: string;
-  registered_time?: number;
-  resources?: Resources;
-  used_resources?: Resources;
-  active?: boolean;
-  deactivated?: boolean;
-  version?: string;
-}
-
-export interface Framework {
-  id: string;
-  name: string;
-  user?: string;
-  hostname?: string;
-  webui_url?: string;
-  active?: boolean;
-  connected?: boolean;
-  roles?: string[];
-  role?: string;
-  registered_time?: number;
-  unregistered_time?: number;
-  used_resources?: Resources;
-  tasks?: Task[];
-  unreachable_tasks?: Task[];
-  completed_tasks?: Task[];
-}
-
-export interface MasterState {
-  id: string;
-  pid: string;
-  hostname?: string;
-  version?: string;
-  cluster?: string;
-  start_time?: number;
-  slaves: Agent[];
-  frameworks?: Framework[];
-  completed_frameworks?: Framework[];
-  orphan_tasks?: Task[];
 }
 
 export interface Executor {
@@ -103,12 +68,6 @@ export interface AgentState {
   reserved_resources_allocated?: Record<string, Resources>;
   frameworks?: AgentFramework[];
   completed_frameworks?: AgentFramework[];
-}
-
-export type State = MasterState | AgentState;
-
-export function isMaster(state: State): state is MasterState {
-  return "slaves" in state;
 }
 
 /** Adds up resources, kind by kind. */

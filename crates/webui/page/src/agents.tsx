@@ -1,0 +1,235 @@
+import type { AgentSummary } from "./api";
+import { order } from "./api";
+import { count } from "./format";
+import { type Column, Whole } from "./list";
+import type { Cluster } from "./master";
+import { Action, Bar, Crumbs, Fact, Id, KINDS, Meters, Time, amounts } from "./parts";
+import { link } from "./route";
+import { type Resources, origin, total } from "./state";
+import { TaskList, tasksOf } from "./tasks";
+
+type Agent = Cluster["summary"]["slaves"][number];
+
+export function AgentsView({ cluster }: { cluster: Cluster }) {
+  return (
+    <>
+      <div class="title">
+        <h1>Agents</h1>
+      </div>
+      <Whole
+        caption="Agents"
+        columns={COLUMNS}
+        rows={cluster.summary.slaves}
+        id={(agent) => agent.id}
+        text={(agent) => `${agent.hostname} ${agent.id} ${place(agent)} ${status(agent).text}`}
+        none="No agent is registered. Start one with: meseta agent --master=<this master> --work_dir=<folder>"
+      />
+    </>
+  );
+}
+
+const COLUMNS: Column<Agent>[] = [
+  {
+    name: "Host",
+    width: "minmax(0, 2fr)",
+    cell: (agent) => (
+      <a href={link(["agents", agent.id])} title={agent.id}>
+        {agent.hostname}:{agent.port}
+      </a>
+    ),
+  },
+  { name: "State", width: "minmax(6.5rem, 1fr)", cell: (agent) => <Status agent={agent} /> },
+  { name: "Tasks", width: "minmax(0, 1.5fr)", cell: tasksOf, minor: true },
+  ...(["cpus", "mem"] as const).map((kind): Column<Agent> => share(kind)),
+  { ...share("disk"), minor: true },
+  { name: "Attributes", width: "minmax(0, 1.5fr)", cell: place, minor: true },
+  {
+    name: "Registered",
+    width: "7rem",
+    cell: (agent) => <Time at={agent.reregistered_time ?? agent.registered_time} />,
+    minor: true,
+  },
+];
+
+function share(kind: keyof Resources): Column<Agent> {
+  const known = KINDS.find((one) => one.kind === kind);
+  const show = known?.show ?? count;
+  return {
+    name: known?.name ?? kind,
+    width: "minmax(0, 1fr)",
+    cell: (agent) => {
+      const used = agent.used_resources?.[kind] ?? 0;
+      const all = agent.resources?.[kind] ?? 0;
+      const offered = agent.offered_resources?.[kind] ?? 0;
+      return (
+        <span class="share" title={`${show(used)} of ${show(all)} in use`}>
+          <Bar used={used} offered={offered} all={all} name={kind} />
+          <small>{show(all)}</small>
+        </span>
+      );
+    },
+  };
+}
+
+/** Where an agent stands: its domain and its attributes. */
+function place(agent: AgentSummary): string {
+  const { region, zone } = agent.domain?.fault_domain ?? {};
+  const attributes = Object.entries(agent.attributes ?? {}).map(([name, value]) => `${name}:${value}`);
+  return [region?.name, zone?.name, ...attributes].filter((part) => part).join(" ");
+}
+
+function status(agent: AgentSummary): { text: string; mood: string } {
+  const drain = agent.drain_info?.state;
+  if (drain === "DRAINED") return { text: "drained", mood: "calm" };
+  if (drain) return { text: "draining", mood: "busy" };
+  if (agent.deactivated) return { text: "deactivated", mood: "calm" };
+  if (agent.active === false) return { text: "disconnected", mood: "bad" };
+  return { text: "active", mood: "good" };
+}
+
+function Status({ agent }: { agent: AgentSummary }) {
+  const { text, mood } = status(agent);
+  return <span class={`state ${mood}`}>{text}</span>;
+}
+
+export function AgentView({ cluster, id }: { cluster: Cluster; id: string }) {
+  const agent = cluster.summary.slaves.find((one) => one.id === id);
+  if (!agent) {
+    return (
+      <>
+        <Crumbs to="#/agents" name="Agents" />
+        <div class="empty">
+          <h1>{id}</h1>
+          <p>This agent is not registered. It may be unreachable, gone, or never have been here.</p>
+        </div>
+      </>
+    );
+  }
+  const there = origin(agent.pid, location.protocol);
+  const frameworks = cluster.summary.frameworks.filter((one) => one.slave_ids?.includes(id));
+  const reservations = Object.entries(agent.reserved_resources ?? {});
+  return (
+    <>
+      <Crumbs to="#/agents" name="Agents" />
+      <div class="title">
+        <h1>
+          {agent.hostname}:{agent.port}
+        </h1>
+        <Status agent={agent} />
+        <div class="actions">
+          <Actions agent={agent} />
+        </div>
+      </div>
+      <dl class="facts">
+        <Fact name="Id">
+          <Id value={agent.id} />
+        </Fact>
+        <Fact name="Version">{agent.version ?? "–"}</Fact>
+        <Fact name="Registered">
+          <Time at={agent.registered_time} />
+        </Fact>
+        <Fact name="Attributes">{place(agent) || "none"}</Fact>
+        <Fact name="Its own page">{there ? <a href={`${there}/`}>{there}</a> : "–"}</Fact>
+      </dl>
+      <section>
+        <div class="above">
+          <h2>Resources</h2>
+        </div>
+        <Meters
+          used={total([agent.used_resources])}
+          offered={total([agent.offered_resources])}
+          all={total([agent.resources])}
+        />
+        <p class="none">
+          Unreserved: {amounts({ ...agent.unreserved_resources })}
+          {reservations.map(([role, resources]) => (
+            <span key={role}>
+              <br />
+              Reserved for {role}: {amounts({ ...resources })}
+            </span>
+          ))}
+        </p>
+      </section>
+      <Whole
+        caption="Frameworks here"
+        columns={FRAMEWORKS}
+        rows={frameworks}
+        id={(framework) => framework.id}
+        none="No framework has tasks on this agent."
+      />
+      <TaskList
+        caption="Tasks here"
+        cluster={cluster}
+        query={{ agent: id }}
+        none="No task has run on this agent yet."
+      />
+    </>
+  );
+}
+
+const FRAMEWORKS: Column<Cluster["summary"]["frameworks"][number]>[] = [
+  {
+    name: "Name",
+    width: "minmax(0, 2fr)",
+    cell: (framework) => <a href={link(["frameworks", framework.id])}>{framework.name}</a>,
+  },
+  { name: "Id", width: "minmax(0, 3fr)", cell: (framework) => <Id value={framework.id} /> },
+];
+
+/** What an operator can do with an agent as it is. */
+function Actions({ agent }: { agent: AgentSummary }) {
+  const agent_id = { value: agent.id };
+  const name = `${agent.hostname}:${agent.port}`;
+  if (agent.deactivated || agent.drain_info) {
+    return (
+      <Action
+        name="Reactivate"
+        title={`Reactivate ${name}?`}
+        confirm="Reactivate"
+        act={() => order({ type: "REACTIVATE_AGENT", reactivate_agent: { agent_id } })}
+      >
+        <p>Frameworks are offered its resources again.</p>
+      </Action>
+    );
+  }
+  return (
+    <>
+      <Action
+        name="Drain"
+        title={`Drain ${name}?`}
+        confirm="Drain"
+        danger
+        act={(form) => order({ type: "DRAIN_AGENT", drain_agent: drain(agent_id, form) })}
+      >
+        <p>
+          All of its tasks are killed, each with its grace period, and it gets no new ones until it
+          is reactivated.
+        </p>
+        <label>
+          Longest grace period, in seconds
+          <input name="grace" type="number" min="0" placeholder="as each task says" />
+        </label>
+        <label class="check">
+          <input name="gone" type="checkbox" /> Mark it gone for ever once it is empty
+        </label>
+      </Action>
+      <Action
+        name="Deactivate"
+        title={`Deactivate ${name}?`}
+        confirm="Deactivate"
+        act={() => order({ type: "DEACTIVATE_AGENT", deactivate_agent: { agent_id } })}
+      >
+        <p>Its tasks go on, and frameworks are not offered its resources until it is reactivated.</p>
+      </Action>
+    </>
+  );
+}
+
+function drain(agent_id: { value: string }, form: FormData): Record<string, unknown> {
+  const grace = String(form.get("grace") ?? "");
+  return {
+    agent_id,
+    mark_gone: form.get("gone") !== null,
+    ...(grace !== "" && { max_grace_period: { nanoseconds: Number(grace) * 1e9 } }),
+  };
+}
