@@ -27,7 +27,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Goes on with a file that was read; one that is not as it should be is written anew before.
+    /// Goes on with a file that was read; half a commit at its end is cut off, and one that is not as it
+    /// should be otherwise is written anew before.
     pub(crate) fn open(
         path: &Path,
         contents: Option<Contents>,
@@ -36,7 +37,7 @@ impl Facts {
         match contents {
             Some(Contents {
                 salt: Some(salt),
-                cut_short: 0,
+                cut_short,
                 sequence,
                 ref damage,
                 ..
@@ -44,17 +45,23 @@ impl Facts {
                 let file = OpenOptions::new().append(true).open(path)?;
                 // Facts hold what users gave their tasks, secrets among it.
                 file.set_permissions(Permissions::from_mode(0o600))?;
+                let length = length.saturating_sub(cut_short) as u64;
+                if cut_short > 0 {
+                    // A full disk leaves half a commit, too, and has no room for another file.
+                    file.set_len(length)?;
+                    file.sync_all()?;
+                }
                 let mut facts = Self {
                     file,
                     salt,
                     sequence,
-                    length: length as u64,
+                    length,
                     too_long: 0,
                 };
                 facts.tidy(path)?;
                 Ok(facts)
             }
-            contents => Self::write_anew(path, &contents.unwrap_or_default()),
+            contents => Fresh::write(path, &contents.unwrap_or_default())?.put_in_place(path),
         }
     }
 
@@ -81,7 +88,8 @@ impl Facts {
         let _ = (&self.file).write_all(part);
     }
 
-    /// Writes the file anew when most of it is past.
+    /// Writes the file anew when most of it is past. Where that is impossible, for lack of room perhaps,
+    /// it goes on as it is, for nothing is lost.
     pub(crate) fn tidy(&mut self, path: &Path) -> std::io::Result<()> {
         if self.length < self.too_long {
             return Ok(());
@@ -97,23 +105,45 @@ impl Facts {
         }
         let facts = contents.facts.iter();
         let live: usize = facts.map(|(key, value)| key.len() + value.len()).sum();
-        if self.length > twice(live as u64) {
-            *self = Self::write_anew(path, &contents)?;
-        } else {
+        if self.length <= twice(live as u64) {
             self.too_long = twice(live as u64);
+            return Ok(());
+        }
+        match Fresh::write(path, &contents) {
+            Ok(fresh) => *self = fresh.put_in_place(path)?,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the store can't be made smaller");
+                self.too_long = self.length.saturating_add(GROWTH);
+            }
         }
         Ok(())
     }
+}
 
-    /// Writes a file of these facts and puts it in the place of the former one, if there was one.
-    fn write_anew(path: &Path, contents: &Contents) -> std::io::Result<Self> {
+/// A file of all facts that is not in its place yet.
+struct Fresh {
+    salt: Salt,
+    sequence: u64,
+    length: u64,
+}
+
+impl Fresh {
+    /// Writes these facts into a file beside; of one that fails nothing stays.
+    fn write(path: &Path, contents: &Contents) -> std::io::Result<Self> {
         let fresh = beside(path, "new");
+        Self::fill(&fresh, contents).inspect_err(|_| {
+            // What it has taken may be the room that others lack.
+            let _ = std::fs::remove_file(&fresh);
+        })
+    }
+
+    fn fill(fresh: &Path, contents: &Contents) -> std::io::Result<Self> {
         let mut file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(&fresh)?;
+            .open(fresh)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         let salt = Salt(RandomState::new().build_hasher().finish());
         let mut bytes = format::preamble(salt);
@@ -142,14 +172,23 @@ impl Facts {
             }
         }
         file.sync_all()?;
-        std::fs::rename(&fresh, path)?;
-        sync_folder(path)?;
         Ok(Self {
-            file: OpenOptions::new().append(true).open(path)?,
             salt,
             sequence,
             length,
-            too_long: twice(length),
+        })
+    }
+
+    /// Puts the file in the place of the former one, if there was one.
+    fn put_in_place(self, path: &Path) -> std::io::Result<Facts> {
+        std::fs::rename(beside(path, "new"), path)?;
+        sync_folder(path)?;
+        Ok(Facts {
+            file: OpenOptions::new().append(true).open(path)?,
+            salt: self.salt,
+            sequence: self.sequence,
+            length: self.length,
+            too_long: twice(self.length),
         })
     }
 }

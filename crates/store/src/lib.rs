@@ -265,6 +265,54 @@ mod tests {
         assert!(refusal.ends_with("is used by another process"), "{refusal}");
     }
 
+    /// As if there were room for no other file.
+    fn without_room(path: &Path) -> PathBuf {
+        let fresh = path.with_file_name("facts.new");
+        std::fs::create_dir(&fresh).unwrap();
+        fresh
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_made_smaller_is_used_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts");
+        let mut store = Store::open(&path).unwrap();
+        let fresh = without_room(&path);
+        let commit = |store: &mut Store, byte| {
+            let change = ("a".to_owned(), Some(vec![byte; 1 << 20]));
+            store.commit(&[change]).unwrap();
+        };
+        (0..5).for_each(|byte| commit(&mut store, byte));
+        drop(store);
+        let mut store = Store::open(&path).unwrap();
+        assert_eq!(store.load().unwrap(), [("a".to_owned(), vec![4; 1 << 20])]);
+        std::fs::remove_dir(fresh).unwrap();
+        (5..9).for_each(|byte| commit(&mut store, byte));
+        assert!(path.metadata().unwrap().len() < 5 << 20);
+    }
+
+    #[test]
+    fn half_a_commit_is_cut_off_though_there_is_room_for_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts");
+        let fact = |key: &str| (key.to_owned(), b"1".to_vec());
+        let change = |key: &str| (key.to_owned(), Some(b"1".to_vec()));
+        let mut store = Store::open(&path).unwrap();
+        store.commit(&[change("a")]).unwrap();
+        store.commit(&[change("b")]).unwrap();
+        drop(store);
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(file.metadata().unwrap().len() - 3).unwrap();
+        without_room(&path);
+        let mut store = Store::open(&path).unwrap();
+        assert_eq!(store.load().unwrap(), [fact("a")]);
+        store.commit(&[change("c")]).unwrap();
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert!(store.damage().is_none());
+        assert_eq!(store.load().unwrap(), [fact("a"), fact("c")]);
+    }
+
     #[test]
     fn the_lock_of_a_process_that_ends_is_waited_for() {
         let dir = tempfile::tempdir().unwrap();
