@@ -12,7 +12,7 @@ use meseta_resources::Resources;
 
 use crate::authentication::Authentication;
 use crate::executors::{Run, RunKey};
-use crate::garbage::Garbage;
+use crate::garbage::{self, Garbage};
 use crate::operations::Operations;
 use crate::records::{Executor, Framework};
 use crate::recovery::facts::Change;
@@ -67,6 +67,10 @@ pub struct Agent {
     pub(crate) drain_start: Option<Duration>,
     /// When each folder is removed that nothing needs any more.
     pub(crate) garbage: Timers<Garbage>,
+    /// How old folders may become that nothing needs any more.
+    pub(crate) max_allowed_age: Duration,
+    /// How long it took until every executor was back or given up, once that is over.
+    pub(crate) recovery_time: Option<Duration>,
     pub(crate) counters: Counters,
 }
 
@@ -173,6 +177,7 @@ impl Agent {
         Self {
             registration: Registration::new(&config),
             authentication: Authentication::default(),
+            max_allowed_age: garbage::max_allowed_age(&config, 0.0),
             config: Arc::new(config),
             entropy,
             start_time: now.wall,
@@ -199,6 +204,7 @@ impl Agent {
             drain: None,
             drain_start: None,
             garbage: Timers::default(),
+            recovery_time: None,
             counters: Counters::default(),
         }
     }
@@ -311,6 +317,8 @@ impl Agent {
             drain: self.drain.clone(),
             drain_start: self.drain_start,
             pending_removals: self.garbage.len(),
+            max_allowed_age: self.max_allowed_age,
+            recovery_time: self.recovery_time,
             counters: self.counters,
         }
     }

@@ -16,7 +16,7 @@ use meseta_proto::v1::{AgentId, ContainerId, ExecutorId, FrameworkId};
 use crate::agent::{Agent, Timer, Turn};
 use crate::executors::RunKey;
 use crate::limits::MAX_DISCARDED;
-use crate::{Action, FoundSandbox, sandbox};
+use crate::{Action, Config, FoundSandbox, sandbox};
 
 /// A folder that nothing needs any more.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +60,17 @@ impl Garbage {
             }
             _ => None,
         }
+    }
+}
+
+/// How old a folder may become that nothing needs any more while this share of the disk is used.
+pub(crate) fn max_allowed_age(config: &Config, used: f64) -> Duration {
+    let share = 1.0 - config.gc_disk_headroom - used;
+    // What cannot be measured leaves everything as it is.
+    if share.is_nan() {
+        config.gc_delay
+    } else {
+        config.gc_delay.mul_f64(share.clamp(0.0, 1.0))
     }
 }
 
@@ -185,14 +196,8 @@ impl Agent {
     /// The fuller the disk, the younger may be what is removed.
     pub(crate) fn on_disk_measured(&mut self, turn: &mut Turn<'_>, used: f64) {
         let delay = self.config.gc_delay;
-        let share = 1.0 - self.config.gc_disk_headroom - used;
-        // What cannot be measured leaves everything as it is.
-        let share = if share.is_nan() {
-            1.0
-        } else {
-            share.clamp(0.0, 1.0)
-        };
-        self.remove_due_within(turn, delay.saturating_sub(delay.mul_f64(share)));
+        self.max_allowed_age = max_allowed_age(&self.config, used);
+        self.remove_due_within(turn, delay.saturating_sub(self.max_allowed_age));
     }
 
     pub(crate) fn on_removed(&mut self, has_succeeded: bool) {

@@ -27,6 +27,14 @@ pub(crate) const MAX_COMPLETED_TASKS: usize = 200;
 /// some are acknowledged: 1,000 changes of state without one are a fault, not a workload.
 pub(crate) const MAX_PENDING_UPDATES: usize = 1_000;
 
+/// Bytes of all updates that wait for one framework. Executors may put data into each, and one that nobody
+/// hears must not fill the agent's memory: more than any workload says, little beside a machine's.
+pub(crate) const MAX_PENDING_BYTES: usize = 128 * 1024 * 1024;
+
+/// The last update of a task that is always taken, however many wait: much more than the reason of an end
+/// takes, so little that all tasks of an agent may have one.
+pub(crate) const MAX_LAST_WORD_BYTES: usize = 64 * 1024;
+
 /// Tasks with updates that wait for their frameworks. Only updates of tasks that the agent was
 /// never given count against it: an executor can invent those without end.
 pub(crate) const MAX_STREAMS: usize = 100_000;

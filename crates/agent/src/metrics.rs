@@ -46,7 +46,7 @@ impl Snapshot {
         };
         let queued: u64 = executors().map(|e| e.queued_tasks.len() as u64).sum();
         let c = &self.counters;
-        vec![
+        let mut metrics = vec![
             ("gc/path_removals_failed", float(c.path_removals_failed)),
             (
                 "gc/path_removals_pending",
@@ -105,6 +105,13 @@ impl Snapshot {
                 float(c.valid_framework_messages),
             ),
             ("slave/valid_status_updates", float(c.valid_status_updates)),
-        ]
+            (
+                "slave/executor_directory_max_allowed_age_secs",
+                self.max_allowed_age.as_secs_f64(),
+            ),
+        ];
+        let recovery = self.recovery_time.map(|time| time.as_secs_f64());
+        metrics.extend(recovery.map(|time| ("slave/recovery_time_secs", time)));
+        metrics
     }
 }

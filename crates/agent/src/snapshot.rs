@@ -41,6 +41,10 @@ pub struct Snapshot {
     pub drain_start: Option<Duration>,
     /// Folders that are to be removed.
     pub pending_removals: usize,
+    /// How old they may become.
+    pub max_allowed_age: Duration,
+    /// How long it took until every executor was back or given up, once that is over.
+    pub recovery_time: Option<Duration>,
     /// What has been counted.
     pub counters: Counters,
 }

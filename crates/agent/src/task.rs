@@ -74,7 +74,8 @@ pub(crate) fn staging(info: &TaskInfo, framework: &FrameworkId) -> Task {
     }
 }
 
-/// Puts a status on a task's record; a repetition of the latest state replaces it.
+/// Puts a status on a task's record; a repetition of the latest state replaces it. What it brings for the
+/// framework is that one's alone, and may be large.
 pub(crate) fn record_status(task: &mut Task, status: &TaskStatus) {
     if task
         .statuses
@@ -85,7 +86,10 @@ pub(crate) fn record_status(task: &mut Task, status: &TaskStatus) {
     } else if task.statuses.len() >= MAX_TASK_STATUSES {
         task.statuses.remove(0);
     }
-    task.statuses.push(status.clone());
+    task.statuses.push(TaskStatus {
+        data: None,
+        ..status.clone()
+    });
     task.state = status.state;
 }
 

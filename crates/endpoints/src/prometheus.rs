@@ -103,6 +103,10 @@ const LABELLED: &[(&str, &str)] = &[
 /// What counts up, by the beginnings of names. Everything else goes up and down.
 const COUNTERS: &[&str] = &[
     "allocator/mesos/allocation_runs",
+    "containerizer/fetcher/task_fetches_",
+    "containerizer/mesos/container_destroy_errors",
+    "gc/path_removals_failed",
+    "gc/path_removals_succeeded",
     "master/dropped_messages",
     "master/http_cache_hits",
     "master/invalid_",
@@ -119,6 +123,7 @@ const COUNTERS: &[&str] = &[
     "master/tasks_lost",
     "master/valid_",
     "slave/container_launch_errors",
+    "slave/executors_preempted",
     "slave/executors_terminated",
     "slave/invalid_",
     "slave/recovery_errors",
@@ -151,6 +156,22 @@ const HELP: &[(&str, &str)] = &[
     (
         "allocator/mesos/roles",
         "The largest share that a role has of any resource",
+    ),
+    (
+        "containerizer/fetcher/cache_size",
+        "What the fetcher's cache may hold, and what it holds",
+    ),
+    (
+        "containerizer/fetcher/task_fetches",
+        "Containers whose URIs were fetched, and those whose URIs could not be",
+    ),
+    (
+        "containerizer/mesos/container_destroy_errors",
+        "Containers of which something may be left",
+    ),
+    (
+        "gc/path_removals",
+        "Folders of sandboxes that were removed, could not be, or will be",
     ),
     ("master/cpus", "CPUs of all agents"),
     ("master/disk", "Disk of all agents in megabytes"),
@@ -200,7 +221,39 @@ const HELP: &[(&str, &str)] = &[
         "How long the process has been running",
     ),
     ("master/valid_", "Messages that were passed on"),
-    ("slave/", "What an agent has and runs"),
+    (
+        "slave/container_launch_errors",
+        "Containers that could not be started",
+    ),
+    ("slave/cpus", "CPUs of the agent"),
+    ("slave/disk", "Disk of the agent in megabytes"),
+    (
+        "slave/executor_directory_max_allowed_age_secs",
+        "How old sandboxes may become that nothing needs any more",
+    ),
+    ("slave/executors_", "Executors by their state"),
+    ("slave/frameworks_active", "Frameworks with something on the agent"),
+    ("slave/gpus", "GPUs of the agent"),
+    (
+        "slave/invalid_",
+        "Messages that did not fit what the agent knows",
+    ),
+    ("slave/mem", "Memory of the agent in megabytes"),
+    (
+        "slave/recovery_errors",
+        "What the agent had kept and could not take up",
+    ),
+    (
+        "slave/recovery_time_secs",
+        "How long it took to find all executors again or give them up",
+    ),
+    ("slave/registered", "Whether a master has the agent registered"),
+    ("slave/tasks_", "Tasks by their state"),
+    (
+        "slave/uptime_secs",
+        "How long the process has been running",
+    ),
+    ("slave/valid_", "Messages that the agent took"),
     ("system/cpus_total", "Processors of the machine"),
     ("system/load", "Load of the machine"),
     ("system/mem", "Memory of the machine"),

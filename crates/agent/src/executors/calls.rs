@@ -38,10 +38,9 @@ impl Agent {
                 (Type::Update, _, Some(update), _) => {
                     match self.take_executor_update(turn, &key, update.status) {
                         Taken::Kept => Reply::accepted(),
-                        Taken::Full => Reply::refused(
-                            503,
-                            "Too many status updates of the task are not acknowledged",
-                        ),
+                        Taken::Full => {
+                            Reply::refused(503, "Too many status updates are not acknowledged")
+                        }
                     }
                 }
                 (Type::Message, _, _, Some(message)) => {

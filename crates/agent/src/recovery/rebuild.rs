@@ -367,6 +367,7 @@ impl Agent {
             return;
         }
         self.phase = Phase::Disconnected;
+        self.recovery_time = Some(turn.now.wall.saturating_sub(self.start_time));
         self.schedule_registration(turn);
         self.start_unstarted(turn);
         self.drain_tasks(turn);

@@ -49,7 +49,7 @@ fn an_agent_may_be_told_to_come_back_as_it_was() {
     use ReconfigurationPolicy::Equal;
     assert_eq!(refusal(Equal, |_| {}), None);
     let refusal = refusal(Equal, |config| {
-        config.attributes = attributes("rack:r1;level:3;rows:[1-6]")
+        config.attributes = attributes("rack:r1;level:3;rows:[1-6]");
     });
     let refusal = refusal.unwrap();
     assert!(

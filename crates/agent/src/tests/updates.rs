@@ -265,3 +265,59 @@ fn an_executor_that_reports_without_end_is_refused_until_it_is_heard() {
         "the end of a task always finds room"
     );
 }
+
+#[test]
+fn the_updates_of_a_framework_that_is_not_there_are_kept_within_bounds() {
+    use crate::limits::{MAX_LAST_WORD_BYTES, MAX_PENDING_BYTES};
+    let mut world = World::registered();
+    world.running("t");
+    let size = MAX_PENDING_BYTES / 8;
+    let large = |task: &str, state, number| meseta_proto::v1::TaskStatus {
+        data: Some(vec![0; size]),
+        ..status(task, state, number)
+    };
+    let first = large("t", TaskState::TaskRunning, 1);
+    for number in 1..8 {
+        let update = large("t", TaskState::TaskRunning, number);
+        assert_eq!(world.update("t", update).reply().status, 202);
+    }
+    for (task, state) in [
+        ("t", TaskState::TaskRunning),
+        ("t", TaskState::TaskFinished),
+        ("invented", TaskState::TaskFinished),
+    ] {
+        let refused = world.update("t", large(task, state, 9));
+        assert_eq!(refused.reply().status, 503);
+        assert!(refused.events().is_empty(), "it is said to have arrived");
+    }
+    world.acknowledge(&first);
+    let update = large("t", TaskState::TaskRunning, 9);
+    assert_eq!(world.update("t", update).reply().status, 202);
+    let end = meseta_proto::v1::TaskStatus {
+        data: Some(vec![0; MAX_LAST_WORD_BYTES / 2]),
+        ..status("t", TaskState::TaskFinished, 10)
+    };
+    assert_eq!(
+        world.update("t", end).reply().status,
+        202,
+        "the end of a task always finds room"
+    );
+}
+
+#[test]
+fn what_a_task_said_to_its_framework_is_not_kept_with_its_record() {
+    let mut world = World::registered();
+    world.running("t");
+    let update = meseta_proto::v1::TaskStatus {
+        data: Some(b"result".to_vec()),
+        ..status("t", TaskState::TaskRunning, 1)
+    };
+    let did = world.update("t", update);
+    assert_eq!(did.update().data(), b"result");
+    let key = ("F".into(), "t".into());
+    let executor = world.agent.executor(&key).unwrap();
+    let tasks = executor.launched_tasks.values();
+    let kept: Vec<_> = tasks.flat_map(|task| &task.statuses).collect();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].data, None);
+}

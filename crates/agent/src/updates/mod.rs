@@ -15,10 +15,11 @@ use meseta_proto::v1::{
     ContainerStatus, ExecutorId, NetworkInfo, Task, TaskState, TaskStatus, network_info,
 };
 use meseta_proto::{Upid, internal};
+use prost::Message as _;
 
 use crate::agent::{Agent, Phase, Timer, Turn};
 use crate::executors::{RunKey, ToExecutor};
-use crate::limits::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN, UUID_LENGTH};
+use crate::limits::{MAX_LAST_WORD_BYTES, UPDATE_RETRY_MAX, UPDATE_RETRY_MIN, UUID_LENGTH};
 use crate::records::{Executor, ExecutorState, has_capability};
 use crate::recovery::facts::{Change, TaskFact, task_key};
 use crate::sandbox::is_valid_id;
@@ -91,7 +92,7 @@ impl Agent {
         });
         let taken = if is_over {
             Taken::Kept
-        } else if owner.is_none() && !self.updates.admits_stranger(&key) {
+        } else if !self.has_room(&key, owner.as_ref(), &status) {
             Taken::Full
         } else {
             let owner = owner.map(|e| (key.0.clone(), e));
@@ -101,6 +102,16 @@ impl Agent {
             self.tell_executor(turn, from, ToExecutor::Acknowledged(key.1, uuid));
         }
         taken
+    }
+
+    /// Whether there is room for an executor's update.
+    fn has_room(&self, key: &StreamKey, owner: Option<&ExecutorId>, status: &TaskStatus) -> bool {
+        if owner.is_none() && !self.updates.admits_stranger(key) {
+            return false;
+        }
+        let length = status.encoded_len();
+        let is_last_word = owner.is_some() && is_terminal(status.state());
+        (is_last_word && length <= MAX_LAST_WORD_BYTES) || self.updates.has_room(&key.0, length)
     }
 
     /// Whether an update is one that this executor may send: for this agent, and not of another

@@ -2,8 +2,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use meseta_proto::internal::StatusUpdate;
 use meseta_proto::v1::{FrameworkId, TaskId};
+use prost::Message as _;
 
-use crate::limits::{MAX_PENDING_UPDATES, MAX_REMEMBERED_UPDATES, MAX_STREAMS};
+use crate::limits::{MAX_PENDING_BYTES, MAX_PENDING_UPDATES, MAX_REMEMBERED_UPDATES, MAX_STREAMS};
 use crate::recovery::facts::{Change, StreamFact, stream_key, update_key};
 use crate::task::is_terminal;
 
@@ -13,7 +14,11 @@ pub(crate) type StreamKey = (FrameworkId, TaskId);
 /// The updates that frameworks have not acknowledged: one stream a task, in the order in which
 /// they came, of which only the head is ever on its way.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Streams(BTreeMap<StreamKey, Stream>);
+pub(crate) struct Streams {
+    streams: BTreeMap<StreamKey, Stream>,
+    /// How long all updates are that wait for a framework.
+    bytes: BTreeMap<FrameworkId, usize>,
+}
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Stream {
@@ -59,7 +64,7 @@ impl Streams {
         update: StatusUpdate,
         changes: &mut Vec<Change>,
     ) -> Received {
-        let stream = self.0.entry(key.clone()).or_default();
+        let stream = self.streams.entry(key.clone()).or_default();
         if stream.knows(update.uuid()) {
             return Received::Duplicate;
         }
@@ -69,6 +74,7 @@ impl Streams {
         let number = stream.next;
         stream.next += 1;
         changes.push(Change::put(update_key(key, number), &update));
+        *self.bytes.entry(key.0.clone()).or_default() += update.encoded_len();
         stream.pending.push_back((number, update));
         if stream.pending.len() == 1 {
             Received::Head
@@ -84,13 +90,14 @@ impl Streams {
         uuid: &[u8],
         changes: &mut Vec<Change>,
     ) -> Acknowledged {
-        let Some(stream) = self.0.get_mut(key) else {
+        let Some(stream) = self.streams.get_mut(key) else {
             return Acknowledged::Unexpected;
         };
         let Some((number, head)) = stream.pending.pop_front_if(|(_, head)| head.uuid() == uuid)
         else {
             return Acknowledged::Unexpected;
         };
+        release(&mut self.bytes, &key.0, &head);
         if is_terminal(head.status.state()) {
             // What an executor reports after its task's end is nobody's business any more.
             changes.push(Change::forget(update_key(key, number)));
@@ -112,17 +119,27 @@ impl Streams {
 
     /// Whether there is room for the stream of a task that the agent does not know.
     pub(crate) fn admits_stranger(&self, key: &StreamKey) -> bool {
-        self.0.contains_key(key) || self.0.len() < MAX_STREAMS
+        self.streams.contains_key(key) || self.streams.len() < MAX_STREAMS
+    }
+
+    /// Whether there is room for an update of that length.
+    pub(crate) fn has_room(&self, framework: &FrameworkId, length: usize) -> bool {
+        let taken = self.bytes.get(framework).copied().unwrap_or_default();
+        taken.saturating_add(length) <= MAX_PENDING_BYTES
     }
 
     /// The update that waits for its acknowledgement.
     pub(crate) fn head(&self, key: &StreamKey) -> Option<&StatusUpdate> {
-        self.0.get(key)?.pending.front().map(|(_, update)| update)
+        self.streams
+            .get(key)?
+            .pending
+            .front()
+            .map(|(_, update)| update)
     }
 
     /// The streams of a framework that have something to send.
     pub(crate) fn waiting_of(&self, framework: &FrameworkId) -> Vec<StreamKey> {
-        self.0
+        self.streams
             .range((framework.clone(), TaskId::default())..)
             .take_while(|((f, _), _)| f == framework)
             .filter(|(_, stream)| !stream.pending.is_empty())
@@ -132,7 +149,7 @@ impl Streams {
 
     /// Every stream that has something to send.
     pub(crate) fn waiting(&self) -> Vec<StreamKey> {
-        self.0
+        self.streams
             .iter()
             .filter(|(_, stream)| !stream.pending.is_empty())
             .map(|(key, _)| key.clone())
@@ -141,13 +158,14 @@ impl Streams {
 
     /// Every stream, sending or not.
     pub(crate) fn all(&self) -> Vec<StreamKey> {
-        self.0.keys().cloned().collect()
+        self.streams.keys().cloned().collect()
     }
 
     /// Forgets a stream with all that is in it.
     pub(crate) fn remove(&mut self, key: &StreamKey, changes: &mut Vec<Change>) {
-        if let Some(stream) = self.0.remove(key) {
-            for (number, _) in stream.pending {
+        if let Some(stream) = self.streams.remove(key) {
+            for (number, update) in stream.pending {
+                release(&mut self.bytes, &key.0, &update);
                 changes.push(Change::forget(update_key(key, number)));
             }
             if !stream.acknowledged.is_empty() {
@@ -158,7 +176,7 @@ impl Streams {
 
     /// The streams of a framework, sending or not.
     pub(crate) fn of(&self, framework: &FrameworkId) -> Vec<StreamKey> {
-        self.0
+        self.streams
             .range((framework.clone(), TaskId::default())..)
             .take_while(|((f, _), _)| f == framework)
             .map(|(key, _)| key.clone())
@@ -167,7 +185,10 @@ impl Streams {
 
     /// Puts back what an earlier life of the agent kept of a stream.
     pub(crate) fn recover_acknowledged(&mut self, fact: StreamFact) {
-        let stream = self.0.entry((fact.framework_id, fact.task_id)).or_default();
+        let stream = self
+            .streams
+            .entry((fact.framework_id, fact.task_id))
+            .or_default();
         stream.next = stream.next.max(fact.next);
         stream.acknowledged = fact.acknowledged.into();
     }
@@ -175,9 +196,22 @@ impl Streams {
     /// Puts back an update that an earlier life of the agent kept. They come in order.
     pub(crate) fn recover_pending(&mut self, number: u64, update: StatusUpdate) {
         let key = (update.framework_id.clone(), update.status.task_id.clone());
-        let stream = self.0.entry(key).or_default();
+        let stream = self.streams.entry(key).or_default();
         stream.next = stream.next.max(number + 1);
+        let framework = update.framework_id.clone();
+        *self.bytes.entry(framework).or_default() += update.encoded_len();
         stream.pending.push_back((number, update));
+    }
+}
+
+/// An update waits no more.
+fn release(bytes: &mut BTreeMap<FrameworkId, usize>, framework: &FrameworkId, it: &StatusUpdate) {
+    if let Some(taken) = bytes.get_mut(framework) {
+        debug_assert!(it.encoded_len() <= *taken, "what waited was counted");
+        *taken = taken.saturating_sub(it.encoded_len());
+        if *taken == 0 {
+            bytes.remove(framework);
+        }
     }
 }
 

@@ -21,17 +21,15 @@ mod tests;
 pub(crate) mod views;
 mod weights;
 mod why;
-mod writer;
 
 use meseta_endpoints::forms::Object;
 use meseta_endpoints::{
-    NoProcess, Process, Query, find, help, json, method_not_allowed, openapi, prometheus, route,
-    version,
+    NoProcess, Process, Query, find, flags, help, json, method_not_allowed, openapi, prometheus,
+    route, version,
 };
 use meseta_machine::{ContentType, Reply, StreamId};
 use meseta_proto::v1::FrameworkId;
 use meseta_proto::v1::scheduler::Call;
-use serde_json::json as value;
 
 pub(crate) use roles::Roles;
 pub use views::subscribed;
@@ -130,7 +128,7 @@ pub fn answer_with(snapshot: &Snapshot, request: &Request<'_>, process: &dyn Pro
         Endpoint::Files => return Answer::Elsewhere,
         Endpoint::Health => Reply::ok(),
         Endpoint::Version => version(query, &config.version),
-        Endpoint::Flags => flags(snapshot, request),
+        Endpoint::Flags => flags(request.method, query, &config.flags),
         // A path below it is one at the leader.
         Endpoint::Redirect if !rest.is_empty() => return Answer::Elsewhere,
         Endpoint::Redirect => redirect(snapshot),
@@ -149,14 +147,6 @@ pub fn answer_with(snapshot: &Snapshot, request: &Request<'_>, process: &dyn Pro
         Endpoint::Help => help(query, ROUTES, &config.pid.id, rest),
         Endpoint::OpenApi => openapi(query, ROUTES, "Meseta master", &config.version),
     })
-}
-
-fn flags(snapshot: &Snapshot, request: &Request<'_>) -> Reply {
-    if !matches!(request.method, "GET" | "HEAD") {
-        return method_not_allowed(&["GET"], request.method);
-    }
-    let shown = value!({ "flags": snapshot.config.flags });
-    json(Query(request.query), &shown)
 }
 
 /// The scheme is left to the client: it may have come through a proxy that ends TLS.

@@ -1,10 +1,10 @@
-use std::time::Duration;
-
-use meseta_endpoints::limits::MAX_LOGGING_LEVEL;
-use meseta_endpoints::{Process, Query, build, method_not_allowed};
+use meseta_endpoints::{
+    Process, Query, build, flag_messages, message, method_not_allowed, set_logging_level, typed,
+};
 use meseta_machine::{ContentType, Reply};
+use meseta_proto::v1::AgentId;
 use meseta_proto::v1::maintenance::Schedule;
-use meseta_proto::v1::master::call::{self, Type};
+use meseta_proto::v1::master::call::Type;
 use meseta_proto::v1::master::response::{
     self, GetFlags, GetHealth, GetLoggingLevel, GetMaintenanceSchedule, GetMaintenanceStatus,
     GetMetrics, GetOperations, GetQuota, GetVersion, GetWeights, ListFiles, ReadFile,
@@ -12,8 +12,6 @@ use meseta_proto::v1::master::response::{
 use meseta_proto::v1::master::{Call, Response};
 use meseta_proto::v1::offer::Operation;
 use meseta_proto::v1::offer::operation;
-use meseta_proto::v1::{AgentId, Flag, Metric};
-use meseta_proto::{Wire, json};
 
 use super::scheduler::answer_type;
 use super::{Answer, Request, maintenance, metrics, quota, views, weights};
@@ -108,7 +106,7 @@ fn read(
         },
         Type::GetFlags => Response {
             get_flags: Some(GetFlags {
-                flags: flags(snapshot),
+                flags: flag_messages(&snapshot.config.flags),
             }),
             ..response(Kind::GetFlags)
         },
@@ -121,7 +119,7 @@ fn read(
         // Every value is at hand, so that no timeout is needed.
         Type::GetMetrics => Response {
             get_metrics: Some(GetMetrics {
-                metrics: all_metrics(snapshot, process),
+                metrics: metrics::all(snapshot, process).messages(),
             }),
             ..response(Kind::GetMetrics)
         },
@@ -133,7 +131,7 @@ fn read(
         },
         Type::SetLoggingLevel => {
             if let Some(set) = &call.set_logging_level {
-                set_logging_level(set, process)?;
+                set_logging_level(set.level, set.duration.nanoseconds, process)?;
             }
             return Ok(Some(Reply::ok()));
         }
@@ -199,37 +197,7 @@ fn read(
         },
         _ => return Ok(None),
     };
-    Ok(Some(written(&response, answer_type)))
-}
-
-fn flags(snapshot: &Snapshot) -> Vec<Flag> {
-    let flags = snapshot.config.flags.iter();
-    flags
-        .map(|(name, value)| Flag {
-            name: name.clone(),
-            value: Some(value.clone()),
-        })
-        .collect()
-}
-
-fn all_metrics(snapshot: &Snapshot, process: &dyn Process) -> Vec<Metric> {
-    let gauges = metrics::all(snapshot, process);
-    gauges
-        .iter()
-        .map(|(name, value)| Metric {
-            name: name.to_owned(),
-            value: Some(value),
-        })
-        .collect()
-}
-
-fn set_logging_level(set: &call::SetLoggingLevel, process: &dyn Process) -> Result<(), Box<Reply>> {
-    if set.level > MAX_LOGGING_LEVEL {
-        return Err(Reply::bad_request(format!("Invalid level '{}'.\n", set.level)).into());
-    }
-    let time = u64::try_from(set.duration.nanoseconds).unwrap_or_default();
-    process.set_logging_level(set.level, Duration::from_nanos(time));
-    Ok(())
+    Ok(Some(message(&response, answer_type)))
 }
 
 /// What a call wants changed.
@@ -345,20 +313,5 @@ fn response(kind: response::Type) -> Response {
     Response {
         r#type: Some(kind.into()),
         ..Response::default()
-    }
-}
-
-fn written<M: Wire>(message: &M, answer_type: ContentType) -> Reply {
-    let body = match answer_type {
-        ContentType::Protobuf => message.encode_to_vec(),
-        _ => json::to_vec(message),
-    };
-    typed(body, answer_type)
-}
-
-fn typed(body: Vec<u8>, answer_type: ContentType) -> Reply {
-    Reply {
-        content_type: Some(answer_type),
-        ..Reply::json(body)
     }
 }

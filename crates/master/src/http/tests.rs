@@ -11,7 +11,7 @@ use meseta_proto::v1::{
     AgentId, AgentInfo, FileInfo, FrameworkInfo, Offer, Task, TaskState, task_status,
 };
 use meseta_resources::Resources;
-use serde_json::Value;
+use serde_json::{Value, json as value};
 
 mod operator;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use meseta_endpoints::forms::seconds;
+use meseta_endpoints::{Field, Writer};
 use meseta_machine::ContentType;
 use meseta_proto::Wire;
 use meseta_proto::v1::master::event;
@@ -16,7 +17,6 @@ use meseta_resources::{Resources, to_endpoint};
 use prost::Message as _;
 
 use super::roles::Roles;
-use super::writer::{Field, Writer};
 use crate::input::Opening;
 use crate::records::{AgentRecord, FrameworkRecord};
 use crate::snapshot::Snapshot;

@@ -62,7 +62,7 @@ fn scalar(resources: &Resources, name: &str) -> Option<f64> {
     let amounts = amounts.filter_map(meseta_resources::Resource::scalar);
     amounts
         .reduce(|sum, amount| sum + amount)
-        .map(|sum| sum.to_f64())
+        .map(meseta_resources::Scalar::to_f64)
 }
 
 /// What an executor and its tasks may use at most, if any task says so: the others count with what

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meseta_machine::Reply;
+use meseta_machine::{ContentType, Reply};
 use meseta_proto::v1::agent::Response;
 use meseta_proto::{decode, json};
 use serde_json::{Value, json as value};
@@ -101,7 +101,7 @@ fn both_encodings_say_the_same() {
         let text = call(&snapshot, &of, JSON);
         let from_json: Response = json::from_slice(&text.body).unwrap();
         let bytes = call(&snapshot, &of, PROTOBUF);
-        assert_eq!(bytes.content_type.map(|it| it.as_str()), Some(PROTOBUF));
+        assert_eq!(bytes.content_type.map(ContentType::as_str), Some(PROTOBUF));
         let from_protobuf: Response = decode(&bytes.body).unwrap();
         // In JSON, defaults are said.
         assert_eq!(
