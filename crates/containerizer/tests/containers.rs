@@ -312,6 +312,7 @@ fn a_tree_with_daemons_is_destroyed_to_the_last_process() {
         panic!("one container, one answer");
     };
     assert!(measured.processes >= 7, "{measured:?}");
+    assert!(measured.threads >= measured.processes, "{measured:?}");
     assert!(measured.mem_rss_bytes > 0, "{measured:?}");
 
     destroy(&place.container("1", process)).unwrap();
@@ -382,6 +383,26 @@ fn children_that_are_of_no_container_are_left_to_who_waits_for_them() {
     watcher.next().unwrap();
     destroy(&place.container("1", process)).unwrap();
     assert_eq!(helper.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn time_of_processes_that_have_ended_is_still_their_containers() {
+    let place = Place::new();
+    let pipe = place.pipe("done");
+    // Some tens of the kernel's ticks, in a shell that ends.
+    let script = format!(
+        "(i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done); echo > {}; exec sleep 1000",
+        pipe.display()
+    );
+    let process = launch(&place.script("1", &script)).unwrap();
+    read_all(&pipe);
+    let [measured] = usage(&[place.container("1", process)]).unwrap()[..] else {
+        panic!("one container, one answer");
+    };
+    assert_eq!(measured.processes, 1);
+    assert!(measured.cpus_user_time_secs > 0.0, "{measured:?}");
+    destroy(&place.container("1", process)).unwrap();
+    wait(process).unwrap();
 }
 
 #[test]

@@ -40,6 +40,9 @@ fn documents_have_the_fields_of_mesos_while_a_task_runs_and_after_it() {
         ("master /tasks", master, "/tasks"),
         ("master /roles", master, "/roles"),
         ("agent /state", agent, "/state"),
+        ("agent /containers", agent, "/containers"),
+        ("agent /monitor/statistics", agent, "/monitor/statistics"),
+        ("agent /flags", agent, "/flags"),
     ] {
         compare(&recorded[name], name, address, path, &mut missing);
     }
@@ -56,6 +59,19 @@ fn documents_have_the_fields_of_mesos_while_a_task_runs_and_after_it() {
     ] {
         let name = format!("master {call}");
         let answer = operator_call(master, &json!({"type": call}));
+        compare_with(&recorded[&name], &name, &answer, &mut missing);
+    }
+
+    for call in [
+        "GET_STATE",
+        "GET_CONTAINERS",
+        "GET_FRAMEWORKS",
+        "GET_EXECUTORS",
+        "GET_TASKS",
+        "GET_AGENT",
+    ] {
+        let name = format!("agent {call}");
+        let answer = operator_call(agent, &json!({"type": call}));
         compare_with(&recorded[&name], &name, &answer, &mut missing);
     }
 

@@ -1,11 +1,11 @@
-//! The operator API and the endpoints of the master answer as a genuine Mesos 1.11.0 did:
-//! `tests/golden/http-master-1.11.0.jsonl`.
+//! The operator API and the endpoints of master and agent answer as a genuine Mesos 1.11.0 did:
+//! `tests/golden/http-master-1.11.0.jsonl` and `http-agent-1.11.0.jsonl`.
 
 use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use crate::support::daemon::{Cluster, registered_agents};
+use crate::support::daemon::{Cluster, agent_address, registered_agents};
 use crate::support::{golden, http};
 
 /// Where we knowingly give another answer, as `docs/differences.md` tells: the case, and our status.
@@ -58,6 +58,28 @@ fn operators_are_answered_what_mesos_answered() {
     );
 }
 
+#[test]
+fn agents_answer_operators_and_executors_what_mesos_answered() {
+    let cluster = Cluster::with(&["--resources=cpus:2;mem:1024;disk:1000;ports:[31000-31100]"]);
+    let agent = agent_address(&registered_agents(cluster.master(), 1)[0]);
+    let mut wrong = Vec::new();
+    let cases = golden::agent_requests();
+    for case in &cases {
+        let name = case["request"]["name"].as_str().expect("a name");
+        let answer = ask(agent, &case["request"]);
+        let recorded = &case["response"];
+        // Older clients call it so.
+        let is_alias = name == "agent get /state.json";
+        if is_alias || recorded.get("closed_or_silent").is_some() {
+            assert_eq!(answer.status(), 200, "{name}");
+        } else if let Err(difference) = compare(name, recorded, &answer) {
+            wrong.push(format!("{name}: {difference}"));
+        }
+    }
+    assert_eq!(cases.len(), 37);
+    assert!(wrong.is_empty(), "these differ:\n{}", wrong.join("\n"));
+}
+
 /// What was there before the first recorded request.
 fn prepare(master: SocketAddr) {
     let weights = br#"[{"role":"golden","weight":2.5}]"#;
@@ -72,7 +94,7 @@ fn prepare(master: SocketAddr) {
     }
 }
 
-fn ask(master: SocketAddr, request: &Value) -> http::Answer {
+fn ask(address: SocketAddr, request: &Value) -> http::Answer {
     let headers: Vec<(&str, &str)> = request["headers"]
         .as_object()
         .expect("headers")
@@ -82,7 +104,7 @@ fn ask(master: SocketAddr, request: &Value) -> http::Answer {
     let method = request["method"].as_str().expect("a method");
     let path = request["path"].as_str().expect("a path");
     let body = request["body"].as_str().map(str::as_bytes);
-    http::request(master, method, path, &headers, body)
+    http::request(address, method, path, &headers, body)
         .unwrap_or_else(|e| panic!("{method} {path}: {e}"))
 }
 

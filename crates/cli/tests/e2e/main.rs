@@ -14,8 +14,10 @@
 
 mod agent_deaths;
 mod agent_lives;
+mod agent_operator;
 mod authentication;
 mod bench;
+mod commands;
 mod draining;
 mod drivers;
 mod execute;
@@ -39,6 +41,7 @@ mod operator;
 mod oracle;
 mod output;
 mod oversubscription;
+mod page;
 mod sandboxes;
 mod sharing;
 mod support;

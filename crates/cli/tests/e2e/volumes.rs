@@ -35,6 +35,14 @@ fn a_file_in_a_volume_outlives_its_task_and_the_agent_and_goes_with_the_volume()
     let file = place.join("agent/volumes/roles/golden/v/file");
     assert_eq!(std::fs::read_to_string(&file).expect("the file"), "kept\n");
 
+    // It is seen through the sandbox, which has a link to it.
+    let address = agent_address(&registered_agents(master.address, 1)[0]);
+    let path = format!("/frameworks/{}/executors/w/runs/latest/data", scheduler.id);
+    let shown = http::get(address, &format!("/files/read?path={path}/file&offset=0"));
+    assert_eq!(shown.json()["data"], "kept\n");
+    let listed = http::get(address, &format!("/files/browse?path={path}")).json();
+    assert_eq!(listed[0]["path"], format!("{path}/file"));
+
     let before = scheduler.offer_of_volume();
     agent.kill9();
     while scheduler.event("RESCIND")["offer_id"] != before["id"] {}

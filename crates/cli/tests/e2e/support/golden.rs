@@ -18,7 +18,16 @@ fn read(path: &str) -> String {
 
 /// Requests and answers of the master, in the order in which they were sent.
 pub(crate) fn master_requests() -> Vec<Value> {
-    let cases: Vec<Value> = read("tests/golden/http-master-1.11.0.jsonl")
+    requests("tests/golden/http-master-1.11.0.jsonl")
+}
+
+/// The same of an agent.
+pub(crate) fn agent_requests() -> Vec<Value> {
+    requests("tests/golden/http-agent-1.11.0.jsonl")
+}
+
+fn requests(path: &str) -> Vec<Value> {
+    let cases: Vec<Value> = read(path)
         .lines()
         .map(|line| serde_json::from_str(line).expect("a case"))
         .collect();
