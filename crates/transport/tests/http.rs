@@ -16,7 +16,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::StatusCode;
 use meseta_machine::Reply;
-use meseta_transport::{Body, FileBody, Response, limits, serve_unix};
+use meseta_transport::{Body, FileBody, Opener, Response, limits, serve_unix};
 use support::{Client, Daemon, Shown, echoed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -367,12 +367,30 @@ async fn a_unix_socket_is_served_alike() {
         assert_eq!(request.peer, None);
         echoed(&request)
     });
-    let server = tokio::spawn(serve_unix(listener, service));
+    let own_pid = i32::try_from(std::process::id()).ok();
+    let admits = move |opener: Opener| opener.pid == own_pid;
+    let server = tokio::spawn(serve_unix(listener, admits, service));
     let mut socket = UnixStream::connect(&path).await.unwrap();
     socket.write_all(b"GET /a HTTP/1.0\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.unwrap();
     assert!(answer.ends_with("GET /a [] "), "{answer}");
+    server.abort();
+}
+
+#[tokio::test]
+async fn who_is_not_admitted_to_a_unix_socket_gets_no_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let (service, _messages) = Shown::new(|request| async move { echoed(&request) });
+    let server = tokio::spawn(serve_unix(listener, |_: Opener| false, service));
+    let mut socket = UnixStream::connect(&path).await.unwrap();
+    // The connection may be gone before the request is sent.
+    let _ = socket.write_all(b"GET /a HTTP/1.0\r\n\r\n").await;
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer).await;
+    assert!(answer.is_empty());
     server.abort();
 }
 
