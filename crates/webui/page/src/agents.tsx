@@ -40,7 +40,8 @@ const COLUMNS: Column<Agent>[] = [
   },
   { name: "State", width: "minmax(6.5rem, 1fr)", cell: (agent) => <Status agent={agent} /> },
   { name: "Tasks", width: "minmax(0, 1.5fr)", cell: tasksOf, minor: true },
-  ...(["cpus", "mem"] as const).map((kind): Column<Agent> => share(kind)),
+  share("cpus"),
+  { ...share("mem"), minor: true },
   { ...share("disk"), minor: true },
   { name: "Attributes", width: "minmax(0, 1.5fr)", cell: place, minor: true },
   {

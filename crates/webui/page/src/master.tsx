@@ -113,7 +113,9 @@ function LinkState({ stale }: { stale: boolean }) {
     ? (["bad", "No answer", "The master does not answer. What is shown is what was read last."] as const)
     : link === "live"
       ? (["good", "Live", "The page follows the master's events."] as const)
-      : (["busy", "Polling", "There is no event stream; the page asks every second."] as const);
+      : link === "connecting"
+        ? (["busy", "Connecting", "The page asks the master for its events."] as const)
+        : (["busy", "Polling", "There is no event stream; the page asks every second."] as const);
   return (
     <span class={`state ${mood}`} title={title} role="status">
       {text}
