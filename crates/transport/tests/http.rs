@@ -17,9 +17,10 @@ use flate2::write::GzEncoder;
 use http::StatusCode;
 use meseta_machine::Reply;
 use meseta_transport::{Body, FileBody, Opener, Response, limits, serve_unix};
+use std::os::unix::net::UnixListener;
 use support::{Client, Daemon, Shown, echoed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 
 #[tokio::test]
 async fn requests_arrive_decoded() {
