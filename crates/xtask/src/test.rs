@@ -30,6 +30,11 @@ const NEEDS: &[Need] = &[
         packages: &["chromium"],
     },
     Need {
+        what: "tmux, for `meseta top` in a terminal",
+        probe: &["tmux", "-V"],
+        packages: &["tmux"],
+    },
+    Need {
         what: "Python with venv, for a genuine Mesos and other servers to test against",
         probe: &["python3", "-c", "import venv, ensurepip"],
         packages: &["python3", "python3-venv"],

@@ -166,7 +166,7 @@ mod tests {
 
         fn read(&self, path: &str) -> Result<String> {
             let mut text = String::new();
-            open(&self.root, Path::new(path))?.read_to_string(&mut text)?;
+            open(&self.root, Path::new(path), &Vec::new)?.read_to_string(&mut text)?;
             Ok(text)
         }
 
@@ -192,7 +192,7 @@ mod tests {
             assert_eq!(place.read(path).unwrap(), "ours", "{path}");
         }
         assert!(
-            open(&place.root, Path::new(""))
+            open(&place.root, Path::new(""), &Vec::new)
                 .unwrap()
                 .metadata()
                 .unwrap()

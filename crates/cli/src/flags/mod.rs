@@ -142,7 +142,8 @@ impl FlagError {
 fn one_line(error: &clap::Error) -> String {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(s)) => Some(s.clone()),
-        Some(ContextValue::Strings(s)) => s.first().cloned(),
+        // The likeliest suggestion is the last.
+        Some(ContextValue::Strings(s)) => s.last().cloned(),
         Some(ContextValue::StyledStrs(s)) => s.first().map(StyledStr::to_string),
         _ => None,
     };
@@ -162,6 +163,16 @@ fn one_line(error: &clap::Error) -> String {
         }
         (ErrorKind::InvalidSubcommand, _, Some(word)) => {
             format!("error: unknown command '{word}'{suggestion}")
+        }
+        (ErrorKind::MissingRequiredArgument, Some(arg), _) => {
+            format!("error: {arg} is missing; see --help")
+        }
+        (ErrorKind::MissingSubcommand, ..) => {
+            let valid = match error.get(ContextKind::ValidSubcommand) {
+                Some(ContextValue::Strings(words)) => words.join(", "),
+                _ => String::new(),
+            };
+            format!("error: a command is missing; there are: {valid}")
         }
         _ => {
             let text = error.to_string();

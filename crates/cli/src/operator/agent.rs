@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use meseta_proto::v1::master::call::{self, Type};
 use meseta_proto::v1::master::response::get_agents::Agent;
 use meseta_proto::v1::master::{Call, response::GetAgents};
-use meseta_proto::v1::{AgentId, Attribute, DrainState};
+use meseta_proto::v1::{AgentId, Attribute, DrainInfo, DrainState};
 
 use super::arguments::Agent as Command;
 use super::client::Client;
@@ -124,8 +124,15 @@ pub(super) fn address(agent: &Agent) -> Option<&str> {
     Some(agent.pid.as_deref()?.rsplit_once('@')?.1)
 }
 
+/// The agent's process as part of a URL: `host:port/slave(1)`. On a port that several processes
+/// share, only the path tells which one is meant.
+pub(super) fn process(agent: &Agent) -> Option<String> {
+    let (process, address) = agent.pid.as_deref()?.rsplit_once('@')?;
+    Some(format!("{address}/{process}"))
+}
+
 fn state(agent: &Agent) -> &'static str {
-    match agent.drain_info.as_ref().map(|drain| drain.state()) {
+    match agent.drain_info.as_ref().map(DrainInfo::state) {
         Some(DrainState::Draining) => "draining",
         Some(DrainState::Drained) => "drained",
         _ if agent.deactivated() => "deactivated",
@@ -174,11 +181,11 @@ fn list(client: &Client, output: &Output) -> Result<(), Error> {
         row.resize(7, "-".to_owned());
         table.row(row);
     }
-    output.table(table)
+    output.table(&table)
 }
 
 fn registered(agent: &Agent) -> Option<SystemTime> {
-    agent.registered_time.as_ref().and_then(text::moment)
+    agent.registered_time.and_then(text::moment)
 }
 
 fn attributes(attributes: &[Attribute]) -> String {
@@ -221,15 +228,16 @@ fn show(agent: &Agent, output: &Output) -> Result<(), Error> {
         table.fact("Drain", format!("grace {grace}{then}"));
     }
     table.fact("Registered", text::time_and_age(registered(agent), now));
-    let again = agent.reregistered_time.as_ref().and_then(text::moment);
+    let again = agent.reregistered_time.and_then(text::moment);
     table.fact("Registered again", text::time_and_age(again, now));
     let fault = agent.agent_info.domain.as_ref();
     if let Some(fault) = fault.and_then(|domain| domain.fault_domain.as_ref()) {
         let (region, zone) = (&fault.region.name, &fault.zone.name);
         table.fact("Domain", format!("region {region}, zone {zone}"));
     }
-    let given = attributes(&agent.agent_info.attributes);
-    table.fact("Attributes", given);
+    if !agent.agent_info.attributes.is_empty() {
+        table.fact("Attributes", attributes(&agent.agent_info.attributes));
+    }
     table.fact("Resources", text::resources(&agent.total_resources));
     table.fact("Allocated", text::resources(&agent.allocated_resources));
     table.fact("Offered", text::resources(&agent.offered_resources));
@@ -241,5 +249,5 @@ fn show(agent: &Agent, output: &Output) -> Result<(), Error> {
             table.fact("Reserved", format!("{one} for {role}{volume}"));
         }
     }
-    output.table(table)
+    output.table(&table)
 }

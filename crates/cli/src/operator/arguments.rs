@@ -12,7 +12,11 @@ use clap_complete::Shell;
 
 /// See and change a cluster.
 #[derive(Debug, Parser)]
-#[command(name = "meseta", disable_version_flag = true, infer_subcommands = false)]
+#[command(
+    name = "meseta",
+    disable_version_flag = true,
+    infer_subcommands = false
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(super) common: Common,
@@ -25,13 +29,31 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Common flags")]
 pub(super) struct Common {
     /// Masters, as HOST:PORT,…; any of them leads to the leader
-    #[arg(long, global = true, value_name = "MASTERS", env = "MESETA_MASTER")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "MASTERS",
+        env = "MESETA_MASTER",
+        hide_env_values = true
+    )]
     pub(super) master: Option<String>,
     /// Context of the configuration file to use
-    #[arg(long, global = true, value_name = "NAME", env = "MESETA_CONTEXT")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "MESETA_CONTEXT",
+        hide_env_values = true
+    )]
     pub(super) context: Option<String>,
     /// How to print
-    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
     pub(super) output: Format,
 }
 

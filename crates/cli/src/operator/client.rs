@@ -21,6 +21,9 @@ use super::limits::{
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 
+/// Of the process `master`, which has it wherever it listens; `/api/v1` alone is a short form.
+const MASTER_API: &str = "/master/api/v1";
+
 /// Who asks.
 #[derive(Clone)]
 pub(super) struct Credentials {
@@ -107,7 +110,7 @@ impl Client {
             ..master::Call::default()
         };
         let question = Question {
-            target: "/api/v1",
+            target: MASTER_API,
             call: Some(call.encode_to_vec()),
             accept: PROTOBUF,
             changes: false,
@@ -120,7 +123,7 @@ impl Client {
     /// Has the leading master change something.
     pub(super) fn change(&self, call: &master::Call, attempt: &str) -> Result<(), Error> {
         let question = Question {
-            target: "/api/v1",
+            target: MASTER_API,
             call: Some(call.encode_to_vec()),
             accept: PROTOBUF,
             changes: true,
@@ -143,7 +146,7 @@ impl Client {
             ..master::Call::default()
         };
         let question = Question {
-            target: "/api/v1",
+            target: MASTER_API,
             call: Some(call.encode_to_vec()),
             accept: PROTOBUF,
             changes: false,
@@ -162,7 +165,7 @@ impl Client {
         })
     }
 
-    /// Asks an agent.
+    /// Asks an agent, by the address and path of its process.
     pub(super) fn ask_agent(
         &self,
         address: &str,

@@ -148,7 +148,8 @@ fn bases(masters: &str) -> Result<Vec<String>, Error> {
                 None => ("http", master),
                 Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
                 Some(("zk", _)) => {
-                    let reason = "masters are not found through ZooKeeper yet: give their host:port";
+                    let reason =
+                        "masters are not found through ZooKeeper yet: give their host:port";
                     return Err(refused(reason));
                 }
                 Some(_) => return Err(refused("expected host:port or https://host:port")),
@@ -233,7 +234,7 @@ fn list(configuration: &Configuration, output: &Output) -> Result<(), Error> {
             context.principal.clone().unwrap_or_default(),
         ]);
     }
-    output.table(table)
+    output.table(&table)
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use meseta_proto::v1::FrameworkId;
+use meseta_proto::v1::master::Call;
 use meseta_proto::v1::master::call::{self, Type};
 use meseta_proto::v1::master::response::GetFrameworks;
 use meseta_proto::v1::master::response::get_frameworks::Framework;
-use meseta_proto::v1::master::Call;
 
 use super::agent::of_type;
 use super::arguments::Framework as Command;
@@ -21,7 +21,10 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
     match command {
         Command::List { all } => list(all, client, output),
         Command::Show { framework } => {
-            let frameworks = all(client, &format!("look for framework {}", framework.framework))?;
+            let frameworks = all(
+                client,
+                &format!("look for framework {}", framework.framework),
+            )?;
             show(&named(frameworks, &framework.framework)?, client, output)
         }
         Command::Teardown { framework, consent } => {
@@ -118,14 +121,24 @@ fn list(with_completed: bool, client: &Client, output: &Output) -> Result<(), Er
     }
     let now = SystemTime::now();
     let mut table = Table::new([
-        "FRAMEWORK", "NAME", "STATE", "ROLES", "TASKS", "CPUS", "MEM", "AGE",
+        "FRAMEWORK",
+        "NAME",
+        "STATE",
+        "ROLES",
+        "TASKS",
+        "CPUS",
+        "MEM",
+        "AGE",
     ]);
     if output.is_wide() {
         for heading in ["USER", "PRINCIPAL", "HOST", "OFFERS"] {
             table.heading(heading);
         }
     }
-    let completed = answer.completed_frameworks.iter().map(|it| (it, "completed"));
+    let completed = answer
+        .completed_frameworks
+        .iter()
+        .map(|it| (it, "completed"));
     let living = answer.frameworks.iter().map(|it| (it, state(it)));
     for (framework, state) in living.chain(completed) {
         let info = &framework.framework_info;
@@ -149,11 +162,11 @@ fn list(with_completed: bool, client: &Client, output: &Output) -> Result<(), Er
         }
         table.row(row);
     }
-    output.table(table)
+    output.table(&table)
 }
 
 fn registered(framework: &Framework) -> Option<SystemTime> {
-    framework.registered_time.as_ref().and_then(text::moment)
+    framework.registered_time.and_then(text::moment)
 }
 
 fn show(framework: &Framework, client: &Client, output: &Output) -> Result<(), Error> {
@@ -162,7 +175,7 @@ fn show(framework: &Framework, client: &Client, output: &Output) -> Result<(), E
     }
     let now = SystemTime::now();
     let info = &framework.framework_info;
-    let unregistered = framework.unregistered_time.as_ref().and_then(text::moment);
+    let unregistered = framework.unregistered_time.and_then(text::moment);
     let mut table = Table::of_facts();
     table.fact("Framework", id_text(framework));
     table.fact("Name", &*info.name);
@@ -177,7 +190,7 @@ fn show(framework: &Framework, client: &Client, output: &Output) -> Result<(), E
     table.fact("Host", info.hostname());
     table.fact("Page", info.webui_url());
     table.fact("Registered", text::time_and_age(registered(framework), now));
-    let again = framework.reregistered_time.as_ref().and_then(text::moment);
+    let again = framework.reregistered_time.and_then(text::moment);
     table.fact("Registered again", text::time_and_age(again, now));
     table.fact("Ended", text::time_and_age(unregistered, now));
     let failover = info.failover_timeout();
@@ -189,12 +202,15 @@ fn show(framework: &Framework, client: &Client, output: &Output) -> Result<(), E
     table.fact("Offered", text::resources(&framework.offered_resources));
     let id = id_text(framework);
     let tasks = task::all(client, &format!("count the tasks of framework {id}"))?.tasks;
-    let count = tasks.iter().filter(|it| it.framework_id.value == id).count();
+    let count = tasks
+        .iter()
+        .filter(|it| it.framework_id.value == id)
+        .count();
     table.fact("Tasks", count.to_string());
-    output.table(table)?;
+    output.table(&table)?;
     if framework.offers.is_empty() && unregistered.is_none() {
         output.blank()?;
-        return output.text(&format!("It has no offers; `meseta why {id}` says why."));
+        return output.text(&format!("Why it has no offers: meseta why {id}"));
     }
     Ok(())
 }

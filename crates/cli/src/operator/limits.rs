@@ -7,7 +7,7 @@ pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// For the beginning of an answer. A busy master answers in less than a second; an operation on an
 /// agent's resources waits for the offers that are taken back.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Without a byte of an answer: a stream of events has a heartbeat each 15 seconds, and five may be
 /// missed.

@@ -16,6 +16,7 @@ use super::{agent, text};
 /// A file of a sandbox.
 struct File<'a> {
     client: &'a Client,
+    /// Of the agent's process.
     address: String,
     path: String,
     /// For errors.
@@ -66,7 +67,7 @@ impl<'a> File<'a> {
             }
             found => found?,
         };
-        let address = agent::address(&agent).unwrap_or_default().to_owned();
+        let address = agent::process(&agent).unwrap_or_default();
         let folder = sandbox(task, client, &address, &attempt)?;
         Ok(Self {
             client,
@@ -89,7 +90,14 @@ impl<'a> File<'a> {
                 }),
                 ..Call::default()
             };
-            let answer = self.client.ask_agent(&self.address, &call, &self.attempt)?;
+            let answer = self.client.ask_agent(&self.address, &call, &self.attempt);
+            let answer = answer.map_err(|error| match error {
+                Error::Refused { status: 404, .. } => Error::Unfit {
+                    attempt: self.attempt.clone(),
+                    reason: format!("the agent at {} has no file {}", self.address, self.path),
+                },
+                error => error,
+            })?;
             let piece = answer.read_file.unwrap_or_default();
             if piece.size < offset {
                 // The file was rotated: the new one begins anew.
@@ -221,7 +229,7 @@ fn has_ended(task: &Task, client: &Client) -> Result<bool, Error> {
     let attempt = format!("ask for the state of task {id}");
     // One task of many: the operator API has no question for that.
     let target = format!(
-        "/tasks?framework_id={}&task_id={}",
+        "/master/tasks?framework_id={}&task_id={}",
         encoded(framework),
         encoded(id)
     );

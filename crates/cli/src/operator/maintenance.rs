@@ -236,7 +236,7 @@ fn show(machines: &[MachineId], client: &Client, output: &Output) -> Result<(), 
     }
     let mut table = Table::new(["START", "DURATION", "MACHINES"]);
     for window in &schedule.windows {
-        let start = text::moment(&window.unavailability.start);
+        let start = text::moment(window.unavailability.start);
         let duration = window.unavailability.duration.as_ref();
         let duration = duration.and_then(|it| u64::try_from(it.nanoseconds).ok());
         table.row([
@@ -247,7 +247,7 @@ fn show(machines: &[MachineId], client: &Client, output: &Output) -> Result<(), 
             listed(&window.machine_ids),
         ]);
     }
-    output.table(table)
+    output.table(&table)
 }
 
 fn status(client: &Client, output: &Output) -> Result<(), Error> {
@@ -268,7 +268,7 @@ fn status(client: &Client, output: &Output) -> Result<(), Error> {
     for machine in &status.down_machines {
         table.row([name(machine), "down".to_owned(), String::new()]);
     }
-    output.table(table)
+    output.table(&table)
 }
 
 #[cfg(test)]

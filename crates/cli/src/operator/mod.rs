@@ -40,10 +40,16 @@ use arguments::{Arguments, Operation};
 use error::Error;
 use output::Output;
 
-/// The names of the commands, and what they do.
+/// The commands, in the order that help lists them in: after the programs.
 pub(crate) fn commands() -> Vec<clap::Command> {
-    Arguments::command().get_subcommands().cloned().collect()
+    let all = Arguments::command();
+    let all = all.get_subcommands().cloned().enumerate();
+    all.map(|(place, command)| command.display_order(AFTER_PROGRAMS + place))
+        .collect()
 }
+
+/// More than there are programs.
+const AFTER_PROGRAMS: usize = 100;
 
 /// Whether these words are for an operator's command. `meseta agent` alone or with flags is the
 /// daemon; a word after it, such as `list`, makes it a command.
@@ -86,7 +92,7 @@ fn perform(arguments: Arguments) -> Result<(), Error> {
         Operation::Agent(command) => agent::run(command, &client()?, &output),
         Operation::Framework(command) => framework::run(command, &client()?, &output),
         Operation::Task(command) => task::run(command, &client()?, &output),
-        Operation::Role(command) => role::run(command, &client()?, &output),
+        Operation::Role(command) => role::run(&command, &client()?, &output),
         Operation::Quota(command) => quota::run(command, &client()?, &output),
         Operation::Weight(command) => weight::run(command, &client()?, &output),
         Operation::Maintenance(command) => maintenance::run(command, &client()?, &output),

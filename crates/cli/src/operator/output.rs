@@ -1,9 +1,11 @@
 //! Answers on standard output: tables for people, JSON and YAML for programs.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
-use meseta_proto::{Wire, json};
+use meseta_proto::{Label, Wire, json};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::arguments::Format;
 use super::error::Error;
@@ -52,25 +54,20 @@ impl Output {
         }
     }
 
-    pub(super) fn table(&self, table: Table) -> Result<(), Error> {
+    pub(super) fn table(&self, table: &Table) -> Result<(), Error> {
         let width = self.width.filter(|_| !self.is_wide());
         self.text(&table.rendered(width))
     }
 
     /// A message of the operator API, for programs.
     pub(super) fn message<M: Wire>(&self, message: &M) -> Result<(), Error> {
-        let value: serde_json::Value = serde_json::from_slice(&json::to_vec(message))
-            .map_err(|e| printing(io::Error::other(e)))?;
-        self.value(&value)
+        self.value(&value_of(message)?)
     }
 
     /// Several of them, as a list.
     pub(super) fn messages<M: Wire>(&self, messages: &[M]) -> Result<(), Error> {
-        let values: Result<Vec<serde_json::Value>, _> = messages
-            .iter()
-            .map(|message| serde_json::from_slice(&json::to_vec(message)))
-            .collect();
-        self.value(&values.map_err(|e| printing(io::Error::other(e)))?)
+        let values: Result<Vec<Value>, Error> = messages.iter().map(value_of).collect();
+        self.value(&values?)
     }
 
     /// Anything, for programs.
@@ -126,6 +123,22 @@ impl Output {
     }
 }
 
+/// A message as JSON. Its own lists are there even if they are empty, so that programs can go
+/// through them.
+fn value_of<M: Wire>(message: &M) -> Result<Value, Error> {
+    let mut value: Value = serde_json::from_slice(&json::to_vec(message))
+        .map_err(|e| printing(io::Error::other(e)))?;
+    if let Value::Object(fields) = &mut value {
+        let schema = M::SCHEMA.fields.iter();
+        let lists = schema.filter(|it| it.label == Label::Repeated && !it.deprecated);
+        for list in lists {
+            let empty = || Value::Array(Vec::new());
+            fields.entry(list.name).or_insert_with(empty);
+        }
+    }
+    Ok(value)
+}
+
 pub(super) fn printing(source: io::Error) -> Error {
     Error::Local {
         attempt: "write to standard output".to_owned(),
@@ -137,18 +150,24 @@ pub(super) fn printing(source: io::Error) -> Error {
 #[derive(Debug)]
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
+    /// Whether what is too long for the terminal goes on in the next line, rather than being cut.
+    wraps: bool,
 }
 
 impl Table {
     pub(super) fn new<const N: usize>(headings: [&str; N]) -> Self {
         Self {
             rows: vec![headings.map(str::to_owned).to_vec()],
+            wraps: false,
         }
     }
 
     /// Without headings: names and what they are.
     pub(super) fn of_facts() -> Self {
-        Self { rows: Vec::new() }
+        Self {
+            rows: Vec::new(),
+            wraps: true,
+        }
     }
 
     pub(super) fn heading(&mut self, heading: &str) {
@@ -171,8 +190,47 @@ impl Table {
         }
     }
 
-    /// In columns, the widest of which are cut so that all fit into `width`.
+    /// In columns, so that all fit into `width`.
     fn rendered(&self, width: Option<usize>) -> String {
+        match width {
+            Some(width) if self.wraps => self.wrapped(width),
+            width => self.cut(width),
+        }
+    }
+
+    /// The last column goes on below itself.
+    fn wrapped(&self, width: usize) -> String {
+        let names = self.rows.iter().filter_map(|row| row.first());
+        let indent = names.map(|it| it.chars().count()).max().unwrap_or(0) + 2;
+        let room = width.saturating_sub(indent).max(NARROWEST);
+        let mut text = String::new();
+        for row in &self.rows {
+            let (name, value) = match row.as_slice() {
+                [name, value, ..] => (name.as_str(), value.as_str()),
+                _ => continue,
+            };
+            let mut line = format!("{name:<indent$}");
+            let mut used = 0;
+            for word in value.split(' ') {
+                let length = word.chars().count();
+                if used > 0 && used + 1 + length > room {
+                    let _ = write!(text, "{line}\n");
+                    line = " ".repeat(indent);
+                    used = 0;
+                } else if used > 0 {
+                    line.push(' ');
+                    used += 1;
+                }
+                line.push_str(word);
+                used += length;
+            }
+            let _ = write!(text, "{line}\n");
+        }
+        text
+    }
+
+    /// The widest columns are cut.
+    fn cut(&self, width: Option<usize>) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let mut widths: Vec<usize> = (0..columns)
             .map(|column| {
@@ -194,7 +252,7 @@ impl Table {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
                 let cell = cut(cell, *width);
-                line.push_str(&format!("{cell:<width$}  "));
+                let _ = write!(line, "{cell:<width$}  ");
             }
             text.push_str(line.trim_end());
             text.push('\n');
@@ -228,9 +286,23 @@ mod tests {
         let mut table = Table::new(["ID", "COMMAND", "STATE"]);
         table.row(["x".repeat(60), "y".repeat(60), "running".to_owned()]);
         let text = table.rendered(Some(80));
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
         assert!(text.contains("x…  y"), "{text}");
         assert!(text.ends_with("running\n"), "{text}");
+    }
+
+    #[test]
+    fn facts_go_on_in_the_next_line() {
+        let mut table = Table::of_facts();
+        table.fact("ID", "x".repeat(12));
+        table.fact("Roles", "one, two, three");
+        assert_eq!(
+            table.rendered(Some(18)),
+            "ID:     xxxxxxxxxxxx\nRoles:  one, two,\n        three\n"
+        );
     }
 
     #[test]

@@ -26,8 +26,9 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                 return Err(Error::Word {
                     what: "quota of role",
                     value: role,
-                    reason: "name a --guarantee, a --limit or both; `meseta quota remove` removes it"
-                        .to_owned(),
+                    reason:
+                        "name a --guarantee, a --limit or both; `meseta quota remove` removes it"
+                            .to_owned(),
                 });
             }
             let config = QuotaConfig {
@@ -37,7 +38,12 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                     .collect(),
                 limits: amounts("limit", limit.as_deref())?.into_iter().collect(),
             };
-            update(client, config, force, &format!("set the quota of role {role}"))?;
+            update(
+                client,
+                config,
+                force,
+                &format!("set the quota of role {role}"),
+            )?;
             output.done(&format!("The quota of role {role} is set."))
         }
         Command::Remove { role } => {
@@ -45,7 +51,12 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                 role: role.clone(),
                 ..QuotaConfig::default()
             };
-            update(client, config, false, &format!("remove the quota of role {role}"))?;
+            update(
+                client,
+                config,
+                false,
+                &format!("remove the quota of role {role}"),
+            )?;
             output.done(&format!("Role {role} has no quota any more."))
         }
     }
@@ -102,7 +113,7 @@ fn list(client: &Client, output: &Output) -> Result<(), Error> {
             text::amounts(&config.limits),
         ]);
     }
-    output.table(table)
+    output.table(&table)
 }
 
 #[cfg(test)]

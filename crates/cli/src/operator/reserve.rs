@@ -76,7 +76,9 @@ pub(super) fn unreserve(command: Unreserve, client: &Client, output: &Output) ->
         ..of_type(Type::UnreserveResources)
     };
     client.change(&call, &attempt)?;
-    output.done(&format!("{amount} on agent {id} are not role {role}'s any more."))
+    output.done(&format!(
+        "{amount} on agent {id} are not role {role}'s any more."
+    ))
 }
 
 /// Resources in Mesos's form, unreserved.
@@ -181,7 +183,11 @@ mod tests {
         assert_eq!(text::resources(&mine), "cpus:3; mem:64");
         let taken = part_of(&mine, &parsed("cpus:2.5").unwrap()).unwrap();
         assert_eq!(text::resources(&taken), "cpus:2.5");
-        assert!(taken.iter().any(|it| it.reservations[0].principal() == "ops"));
+        assert!(
+            taken
+                .iter()
+                .any(|it| it.reservations[0].principal() == "ops")
+        );
         assert_eq!(
             part_of(&mine, &parsed("cpus:3.5").unwrap()).unwrap_err(),
             "only cpus:3 are reserved for it and on no volume"

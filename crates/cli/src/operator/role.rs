@@ -8,7 +8,7 @@ use super::error::Error;
 use super::output::{Output, Table};
 use super::text;
 
-pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<(), Error> {
+pub(super) fn run(command: &Command, client: &Client, output: &Output) -> Result<(), Error> {
     match command {
         Command::List => list(client, output),
     }
@@ -32,5 +32,5 @@ fn list(client: &Client, output: &Output) -> Result<(), Error> {
             amount("disk"),
         ]);
     }
-    output.table(table)
+    output.table(&table)
 }

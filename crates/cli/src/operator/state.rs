@@ -9,7 +9,7 @@ use meseta_proto::v1::master::call::Type;
 use super::client::Client;
 use super::error::Error;
 use super::output::{Output, Table};
-use super::text::{self, counted};
+use super::text;
 
 pub(super) fn run(client: &Client, output: &Output) -> Result<(), Error> {
     let attempt = "show the cluster's state";
@@ -34,14 +34,20 @@ pub(super) fn run(client: &Client, output: &Output) -> Result<(), Error> {
     let agents = state.get_agents.unwrap_or_default();
     let active = agents.agents.iter().filter(|agent| agent.active).count();
     let awaited = agents.recovered_agents.len();
-    let mut line = format!("{}, {active} active", agents.agents.len());
-    if awaited > 0 {
-        line.push_str(&format!(", {awaited} awaited"));
-    }
-    table.fact("Agents", line);
+    let awaited = match awaited {
+        0 => String::new(),
+        count => format!(", {count} awaited"),
+    };
+    let known = agents.agents.len();
+    table.fact("Agents", format!("{known}, {active} active{awaited}"));
     let total: Vec<Resource> = of_all(&agents.agents, |it| &it.total_resources);
     let allocated: Vec<Resource> = of_all(&agents.agents, |it| &it.allocated_resources);
-    for (name, shown) in [("cpus", "CPUs"), ("gpus", "GPUs"), ("mem", "Memory"), ("disk", "Disk")] {
+    for (name, shown) in [
+        ("cpus", "CPUs"),
+        ("gpus", "GPUs"),
+        ("mem", "Memory"),
+        ("disk", "Disk"),
+    ] {
         if text::scalar(&total, name) > 0.0 {
             let share = text::share(&allocated, &total, name);
             table.fact(shown, format!("{share} allocated"));
@@ -62,18 +68,24 @@ pub(super) fn run(client: &Client, output: &Output) -> Result<(), Error> {
     let tasks = state.get_tasks.unwrap_or_default();
     let all = tasks.tasks.iter();
     let mut states: BTreeMap<String, usize> = BTreeMap::new();
-    for task in all.chain(&tasks.unreachable_tasks).chain(&tasks.completed_tasks) {
+    for task in all
+        .chain(&tasks.unreachable_tasks)
+        .chain(&tasks.completed_tasks)
+    {
         *states.entry(text::state(task.state())).or_default() += 1;
     }
-    let states: Vec<String> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    let tasks = match states.is_empty() {
-        true => counted(0, "task"),
-        false => states.join(", "),
-    };
-    table.fact("Tasks", tasks);
-    output.table(table)
+    let states: Vec<String> = states
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    let tasks = states.join(", ");
+    table.fact("Tasks", if tasks.is_empty() { "0" } else { &tasks });
+    output.table(&table)
 }
 
 fn of_all<T>(items: &[T], resources: impl Fn(&T) -> &Vec<Resource>) -> Vec<Resource> {
-    items.iter().flat_map(|item| resources(item).clone()).collect()
+    items
+        .iter()
+        .flat_map(|item| resources(item).clone())
+        .collect()
 }

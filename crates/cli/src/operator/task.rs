@@ -152,9 +152,7 @@ fn list(with_ended: bool, filter: &Filter, client: &Client, output: &Output) -> 
         return output.message(&tasks);
     }
     let now = SystemTime::now();
-    let mut table = Table::new([
-        "TASK", "FRAMEWORK", "AGENT", "STATE", "CPUS", "MEM", "AGE",
-    ]);
+    let mut table = Table::new(["TASK", "FRAMEWORK", "AGENT", "STATE", "CPUS", "MEM", "AGE"]);
     if output.is_wide() {
         for heading in ["NAME", "EXECUTOR", "HEALTH"] {
             table.heading(heading);
@@ -184,7 +182,7 @@ fn list(with_ended: bool, filter: &Filter, client: &Client, output: &Output) -> 
         }
         table.row(row);
     }
-    output.table(table)
+    output.table(&table)
 }
 
 /// When the task was first heard of.
@@ -193,10 +191,8 @@ fn since(task: &Task) -> Option<SystemTime> {
 }
 
 fn health(task: &Task) -> Option<&'static str> {
-    match task.statuses.last()?.healthy? {
-        true => Some("healthy"),
-        false => Some("unhealthy"),
-    }
+    let is_healthy = task.statuses.last()?.healthy?;
+    Some(if is_healthy { "healthy" } else { "unhealthy" })
 }
 
 fn show(task: &Task, output: &Output) -> Result<(), Error> {
@@ -223,7 +219,7 @@ fn show(task: &Task, output: &Output) -> Result<(), Error> {
     for label in labels {
         table.fact("Label", format!("{}={}", label.key, label.value()));
     }
-    output.table(table)?;
+    output.table(&table)?;
     if task.statuses.is_empty() {
         return Ok(());
     }
@@ -232,7 +228,7 @@ fn show(task: &Task, output: &Output) -> Result<(), Error> {
     for status in &task.statuses {
         history.row(row_of(status, now));
     }
-    output.table(history)
+    output.table(&history)
 }
 
 fn row_of(status: &TaskStatus, now: SystemTime) -> Vec<String> {

@@ -120,7 +120,7 @@ pub(super) fn is_end(state: &str) -> bool {
 }
 
 /// The moment that a message names, if it is after the epoch.
-pub(super) fn moment(time: &TimeInfo) -> Option<SystemTime> {
+pub(super) fn moment(time: TimeInfo) -> Option<SystemTime> {
     let nanoseconds = u64::try_from(time.nanoseconds).ok()?;
     UNIX_EPOCH.checked_add(Duration::from_nanos(nanoseconds))
 }

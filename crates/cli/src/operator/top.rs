@@ -115,7 +115,7 @@ fn print(summary: &Summary, output: &Output) -> Result<(), Error> {
             facts.fact(resource, screen::share(resource, used, total));
         }
     }
-    output.table(facts)?;
+    output.table(&facts)?;
     output.blank()?;
     let mut table = Table::new(["FRAMEWORK", "NAME", "RUNNING", "CPUS", "MEM"]);
     for framework in &summary.frameworks {
@@ -127,7 +127,7 @@ fn print(summary: &Summary, output: &Output) -> Result<(), Error> {
             text::megabytes(framework.used.mem),
         ]);
     }
-    output.table(table)?;
+    output.table(&table)?;
     output.blank()?;
     let mut table = Table::new(["AGENT", "HOST", "RUNNING", "CPUS", "MEM", "DISK"]);
     for agent in &summary.agents {
@@ -141,5 +141,5 @@ fn print(summary: &Summary, output: &Output) -> Result<(), Error> {
             screen::share("disk", used.disk, total.disk),
         ]);
     }
-    output.table(table)
+    output.table(&table)
 }

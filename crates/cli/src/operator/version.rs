@@ -40,5 +40,5 @@ pub(super) fn run(client: &Client, output: &Output) -> Result<(), Error> {
         (None, Some(error)) => table.fact("Master", error.to_string()),
         (None, None) => {}
     }
-    output.table(table)
+    output.table(&table)
 }

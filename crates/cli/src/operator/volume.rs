@@ -50,7 +50,10 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                 ..of_type(Type::CreateVolumes)
             };
             client.change(&call, &attempt)?;
-            output.done(&format!("Volume {id} is made, of {}.", text::megabytes(size)))
+            output.done(&format!(
+                "Volume {id} is made, of {}.",
+                text::megabytes(size)
+            ))
         }
         Command::Destroy { volume, consent } => {
             let (agent, volume) = named(client, &volume)?;
@@ -85,7 +88,10 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                 ..of_type(Type::GrowVolume)
             };
             client.change(&call, &attempt)?;
-            output.done(&format!("Volume {id} is larger by {}.", text::megabytes(by)))
+            output.done(&format!(
+                "Volume {id} is larger by {}.",
+                text::megabytes(by)
+            ))
         }
         Command::Shrink { volume, by } => {
             let by = positive("size", by)?;
@@ -101,7 +107,10 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
             };
             let attempt = format!("make volume {id} smaller by {}", text::megabytes(by));
             client.change(&call, &attempt)?;
-            output.done(&format!("Volume {id} is smaller by {}.", text::megabytes(by)))
+            output.done(&format!(
+                "Volume {id} is smaller by {}.",
+                text::megabytes(by)
+            ))
         }
     }
 }
@@ -193,10 +202,12 @@ fn list(client: &Client, output: &Output) -> Result<(), Error> {
                 output.id(agent::id_text(agent)),
                 reserve::role_of(&volume).unwrap_or("*").to_owned(),
                 text::amount(std::slice::from_ref(&volume), "disk"),
-                mount.map_or("-", |it| it.container_path.as_str()).to_owned(),
+                mount
+                    .map_or("-", |it| it.container_path.as_str())
+                    .to_owned(),
                 if is_used(id) { "yes" } else { "no" }.to_owned(),
             ]);
         }
     }
-    output.table(table)
+    output.table(&table)
 }

@@ -56,7 +56,7 @@ fn list(client: &Client, output: &Output) -> Result<(), Error> {
     for info in &weights.weight_infos {
         table.row([info.role().to_owned(), text::number(info.weight)]);
     }
-    output.table(table)
+    output.table(&table)
 }
 
 #[cfg(test)]

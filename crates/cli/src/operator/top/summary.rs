@@ -104,7 +104,7 @@ impl Amounts {
 
 impl Summary {
     pub(super) fn of(client: &Client, attempt: &str) -> Result<Self, Error> {
-        let body = client.get("/state-summary", attempt)?;
+        let body = client.get("/master/state-summary", attempt)?;
         serde_json::from_slice(&body).map_err(|e| Error::Unreadable {
             attempt: attempt.to_owned(),
             address: "the master".to_owned(),

@@ -134,8 +134,9 @@ pub(crate) fn meseta() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meseta"));
     // A developer's own settings are no part of a test.
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("MESOS_") {
-            command.env_remove(name);
+        let name = name.to_string_lossy();
+        if name.starts_with("MESOS_") || name.starts_with("MESETA_") {
+            command.env_remove(&*name);
         }
     }
     command
