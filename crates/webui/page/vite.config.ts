@@ -8,6 +8,7 @@ const POLICY =
 /** What the daemons serve of what the page asks for. */
 const SERVED = [
   "/api",
+  "/containers",
   "/files",
   "/flags",
   "/logging",

@@ -228,7 +228,7 @@ const agent: AgentState = {
 };
 
 /** By this the page knows what it is of. */
-const AGENT = { "/metrics/snapshot": { "slave/registered": 1 } };
+const AGENT = { "/metrics/snapshot": { "slave/registered": 1 }, "/containers": [] };
 
 function file(path: string, content: string): Record<string, unknown> {
   const query = `/files/read?path=${encodeURIComponent(path)}`;

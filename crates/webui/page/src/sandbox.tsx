@@ -9,6 +9,7 @@ import { usePolled } from "./poll";
 import { type Sandbox, format } from "./route";
 import type { AgentState } from "./state";
 import { EMPTY, KEPT, type Tail, follow, isCut } from "./tail";
+import { Usage } from "./usage";
 
 /** A sandbox: what its programs print, and its files. */
 export function SandboxView({ state, route }: { state: AgentState; route: Sandbox }) {
@@ -22,6 +23,11 @@ export function SandboxView({ state, route }: { state: AgentState; route: Sandbo
       {root ? (
         <>
           <p class="path">{root}</p>
+          <Usage
+            framework={route.framework}
+            executor={route.executor}
+            container={route.containers[0]}
+          />
           <Content root={root} route={route} />
         </>
       ) : (
