@@ -32,6 +32,9 @@ pub(super) fn answer(
         Ok(parsed) => parsed,
         Err(refusal) => return Answer::Reply(*refusal),
     };
+    if principal.is_some() && is_for_operators_alone(call.r#type()) {
+        return Answer::Reply(forbidden());
+    }
     match views::read(snapshot, &call, content_type, process) {
         Ok(Some(reply)) => return Answer::Reply(reply),
         Err(refusal) => return Answer::Reply(*refusal),
@@ -44,12 +47,34 @@ pub(super) fn answer(
     // An executor that shows a token has a say in the containers inside of its own.
     let root = call.container_id().root();
     if principal.is_some_and(|claims| !tokens::is_of_container(&claims, root)) {
-        return Answer::Reply(Reply {
-            status: 403,
-            ..Reply::ok()
-        });
+        return Answer::Reply(forbidden());
     }
     Answer::ContainerCall(Box::new(call))
+}
+
+fn forbidden() -> Reply {
+    Reply {
+        status: 403,
+        ..Reply::ok()
+    }
+}
+
+/// Whether a call is refused to an executor that shows its token, as in Mesos.
+fn is_for_operators_alone(kind: call::Type) -> bool {
+    use call::Type;
+    matches!(
+        kind,
+        Type::GetFlags
+            | Type::GetLoggingLevel
+            | Type::SetLoggingLevel
+            | Type::ListFiles
+            | Type::ReadFile
+            | Type::PruneImages
+            | Type::AddResourceProviderConfig
+            | Type::UpdateResourceProviderConfig
+            | Type::RemoveResourceProviderConfig
+            | Type::MarkResourceProviderGone
+    )
 }
 
 /// The answer to a call that nothing comes of, as Mesos gives it as far as it says what is missing.

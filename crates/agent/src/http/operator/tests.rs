@@ -2,13 +2,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use meseta_authentication::TokenKey;
 use meseta_machine::{ContentType, Reply};
 use meseta_proto::v1::agent::Response;
 use meseta_proto::{decode, json};
 use serde_json::{Value, json as value};
 
 use crate::http::endpoints::tests::{Around, busy, change, idle, shape};
-use crate::http::{Answer, Request, answer_with};
+use crate::http::{Answer, Request, answer_with, tokens};
 use crate::records::{NestedContainer, NestedState, Process};
 use crate::snapshot::Snapshot;
 
@@ -270,4 +271,41 @@ fn calls_about_unknown_containers_and_providers_are_refused_as_by_mesos() {
         refused(&snapshot, &value!({"type": "PRUNE_IMAGES"})),
         (200, String::new())
     );
+}
+
+#[test]
+fn an_executor_that_shows_its_token_does_nothing_that_is_for_operators() {
+    let mut snapshot = busy();
+    let config = Arc::make_mut(&mut snapshot.config);
+    let key = TokenKey::new("hush");
+    let claims = tokens::claims(&"F".into(), &"t1".into(), &"c".into());
+    let token = format!("Bearer {}", key.sign(&claims));
+    config.executor_key = Some(key);
+    config.authenticate_executors = true;
+    let status = |authorization: Option<&str>, body: &str| {
+        let request = Request {
+            method: "POST",
+            path: "/api/v1",
+            query: &[],
+            content_type: Some(JSON),
+            accept: None,
+            authorization,
+            body: body.as_bytes(),
+            now: Duration::from_secs(1_700_000_000),
+        };
+        match answer_with(&snapshot, &request, &Around) {
+            Answer::Reply(reply) => reply.status,
+            other => panic!("{body}: {other:?}"),
+        }
+    };
+    for body in [
+        r#"{"type":"READ_FILE","read_file":{"path":"/x","offset":0}}"#,
+        r#"{"type":"SET_LOGGING_LEVEL",
+            "set_logging_level":{"level":1,"duration":{"nanoseconds":1}}}"#,
+        r#"{"type":"GET_FLAGS"}"#,
+    ] {
+        assert_eq!(status(Some(&token), body), 403, "{body}");
+        assert_eq!(status(None, body), 200, "{body}");
+    }
+    assert_eq!(status(Some(&token), r#"{"type":"GET_HEALTH"}"#), 200);
 }
