@@ -105,9 +105,14 @@ fn run(voice: Voice) {
             "{resource}"
         );
     }
-    let view = View {
+    let browser = Browser::start(&cluster.place.join("browser"));
+    if browser.is_none() {
+        skip("the page is not looked at: no browser is installed");
+    }
+    let mut view = View {
         cluster: &cluster,
         framework: scheduler.id.clone(),
+        browser,
     };
 
     // 1. A task of the shell: 202, then TASK_STARTING.
@@ -141,8 +146,8 @@ fn run(voice: Voice) {
     eventually("more output of the task", || {
         (length(&http::get(agent, &stdout).json()) > length(&first)).then_some(())
     });
-    view.shows("Active tasks", &[LOOP, "running"]);
-    view.shows("Frameworks", &["hello_world_framework"]);
+    view.shows("/#/tasks", "Tasks", &[LOOP, "running"]);
+    view.shows("/#/frameworks", "Frameworks", &["hello_world_framework"]);
     view.shows_sandbox(agent, LOOP, "hello world 1\nhello world 2\n");
 
     // 5. An offer declined for five seconds comes again after them.
@@ -178,10 +183,10 @@ fn run(voice: Voice) {
             "Command terminated with signal Terminated"
         );
         view.lists(id, "tasks", "TASK_KILLED");
-        view.shows("Active tasks", &[id, "killed"]);
+        view.shows("/#/tasks", "Tasks", &[id, "killed"]);
         scheduler.acknowledge(&killed);
         view.lists(id, "completed_tasks", "TASK_KILLED");
-        view.shows("Completed tasks", &[id, "killed"]);
+        view.shows("/#/tasks?state=TASK_KILLED", "Tasks", &[id, "killed"]);
     }
 
     scheduler.tell(json!({"type": "TEARDOWN"}));
@@ -218,6 +223,7 @@ fn decline(scheduler: &Scheduler, offer: &Value) {
 struct View<'a> {
     cluster: &'a Cluster,
     framework: String,
+    browser: Option<Browser>,
 }
 
 impl View<'_> {
@@ -237,49 +243,23 @@ impl View<'_> {
         });
     }
 
-    /// Waits until a browser shows a row with all of these words in a table of the page.
-    fn shows(&self, table: &str, words: &[&str]) {
-        self.browse(
-            &format!("{words:?} under {table}"),
-            self.cluster.master(),
-            "/",
-            |page| rows(page, table).any(|row| words.iter().all(|word| row.contains(word))),
-        );
+    /// Waits until a browser shows a row with all of these words in a table of a view.
+    fn shows(&mut self, target: &str, table: &str, words: &[&str]) {
+        let master = self.cluster.master();
+        if let Some(browser) = &mut self.browser {
+            browser.open(master, target);
+            browser.shows_row(table, words);
+        }
     }
 
     /// Waits until a browser shows what a task printed.
-    fn shows_sandbox(&self, agent: SocketAddr, task: &str, printed: &str) {
+    fn shows_sandbox(&mut self, agent: SocketAddr, task: &str, printed: &str) {
         let target = format!("/#/sandbox/{}/{}", self.framework, encoded(task));
-        self.browse("the task's output", agent, &target, |page| {
-            page.contains(printed)
-        });
+        if let Some(browser) = &mut self.browser {
+            browser.open(agent, &target);
+            browser.shows(printed);
+        }
     }
-
-    fn browse(
-        &self,
-        awaited: &str,
-        address: SocketAddr,
-        target: &str,
-        seen: impl Fn(&str) -> bool,
-    ) {
-        let Some(browser) = Browser::find() else {
-            return skip("the page is not looked at: no browser is installed");
-        };
-        let profile = self.cluster.place.join("browser");
-        eventually(&format!("{awaited}, in a browser"), || {
-            seen(&browser.look(&profile, address, target)).then_some(())
-        });
-    }
-}
-
-/// The rows of the table with a caption, as markup.
-fn rows<'a>(page: &'a str, caption: &str) -> impl Iterator<Item = &'a str> {
-    let table = page
-        .split("<table")
-        .find(|table| table.contains(&format!(">{caption}</caption>")))
-        .and_then(|table| table.split("</table>").next())
-        .unwrap_or_default();
-    table.split("<tr").skip(1)
 }
 
 /// Where the agent keeps the task's files, as its own state tells.

@@ -1,0 +1,309 @@
+//! The page as an operator uses it: in a real browser, on a real cluster.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::browser::Browser;
+use crate::support::daemon::{
+    Cluster, Place, RESOURCES, agent_address, meseta, registered_agents, start_master,
+};
+use crate::support::scheduler::{Scheduler, framework, shell_task, text};
+use crate::support::{PATIENCE, http, skip, within};
+
+/// Everything that a master shows without anything in particular being asked for, with its title.
+const VIEWS: [(&str, &str); 8] = [
+    ("/", "page-test"),
+    ("/#/tasks", "Tasks"),
+    ("/#/frameworks", "Frameworks"),
+    ("/#/agents", "Agents"),
+    ("/#/roles", "Roles and quota"),
+    ("/#/offers", "Offers"),
+    ("/#/maintenance", "Maintenance"),
+    ("/#/server", "Server"),
+];
+
+/// As many tasks as a large cluster runs.
+const MANY: u64 = 100_000;
+
+fn browser(place: &Path) -> Option<Browser> {
+    let browser = Browser::start(&place.join("browser"));
+    if browser.is_none() {
+        skip("the page is not looked at: no browser is installed");
+    }
+    browser
+}
+
+fn cluster(flags: &[&str]) -> Cluster {
+    Cluster::with(&[&["--cluster=page-test", RESOURCES], flags].concat())
+}
+
+fn ticking(id: &str) -> Value {
+    let command = "i=0; while :; do i=$((i+1)); echo tick $i; echo tock $i >&2; sleep 0.2; done";
+    shell_task(id, command)
+}
+
+/// What is not accessible to everybody in what is shown, as axe finds it.
+struct Axe(String);
+
+impl Axe {
+    fn find() -> Option<Self> {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../webui/page");
+        let script = std::fs::read_to_string(page.join("node_modules/axe-core/axe.min.js")).ok();
+        if script.is_none() {
+            skip("accessibility is not checked: `cargo xtask webui` installs what that needs");
+        }
+        script.map(Self)
+    }
+
+    fn check(&self, browser: &mut Browser, shown: &str) {
+        browser.evaluate(&format!("{}; 1", self.0));
+        let found = browser.evaluate(
+            "axe.run().then(({ violations }) => violations.map(one =>
+                [one.id, ...one.nodes.map(node => node.html)].join('\\n')))",
+        );
+        assert_eq!(found, json!([]), "{shown}");
+    }
+}
+
+fn title(browser: &mut Browser, title: &str) {
+    let script = format!(
+        "document.querySelector('h1')?.textContent === {} && !document.body.innerText.includes('Reading…')",
+        json!(title)
+    );
+    browser.until(title, &script);
+}
+
+#[test]
+fn every_view_opens_is_accessible_and_complains_of_nothing() {
+    let cluster = cluster(&["--agents=2"]);
+    let Some(mut browser) = browser(cluster.place.path()) else {
+        return;
+    };
+    let master = cluster.master();
+    let agents = registered_agents(master, 2);
+    let mut scheduler = cluster.subscribe(framework("page"));
+    scheduler.start_and_see_running(&ticking("ticker"));
+    let agent = text(&agents[0]["id"]);
+    let task = http::get(master, "/tasks").json()["tasks"][0].clone();
+    let id = &scheduler.id;
+    let of_one = [
+        (format!("/#/agents/{agent}"), address_of(&agents[0])),
+        (format!("/#/frameworks/{id}"), "page".to_owned()),
+        (
+            format!("/#/tasks/{id}/{}/ticker", text(&task["slave_id"])),
+            "ticker".to_owned(),
+        ),
+    ];
+    let all = VIEWS.map(|(target, title)| (target.to_owned(), title.to_owned()));
+    let axe = Axe::find();
+    for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 390)] {
+        browser.emulate(scheme, width);
+        for (target, heading) in all.iter().chain(&of_one) {
+            browser.open(master, target);
+            title(&mut browser, heading);
+            let shown = format!("{target}, {scheme}, {width}");
+            let wide = browser.evaluate("document.documentElement.scrollWidth > innerWidth");
+            assert_eq!(wide, false, "{shown} is wider than the screen");
+            if let Some(axe) = &axe {
+                axe.check(&mut browser, &shown);
+            }
+        }
+    }
+    browser.shows("Live");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+fn address_of(agent: &Value) -> String {
+    format!("{}:{}", text(&agent["hostname"]), agent["port"])
+}
+
+#[test]
+fn a_task_is_followed_from_its_launch_to_its_output() {
+    let cluster = cluster(&[]);
+    let Some(mut browser) = browser(cluster.place.path()) else {
+        return;
+    };
+    let agent = agent_address(&registered_agents(cluster.master(), 1)[0]);
+    browser.open(cluster.master(), "/#/tasks");
+    browser.shows("No task yet");
+
+    // It is listed without anybody asking again.
+    let mut scheduler = cluster.subscribe(framework("page"));
+    scheduler.start_and_see_running(&ticking("ticker"));
+    browser.shows_row("Tasks", &["ticker", "running", "page"]);
+
+    browser.click("ticker");
+    title(&mut browser, "ticker");
+    browser.until(
+        "the states that it went through",
+        "[...document.querySelectorAll('.timeline .state')].map(one => one.textContent).join()
+            === 'starting,running'",
+    );
+    browser.click("Output and files");
+    browser.until("the agent's page", &format!("location.host === '{agent}'"));
+    for (name, word) in [("stdout", "tick"), ("stderr", "tock")] {
+        // It goes on by itself.
+        for count in [3, 10] {
+            let script = format!(
+                "document.querySelector('[role=log][aria-label={name}]')?.textContent.includes('{word} {count}\\n')"
+            );
+            browser.until(&format!("{word} {count}"), &script);
+        }
+    }
+    browser.shows_row("Files", &["stdout", "Download"]);
+    browser.until(
+        "what the task uses",
+        "document.querySelector('[aria-label=Usage] .big')?.textContent.endsWith('of 0.2')",
+    );
+    if let Some(axe) = Axe::find() {
+        axe.check(&mut browser, "the sandbox");
+    }
+    browser.open(agent, "/#/");
+    browser.shows_row("Running executors", &["ticker", "running"]);
+
+    browser.open(cluster.master(), "/#/tasks");
+    browser.shows_row("Tasks", &["ticker", "running"]);
+    scheduler.kill("ticker");
+    scheduler.expect("TASK_KILLING");
+    scheduler.expect("TASK_KILLED");
+    browser.shows_row("Tasks", &["ticker", "killed"]);
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn an_agent_is_drained_and_taken_back_by_clicks() {
+    let cluster = cluster(&[]);
+    let Some(mut browser) = browser(cluster.place.path()) else {
+        return;
+    };
+    let agent = registered_agents(cluster.master(), 1).remove(0);
+    let name = address_of(&agent);
+    let mut scheduler = cluster.subscribe(framework("page"));
+    scheduler.start_and_see_running(&ticking("ticker"));
+    browser.open(cluster.master(), "/#/agents");
+    browser.click(&name);
+    title(&mut browser, &name);
+
+    // Whoever cancels has changed nothing.
+    browser.click("Drain");
+    browser.shows(&format!("Drain {name}?"));
+    browser.click("Cancel");
+    browser.until("no question", "!document.querySelector('dialog')");
+    assert!(now(cluster.master())["drain_info"].is_null());
+
+    browser.click("Drain");
+    browser.shows(&format!("Drain {name}?"));
+    browser.click("Drain");
+    scheduler.expect("TASK_KILLING");
+    scheduler.expect("TASK_KILLED");
+    browser.shows("drained");
+    browser.shows_row("Tasks here", &["ticker", "killed"]);
+    assert_eq!(now(cluster.master())["drain_info"]["state"], "DRAINED");
+
+    browser.click("Reactivate");
+    browser.shows(&format!("Reactivate {name}?"));
+    browser.click("Reactivate");
+    browser.until(
+        "an active agent",
+        "document.querySelector('.title .state')?.textContent === 'active'",
+    );
+    assert!(now(cluster.master())["drain_info"].is_null());
+    scheduler.forget_ended_offers();
+    scheduler.start_and_see_running(&ticking("again"));
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// The only agent, as the master has it.
+fn now(master: SocketAddr) -> Value {
+    http::get(master, "/slaves").json()["slaves"][0].clone()
+}
+
+#[test]
+fn why_there_are_no_offers_and_what_was_refused_is_said_where_it_is_looked_for() {
+    let cluster = cluster(&[]);
+    let Some(mut browser) = browser(cluster.place.path()) else {
+        return;
+    };
+    registered_agents(cluster.master(), 1);
+    let scheduler: Scheduler = cluster.subscribe(framework("page"));
+    scheduler.tell(json!({"type": "SUPPRESS"}));
+    browser.open(cluster.master(), &format!("/#/frameworks/{}", scheduler.id));
+    browser.shows("the framework has suppressed offers for this role");
+
+    // A quota that cannot be is refused by the master, in its words.
+    browser.open(cluster.master(), "/#/roles");
+    browser.click("Set quota");
+    browser.fill("role", "somebody");
+    browser.fill("guarantee cpus", "2");
+    browser.fill("limit cpus", "1");
+    browser.click("Set");
+    browser.until(
+        "the master's words",
+        "document.querySelector('dialog .trouble')?.textContent.includes('guarantee')",
+    );
+    browser.fill("limit cpus", "3");
+    browser.click("Set");
+    browser.until("no question", "!document.querySelector('dialog')");
+    browser.shows_row("Roles", &["somebody", "cpus 2", "cpus 3"]);
+}
+
+#[test]
+fn a_hundred_thousand_tasks_are_listed_and_searched_with_few_of_them_in_the_page() {
+    let place = Place::new();
+    let Some(mut browser) = browser(place.path()) else {
+        return;
+    };
+    let daemon = start_master(&place, &[]);
+    let master = daemon.address;
+    let mut load = meseta();
+    // Agents come with all of their tasks, and stay for as long as they are polled.
+    load.args([
+        "bench",
+        "state",
+        "--agents=10",
+        "--pollers=0",
+        "--launches=1",
+    ])
+    .args(["--time=1h", "--rest=1h", "--patience=10m"])
+    .arg(format!("--tasks={}", MANY / 10))
+    .arg(format!("--master={master}"));
+    let mut load = place.run("bench", &mut load);
+    let found = |query: &str| {
+        let found = http::get(master, &format!("/tasks?total=true&{query}")).json();
+        (found["total"].as_u64(), found["tasks"][0].clone())
+    };
+    within(PATIENCE * 10, "all tasks on the master", || {
+        (found("limit=0&state=TASK_RUNNING").0 >= Some(MANY)).then_some(())
+    });
+    let (_, some) = found("offset=54321&limit=1&state=TASK_RUNNING");
+
+    browser.open(master, "/#/tasks?state=TASK_RUNNING");
+    browser.until(
+        "all tasks",
+        &format!("document.querySelector('[role=table]')?.ariaRowCount > {MANY}"),
+    );
+    let few = "document.querySelectorAll('.rows > [role=row]').length < 60";
+    assert_eq!(browser.evaluate(few), true);
+    let (total, _) = found("limit=0&state=TASK_RUNNING");
+    let last =
+        total.map(|total| found(&format!("offset={}&limit=1&state=TASK_RUNNING", total - 1)));
+    let (_, last) = last.expect("a last task");
+    browser.evaluate("document.querySelector('.list').scrollTop = 1e9; 1");
+    browser.shows_row("Tasks", &[&text(&last["id"]), "running"]);
+    assert_eq!(browser.evaluate(few), true);
+
+    browser.press("/");
+    browser.types(&text(&some["id"]));
+    browser.shows_row("Tasks", &[&text(&some["id"])]);
+    browser.until(
+        "an address to pass on",
+        &format!("decodeURIComponent(location.hash).includes({})", some["id"]),
+    );
+    browser.open(master, "/#/tasks?state=TASK_FAILED");
+    browser.shows("No task matches");
+    assert_eq!(browser.complaints(), [""; 0]);
+    load.kill().expect("the load ends");
+    load.wait().expect("the load's end");
+}
