@@ -4,7 +4,6 @@
 //! it acts as that program.
 
 mod address;
-mod client;
 mod daemon;
 mod execute;
 mod files;
@@ -12,7 +11,6 @@ mod flags;
 mod local;
 mod logging;
 mod operator;
-mod why;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -31,7 +29,6 @@ enum Program {
     Master,
     Agent,
     Execute,
-    Why,
     Bench,
     Operator,
     CommandExecutor,
@@ -40,7 +37,7 @@ enum Program {
     Supervisor,
 }
 
-const PROGRAMS: [(&str, Program, &str); 6] = [
+const PROGRAMS: [(&str, Program, &str); 5] = [
     (
         "local",
         Program::Local,
@@ -57,7 +54,6 @@ const PROGRAMS: [(&str, Program, &str); 6] = [
         Program::Execute,
         "Run one command on a cluster and follow it to its end",
     ),
-    ("why", Program::Why, "Say why a framework gets no offers"),
     (
         "bench",
         Program::Bench,
@@ -99,7 +95,6 @@ fn main() -> ExitCode {
         Program::Master => finish(daemon::master::run(args)),
         Program::Agent => finish(daemon::agent::run(args)),
         Program::Execute => execute::run(args),
-        Program::Why => finish(why::run(args)),
         Program::Bench => meseta_bench::run(args),
         Program::Operator => operator::run(args),
     }

@@ -10,7 +10,6 @@ pub(crate) mod execute;
 pub(crate) mod master;
 pub(crate) mod modules;
 mod values;
-pub(crate) mod why;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -294,12 +293,11 @@ impl Flags {
 }
 
 /// The flags of each program that has a table of them.
-pub(crate) fn tables() -> [(&'static str, &'static [Flag]); 4] {
+pub(crate) fn tables() -> [(&'static str, &'static [Flag]); 3] {
     [
         ("master", master::FLAGS),
         ("agent", agent::FLAGS),
         ("execute", execute::FLAGS),
-        ("why", why::FLAGS),
     ]
 }
 

@@ -229,6 +229,7 @@ fn show(agent: &Agent, output: &Output) -> Result<(), Error> {
     }
     table.fact("Registered", text::time_and_age(registered(agent), now));
     let again = agent.reregistered_time.and_then(text::moment);
+    let again = again.filter(|again| Some(*again) != registered(agent));
     table.fact("Registered again", text::time_and_age(again, now));
     let fault = agent.agent_info.domain.as_ref();
     if let Some(fault) = fault.and_then(|domain| domain.fault_domain.as_ref()) {

@@ -78,6 +78,8 @@ pub(super) enum Operation {
     /// List, show and tear down frameworks
     #[command(subcommand)]
     Framework(Framework),
+    /// Say why a framework gets no offers
+    Why(Why),
     /// List and show tasks, and read what they print
     #[command(subcommand)]
     Task(Task),
@@ -204,6 +206,18 @@ pub(super) struct FrameworkName {
     /// Id of the framework, a part of it that is unique (such as 0001), or its name
     #[arg(value_name = "FRAMEWORK")]
     pub(super) framework: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Why {
+    #[command(flatten)]
+    pub(super) framework: FrameworkName,
+    /// Look at this role alone [default: all roles of the framework]
+    #[arg(long, value_name = "ROLE")]
+    pub(super) role: Option<String>,
+    /// How many agents to show for each role, those that come nearest to an offer first
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    pub(super) nearest: usize,
 }
 
 #[derive(Debug, Subcommand)]

@@ -191,6 +191,7 @@ fn show(framework: &Framework, client: &Client, output: &Output) -> Result<(), E
     table.fact("Page", info.webui_url());
     table.fact("Registered", text::time_and_age(registered(framework), now));
     let again = framework.reregistered_time.and_then(text::moment);
+    let again = again.filter(|again| Some(*again) != registered(framework));
     table.fact("Registered again", text::time_and_age(again, now));
     table.fact("Ended", text::time_and_age(unregistered, now));
     let failover = info.failover_timeout();
@@ -210,7 +211,10 @@ fn show(framework: &Framework, client: &Client, output: &Output) -> Result<(), E
     output.table(&table)?;
     if framework.offers.is_empty() && unregistered.is_none() {
         output.blank()?;
-        return output.text(&format!("Why it has no offers: meseta why {id}"));
+        return output.text(&format!(
+            "Why it has no offers: meseta why {}",
+            find::short(id)
+        ));
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ mod top;
 mod version;
 mod volume;
 mod weight;
+mod why;
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -91,6 +92,7 @@ fn perform(arguments: Arguments) -> Result<(), Error> {
     match command {
         Operation::Agent(command) => agent::run(command, &client()?, &output),
         Operation::Framework(command) => framework::run(command, &client()?, &output),
+        Operation::Why(command) => why::run(&command, &client()?, &output),
         Operation::Task(command) => task::run(command, &client()?, &output),
         Operation::Role(command) => role::run(&command, &client()?, &output),
         Operation::Quota(command) => quota::run(command, &client()?, &output),

@@ -214,7 +214,7 @@ impl Table {
             for word in value.split(' ') {
                 let length = word.chars().count();
                 if used > 0 && used + 1 + length > room {
-                    let _ = write!(text, "{line}\n");
+                    let _ = writeln!(text, "{line}");
                     line = " ".repeat(indent);
                     used = 0;
                 } else if used > 0 {
@@ -224,7 +224,7 @@ impl Table {
                 line.push_str(word);
                 used += length;
             }
-            let _ = write!(text, "{line}\n");
+            let _ = writeln!(text, "{line}");
         }
         text
     }

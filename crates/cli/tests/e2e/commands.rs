@@ -6,6 +6,7 @@ mod clusters;
 mod following;
 mod looking;
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -62,11 +63,11 @@ impl<'a> User<'a> {
         for line in lines {
             let words: Vec<&str> = line.split(' ').collect();
             let output = self.run(&words);
-            text.push_str(&format!("$ meseta {line}\n"));
+            let _ = writeln!(text, "$ meseta {line}");
             text.push_str(&String::from_utf8_lossy(&output.stdout));
             text.push_str(&String::from_utf8_lossy(&output.stderr));
             if let Some(status @ 1..) = output.status.code() {
-                text.push_str(&format!("[status {status}]\n"));
+                let _ = writeln!(text, "[status {status}]");
             }
         }
         text
@@ -86,7 +87,7 @@ fn constant(test: impl FnOnce()) {
         (r"\(\d+[smh] ago\)", "(AGE ago)"),
         (r"\b\d+[s] {2,}", "AGE  "),
         (r"(?m)\b\d+s$", "AGE"),
-        (r"User: +\S+", "User: USER"),
+        (r"(User: +)\S+", "${1}USER"),
     ] {
         settings.add_filter(volatile, constant);
     }

@@ -275,7 +275,10 @@ fn why_names_what_it_does_not_know() {
     let (status, _) = finish(&cluster.place, "why", command);
     assert_eq!(status.code(), Some(1));
     let log = std::fs::read_to_string(cluster.place.join("why.log")).expect("its errors");
-    assert_eq!(log, "error: No framework found with ID nobody\n");
+    assert_eq!(
+        log,
+        "error: no framework is named 'nobody'; `meseta framework list --all` lists them\n"
+    );
 }
 
 #[test]

@@ -94,8 +94,8 @@ fn contexts_keep_addresses_and_credentials() {
     ]);
     user.told(&["context", "set", "lab", "--address=10.0.0.1"]);
     let file = user.home().join("meseta/config.toml");
-    let mode = std::fs::metadata(&file).expect("the file").permissions();
-    assert_eq!(mode.mode() & 0o777, 0o600);
+    let permissions = std::fs::metadata(&file).expect("the file").permissions();
+    assert_eq!(permissions.mode() & 0o777, 0o600);
 
     let authorization = || {
         let head = heads.recv().expect("a request");
