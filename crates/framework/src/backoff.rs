@@ -8,26 +8,34 @@ use crate::limits::{FIRST_PAUSE, LONGEST_PAUSE};
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
+    longest: Duration,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { next: FIRST_PAUSE }
+        Self::up_to(LONGEST_PAUSE)
     }
 }
 
 impl Backoff {
+    pub(crate) fn up_to(longest: Duration) -> Self {
+        let next = FIRST_PAUSE;
+        Self { next, longest }
+    }
+
     pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self::up_to(self.longest);
     }
 
     pub(crate) fn pause(&mut self) -> Duration {
-        let full = self.next;
-        self.next = (full * 2).min(LONGEST_PAUSE);
+        let full = self.next.min(self.longest);
+        self.next = full * 2;
         // The standard library keys its hashers from the kernel's randomness.
         let random = RandomState::new().build_hasher().finish();
         let half = full / 2;
-        half + Duration::from_nanos(random % u64::try_from(half.as_nanos()).unwrap_or(u64::MAX))
+        half + Duration::from_nanos(
+            random % u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).max(1),
+        )
     }
 }
 

@@ -1,13 +1,17 @@
-//! One HTTP connection to a master.
+//! One HTTP connection to a master or an agent.
+
+use std::path::PathBuf;
+use std::{fmt, io};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -15,16 +19,51 @@ use crate::Error;
 use crate::encoding::Encoding;
 use crate::limits::{ANSWER_TIMEOUT, MAX_ANSWER};
 
-/// As the C++ library posts: a master that shares its process with agents answers only here.
-const PATH: &str = "/master/api/v1/scheduler";
-
 /// Ties calls to the subscription that they belong to.
 pub(crate) const STREAM_ID: &str = "Mesos-Stream-Id";
+
+/// Where somebody listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// `host:port`.
+    Tcp(String),
+    /// The path of a socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// The host that requests name.
+    fn host(&self) -> &str {
+        match self {
+            Self::Tcp(address) => address,
+            Self::Unix(_) => "localhost",
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Where calls are posted, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) path: String,
+    pub(crate) encoding: Encoding,
+    /// Marked as sensitive, so that it is never printed.
+    pub(crate) authorization: Option<HeaderValue>,
+}
 
 /// A connection, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    master: String,
+    target: Target,
     requests: SendRequest<Full<Bytes>>,
     driver: JoinHandle<()>,
 }
@@ -36,46 +75,51 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(master: &str) -> Result<Self, Error> {
+    pub(crate) async fn open(target: &Target) -> Result<Self, Error> {
+        let opened = async {
+            match &target.endpoint {
+                Endpoint::Tcp(address) => {
+                    let stream = TcpStream::connect(address).await?;
+                    stream.set_nodelay(true)?;
+                    handshake(stream).await
+                }
+                Endpoint::Unix(path) => handshake(UnixStream::connect(path).await?).await,
+            }
+        };
         let unreachable = |reason: String| Error::Unreachable {
-            master: master.to_owned(),
+            peer: target.endpoint.to_string(),
             reason,
         };
-        let stream = timeout(ANSWER_TIMEOUT, TcpStream::connect(master))
+        let (requests, driver) = timeout(ANSWER_TIMEOUT, opened)
             .await
             .map_err(|_| unreachable("it does not take the connection".into()))?
             .map_err(|e| unreachable(e.to_string()))?;
-        stream
-            .set_nodelay(true)
-            .map_err(|e| unreachable(e.to_string()))?;
-        let (requests, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|e| unreachable(e.to_string()))?;
-        // Whatever ends the connection is seen by the request that is under way.
-        let driver = tokio::spawn(async move { drop(connection.await) });
         Ok(Self {
-            master: master.to_owned(),
+            target: target.clone(),
             requests,
             driver,
         })
     }
 
-    /// Whether this leads to the master and can take another call.
-    pub(crate) fn is_usable(&self, master: &str) -> bool {
-        self.master == master && !self.requests.is_closed()
+    /// Whether this leads to the target and can take another call.
+    pub(crate) fn is_usable(&self, target: &Target) -> bool {
+        self.target == *target && !self.requests.is_closed()
     }
 
     /// Posts a call and waits for the head of the answer.
     pub(crate) async fn post(
         &mut self,
         body: Vec<u8>,
-        encoding: Encoding,
         stream_id: Option<&str>,
     ) -> Result<Response<Incoming>, Error> {
-        let mut request = Request::post(PATH)
-            .header(HOST, &self.master)
-            .header(CONTENT_TYPE, encoding.media_type())
-            .header(ACCEPT, encoding.media_type());
+        let media_type = self.target.encoding.media_type();
+        let mut request = Request::post(&self.target.path)
+            .header(HOST, self.target.endpoint.host())
+            .header(CONTENT_TYPE, media_type)
+            .header(ACCEPT, media_type);
+        if let Some(authorization) = &self.target.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
         if let Some(id) = stream_id {
             request = request.header(STREAM_ID, id);
         }
@@ -102,7 +146,7 @@ impl Connection {
             |body| String::from_utf8_lossy(&body).trim().to_owned(),
         );
         Error::Refused {
-            master: self.master.clone(),
+            peer: self.target.endpoint.to_string(),
             status,
             sentence,
         }
@@ -110,10 +154,23 @@ impl Connection {
 
     fn unreachable(&self, reason: &str) -> Error {
         Error::Unreachable {
-            master: self.master.clone(),
+            peer: self.target.endpoint.to_string(),
             reason: reason.to_owned(),
         }
     }
+}
+
+async fn handshake(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> io::Result<(SendRequest<Full<Bytes>>, JoinHandle<()>)> {
+    let (requests, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    // Whatever ends the connection is seen by the request that is under way.
+    Ok((
+        requests,
+        tokio::spawn(async move { drop(connection.await) }),
+    ))
 }
 
 /// The body of an answer that is no stream; without it the connection cannot be used again.

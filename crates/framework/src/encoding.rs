@@ -1,6 +1,4 @@
-use meseta_proto::v1::scheduler::{Call, Event};
-use meseta_proto::{decode, json};
-use prost::Message as _;
+use meseta_proto::{Wire, decode, json};
 
 /// How calls and events are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,14 +18,14 @@ impl Encoding {
         }
     }
 
-    pub(crate) fn encode(self, call: &Call) -> Vec<u8> {
+    pub(crate) fn encode<M: Wire>(self, call: &M) -> Vec<u8> {
         match self {
             Self::Json => json::to_string(call).into_bytes(),
             Self::Protobuf => call.encode_to_vec(),
         }
     }
 
-    pub(crate) fn decode(self, record: &[u8]) -> Result<Event, String> {
+    pub(crate) fn decode<M: Wire>(self, record: &[u8]) -> Result<M, String> {
         match self {
             Self::Json => json::from_slice(record).map_err(|e| e.to_string()),
             Self::Protobuf => decode(record).map_err(|e| e.to_string()),

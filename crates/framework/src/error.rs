@@ -1,25 +1,52 @@
 /// Why a call was not taken, or a subscription cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A master refused, and would refuse again.
-    #[error("{master} refused with status {status}: {sentence}")]
+    /// The address of a master, or of an agent, is none that can be called.
+    #[error("'{address}' is no address: {reason}")]
+    Address {
+        /// What was given.
+        address: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A master or agent refused, and would refuse again.
+    #[error("{peer} refused with status {status}: {sentence}")]
     Refused {
-        /// The master's `host:port`.
-        master: String,
+        /// The `host:port` (or socket) of who refused.
+        peer: String,
         /// The HTTP status.
         status: u16,
-        /// What the master says.
+        /// What it says.
         sentence: String,
     },
-    /// There is no subscription at the moment, so there is no master to call.
+    /// There is no subscription at the moment, so there is nobody to call.
     #[error("not subscribed at the moment")]
     NotSubscribed,
-    /// The master could not be reached or did not answer. Whether it took the call is unknown.
-    #[error("{master} is not reached: {reason}")]
+    /// It could not be reached or did not answer. Whether it took the call is unknown.
+    #[error("{peer} is not reached: {reason}")]
     Unreachable {
-        /// The master's `host:port`.
-        master: String,
+        /// Its `host:port` (or socket).
+        peer: String,
         /// What happened.
         reason: String,
     },
+    /// A variable of an executor's environment is missing or unreadable.
+    #[error("{variable} {reason}")]
+    Environment {
+        /// Its name.
+        variable: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// An executor's agent has been away for too long, or for good.
+    #[error("the agent at {peer} is lost: {reason}")]
+    AgentLost {
+        /// Its `host:port`, or its socket.
+        peer: String,
+        /// What happened last.
+        reason: String,
+    },
+    /// So many updates of an executor wait for confirmation that no more are kept.
+    #[error("{0} updates wait for the agent's confirmation already")]
+    TooManyUpdates(usize),
 }

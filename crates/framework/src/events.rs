@@ -2,29 +2,31 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::header::LOCATION;
+use http::header::{HeaderValue, LOCATION};
 use http::{Response, StatusCode};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming as Body;
-use meseta_proto::recordio::Decoder;
 use meseta_proto::v1::scheduler::{Call, Event, call, event};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
+use crate::address;
 use crate::backoff::Backoff;
-use crate::connection::{Connection, STREAM_ID};
-use crate::encoding::Encoding;
-use crate::limits::{ANSWER_TIMEOUT, MAX_EVENT, MAX_REDIRECTS, MISSED_HEARTBEATS};
+use crate::connection::{Connection, Endpoint, Target};
+use crate::credential::Credential;
+use crate::limits::MAX_REDIRECTS;
 use crate::scheduler::{Current, Session};
+use crate::stream::Stream;
 use crate::{Error, Settings};
 
-/// What a scheduler gets to know.
+/// As the C++ library posts: a master that shares its process with agents answers only here.
+const PATH: &str = "/master/api/v1/scheduler";
+
+/// What a scheduler gets to know, or an executor.
 #[derive(Debug)]
-pub enum Incoming {
-    /// The master says something. Heartbeats are not told; `SUBSCRIBED` is, also after a
+pub enum Incoming<E = Event> {
+    /// The master says something, or the agent. Heartbeats are not told; `SUBSCRIBED` is, also after a
     /// reconnection: then is the time to reconcile.
-    Event(Box<Event>),
+    Event(Box<E>),
     /// The connection broke, or an attempt to make one failed. Another follows by itself; until
     /// the next `SUBSCRIBED`, calls fail and offers are void.
     Disconnected {
@@ -37,6 +39,7 @@ pub enum Incoming {
 pub struct Events {
     settings: Settings,
     session: Arc<Session>,
+    authorization: Option<HeaderValue>,
     state: State,
     backoff: Backoff,
     /// Which of the masters is asked next.
@@ -59,19 +62,6 @@ enum State {
     Ended,
 }
 
-/// An open stream of events.
-struct Stream {
-    /// Carries the body, and ends when it is dropped.
-    _connection: Connection,
-    master: String,
-    id: Option<String>,
-    body: Body,
-    decoder: Decoder,
-    /// How long the master may be silent.
-    patience: Duration,
-    deadline: Instant,
-}
-
 /// Why an attempt failed.
 enum Failure {
     /// Worth another attempt.
@@ -82,6 +72,10 @@ enum Failure {
 impl Events {
     pub(crate) fn new(settings: Settings, session: Arc<Session>) -> Self {
         Self {
+            authorization: settings
+                .credential
+                .as_ref()
+                .and_then(Credential::authorization),
             settings,
             session,
             state: State::Waiting(Instant::now()),
@@ -95,7 +89,7 @@ impl Events {
     ///
     /// # Errors
     /// [`Error::Refused`] when the subscription is refused in a way that another attempt would not
-    /// change. This too is the end.
+    /// change, [`Error::Address`] when a master's address is none. These too are the end.
     pub async fn next(&mut self) -> Result<Option<Incoming>, Error> {
         loop {
             match &mut self.state {
@@ -111,7 +105,7 @@ impl Events {
                         }
                     }
                 }
-                State::Streaming(stream) => match stream.next(self.settings.encoding).await {
+                State::Streaming(stream) => match stream.next().await {
                     Ok(event) => {
                         if self.observe(&event) {
                             return Ok(Some(Incoming::Event(Box::new(event))));
@@ -136,7 +130,7 @@ impl Events {
                     self.backoff.reset();
                     self.settings.framework.id = Some(subscribed.framework_id.clone());
                     self.session.set(Some(Current {
-                        master: stream.master.clone(),
+                        target: stream.target.clone(),
                         stream_id: stream.id.clone(),
                         framework_id: subscribed.framework_id.clone(),
                     }));
@@ -162,10 +156,17 @@ impl Events {
     async fn open(&mut self) -> Result<Stream, Failure> {
         let masters = &self.settings.masters;
         let turn = self.turn.checked_rem(masters.len()).unwrap_or_default();
-        let mut master = masters
-            .get(turn)
-            .cloned()
-            .ok_or_else(|| Failure::Passing("no master is known".into()))?;
+        // One that is wrong is told at once, however far down the list.
+        for master in masters {
+            address::check(master).map_err(Failure::Final)?;
+        }
+        let master = masters.get(turn).map_or("", String::as_str);
+        let mut target = Target {
+            endpoint: Endpoint::Tcp(address::check(master).map_err(Failure::Final)?),
+            path: PATH.to_owned(),
+            encoding: self.settings.encoding,
+            authorization: self.authorization.clone(),
+        };
         self.turn = turn + 1;
         let subscribe = Call {
             r#type: Some(call::Type::Subscribe.into()),
@@ -180,17 +181,16 @@ impl Events {
         let body = self.settings.encoding.encode(&subscribe);
         for _ in 0..=MAX_REDIRECTS {
             let passing = |error: Error| Failure::Passing(error.to_string());
-            let mut connection = Connection::open(&master).await.map_err(passing)?;
-            let answer = connection
-                .post(body.clone(), self.settings.encoding, None)
-                .await
-                .map_err(passing)?;
+            let mut connection = Connection::open(&target).await.map_err(passing)?;
+            let answer = connection.post(body.clone(), None).await.map_err(passing)?;
             match answer.status() {
-                StatusCode::OK => return Ok(Stream::new(connection, master, answer)),
+                StatusCode::OK => return Ok(Stream::new(connection, target, answer)),
                 StatusCode::TEMPORARY_REDIRECT => {
-                    master = leader(&answer).ok_or_else(|| {
-                        Failure::Passing(format!("{master} redirects without saying where to"))
+                    let leader = leader(&answer).ok_or_else(|| {
+                        let peer = &target.endpoint;
+                        Failure::Passing(format!("{peer} redirects without saying where to"))
                     })?;
+                    target.endpoint = Endpoint::Tcp(leader);
                 }
                 status => {
                     let error = connection.refusal(answer).await;
@@ -218,54 +218,6 @@ fn authority_of(location: &str) -> Option<String> {
         .strip_prefix("//")?;
     let authority = rest.split('/').next().filter(|a| !a.is_empty())?;
     Some(authority.to_owned())
-}
-
-impl Stream {
-    fn new(connection: Connection, master: String, answer: Response<Body>) -> Self {
-        let id = answer
-            .headers()
-            .get(STREAM_ID)
-            .and_then(|v| v.to_str().ok());
-        Self {
-            _connection: connection,
-            master,
-            id: id.map(str::to_owned),
-            body: answer.into_body(),
-            decoder: Decoder::new(MAX_EVENT),
-            patience: ANSWER_TIMEOUT,
-            deadline: Instant::now() + ANSWER_TIMEOUT,
-        }
-    }
-
-    fn expect_heartbeats(&mut self, interval: Option<f64>) {
-        let patience = interval.map(|seconds| seconds * MISSED_HEARTBEATS);
-        // Without heartbeats, only a broken connection shows that the master is gone.
-        self.patience = patience
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .unwrap_or(Duration::from_hours(24));
-        self.deadline = Instant::now() + self.patience;
-    }
-
-    async fn next(&mut self, encoding: Encoding) -> Result<Event, String> {
-        loop {
-            if let Some(record) = self.decoder.next_record().map_err(|e| e.to_string())? {
-                return encoding
-                    .decode(&record)
-                    .map_err(|e| format!("failed to decode an event: {e}"));
-            }
-            match timeout_at(self.deadline, self.body.frame()).await {
-                Err(_) => return Err(format!("{} has fallen silent", self.master)),
-                Ok(None) => return Err(format!("{} closed the event stream", self.master)),
-                Ok(Some(Err(error))) => return Err(format!("{}: {error}", self.master)),
-                Ok(Some(Ok(frame))) => {
-                    self.deadline = Instant::now() + self.patience;
-                    if let Some(bytes) = frame.data_ref() {
-                        self.decoder.extend(bytes);
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -60,17 +60,22 @@
 //! # }
 //! ```
 
+mod address;
 mod backoff;
 mod connection;
+mod credential;
 mod encoding;
 mod error;
 mod events;
+pub mod executor;
 mod limits;
 mod scheduler;
 mod state;
+mod stream;
 
 use std::sync::Arc;
 
+pub use credential::Credential;
 pub use encoding::Encoding;
 pub use error::Error;
 pub use events::{Events, Incoming};
@@ -81,7 +86,7 @@ pub use state::is_terminal;
 /// Who subscribes, and where.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `host:port` of each master; any of them knows the leading one.
+    /// `host:port` of each master, 5050 without a port; any of them knows the leading one.
     pub masters: Vec<String>,
     /// The framework. With an id, the framework of that id is taken over.
     pub framework: v1::FrameworkInfo,
@@ -89,16 +94,21 @@ pub struct Settings {
     pub suppressed_roles: Vec<String>,
     /// How calls and events are written.
     pub encoding: Encoding,
+    /// What proves the framework's principal, where masters ask for it.
+    pub credential: Option<Credential>,
 }
 
 impl Settings {
-    /// A framework at one master, in protobuf.
-    pub fn new(master: impl Into<String>, framework: v1::FrameworkInfo) -> Self {
+    /// A framework at masters listed as `host:port,host:port`, in protobuf, without a credential.
+    ///
+    /// An address that is none is told by the first [`Events::next`].
+    pub fn new(masters: impl AsRef<str>, framework: v1::FrameworkInfo) -> Self {
         Self {
-            masters: vec![master.into()],
+            masters: address::split(masters.as_ref()),
             framework,
             suppressed_roles: Vec::new(),
             encoding: Encoding::Protobuf,
+            credential: None,
         }
     }
 }
@@ -108,6 +118,6 @@ impl Settings {
 /// Both halves need a tokio runtime with its network and timers enabled.
 pub fn subscribe(settings: Settings) -> (Scheduler, Events) {
     let session = Arc::new(scheduler::Session::default());
-    let scheduler = Scheduler::new(Arc::clone(&session), settings.encoding);
+    let scheduler = Scheduler::new(Arc::clone(&session));
     (scheduler, Events::new(settings, session))
 }

@@ -21,3 +21,10 @@ pub(crate) const MAX_REDIRECTS: usize = 5;
 /// Pauses between attempts: from the first, doubling, to the longest.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Updates that may wait for an agent's confirmation: a subscription after its restart carries all.
+pub(crate) const MAX_UNACKNOWLEDGED: usize = 10_000;
+
+/// How long executors wait for an agent, and their tasks for their end, where agents do not say.
+pub(crate) const DEFAULT_RECOVERY_TIMEOUT: Duration = Duration::from_mins(15);
+pub(crate) const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);

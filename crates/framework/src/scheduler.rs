@@ -7,8 +7,7 @@ use meseta_proto::v1::scheduler::{Call, call};
 use meseta_proto::v1::{AgentId, Filters, FrameworkId, OfferId, TaskId, TaskStatus};
 
 use crate::Error;
-use crate::connection::{Connection, read_body};
-use crate::encoding::Encoding;
+use crate::connection::{Connection, Target, read_body};
 
 /// What both halves of a subscription share.
 #[derive(Debug, Default)]
@@ -21,7 +20,7 @@ pub(crate) struct Session {
 /// The subscription of the moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Current {
-    pub(crate) master: String,
+    pub(crate) target: Target,
     pub(crate) stream_id: Option<String>,
     pub(crate) framework_id: FrameworkId,
 }
@@ -46,12 +45,11 @@ impl Session {
 #[derive(Debug, Clone)]
 pub struct Scheduler {
     session: Arc<Session>,
-    encoding: Encoding,
 }
 
 impl Scheduler {
-    pub(crate) fn new(session: Arc<Session>, encoding: Encoding) -> Self {
-        Self { session, encoding }
+    pub(crate) fn new(session: Arc<Session>) -> Self {
+        Self { session }
     }
 
     /// The framework's id while it is subscribed.
@@ -74,14 +72,12 @@ impl Scheduler {
         let current = self.session.current().ok_or(Error::NotSubscribed)?;
         call.framework_id = Some(current.framework_id);
         // Taken out, so that a call that is dropped half-way takes its connection with it.
-        let mut open = match connection.take().filter(|c| c.is_usable(&current.master)) {
+        let mut open = match connection.take().filter(|c| c.is_usable(&current.target)) {
             Some(open) => open,
-            None => Connection::open(&current.master).await?,
+            None => Connection::open(&current.target).await?,
         };
-        let body = self.encoding.encode(&call);
-        let answer = open
-            .post(body, self.encoding, current.stream_id.as_deref())
-            .await?;
+        let body = current.target.encoding.encode(&*call);
+        let answer = open.post(body, current.stream_id.as_deref()).await?;
         if !answer.status().is_success() {
             return Err(open.refusal(answer).await);
         }

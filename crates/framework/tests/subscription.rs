@@ -13,7 +13,9 @@ use std::thread;
 
 use meseta_framework::v1::FrameworkInfo;
 use meseta_framework::v1::scheduler::{Event, call, event};
-use meseta_framework::{Encoding, Error, Events, Incoming, Scheduler, Settings, subscribe};
+use meseta_framework::{
+    Credential, Encoding, Error, Events, Incoming, Scheduler, Settings, subscribe,
+};
 use support::Master;
 
 fn framework() -> FrameworkInfo {
@@ -250,4 +252,42 @@ async fn a_refusal_and_an_error_event_are_final() {
     assert!(events.next().await.unwrap().is_none());
     assert_eq!(scheduler.revive().await, Err(Error::NotSubscribed));
     failing.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_address_is_told_at_once() {
+    let mut settings = Settings::new("", framework());
+    settings.masters = vec!["127.0.0.1:1".into(), "zk://a:2181/mesos".into()];
+    let (_, mut events) = subscribe(settings);
+    let wrong = events.next().await.unwrap_err().to_string();
+    assert!(
+        wrong.contains("'zk://a:2181/mesos'") && wrong.contains("ZooKeeper"),
+        "{wrong}"
+    );
+    assert!(events.next().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_credential_goes_with_subscription_and_calls() {
+    let master = Master::start();
+    let mut settings = Settings::new(&master.address, framework());
+    settings.credential = Some(Credential {
+        principal: "me".into(),
+        secret: "hush".into(),
+    });
+    let (scheduler, mut events) = subscribe(settings);
+    let master = thread::spawn(move || {
+        let (subscription, stream) = master.accept("s", 15.0);
+        let mut call = master.next();
+        call.answer("202 Accepted");
+        (subscription, call, stream)
+    });
+    next_event(&mut events).await;
+    scheduler.revive().await.unwrap();
+    let (subscription, call, _stream) = master.join().unwrap();
+    for head in [subscription.head, call.head] {
+        // Heads are read in lower case.
+        let expected = format!("authorization: {}", "Basic bWU6aHVzaA==".to_lowercase());
+        assert!(head.contains(&expected), "{head}");
+    }
 }

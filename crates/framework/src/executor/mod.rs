@@ -1,0 +1,51 @@
+//! Executors: what runs a framework's tasks, as a client of the agent's v1 executor API.
+//!
+//! As for schedulers, [`subscribe`] gives two halves: [`Events`] to read, and an [`Executor`] to
+//! report with. Behind them, updates that the agent has not confirmed are kept: after an agent's
+//! restart the executor subscribes again and hands them in once more, together with the tasks that
+//! the agent might not know, for as long as the agent's recovery may take.
+//!
+//! An executor that finishes each task at once:
+//!
+//! ```no_run
+//! use meseta_framework::executor::{Settings, subscribe};
+//! use meseta_framework::{Error, Incoming};
+//! use meseta_framework::v1::{TaskState, TaskStatus};
+//!
+//! # async fn run() -> Result<(), Error> {
+//! let (executor, mut events) = subscribe(Settings::from_environment()?);
+//! while let Some(incoming) = events.next().await? {
+//!     let Incoming::Event(event) = incoming else { continue };
+//!     if let Some(launch) = event.launch {
+//!         for state in [TaskState::TaskRunning, TaskState::TaskFinished] {
+//!             let task_id = launch.task.task_id.clone();
+//!             let status = TaskStatus { task_id, state: state.into(), ..Default::default() };
+//!             executor.update(status).await?;
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod duration;
+mod events;
+mod handle;
+mod settings;
+mod unacknowledged;
+
+use std::sync::Arc;
+
+pub use events::Events;
+pub use handle::Executor;
+pub use settings::{Recovery, Settings};
+
+/// Prepares a subscription; the first [`Events::next`] connects.
+///
+/// Both halves need a tokio runtime with its network and timers enabled.
+pub fn subscribe(settings: Settings) -> (Executor, Events) {
+    let settings = Arc::new(settings);
+    let session = Arc::new(handle::Session::default());
+    let executor = Executor::new(Arc::clone(&settings), Arc::clone(&session));
+    (executor, Events::new(settings, session))
+}
