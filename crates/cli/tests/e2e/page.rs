@@ -77,7 +77,7 @@ fn title(browser: &mut Browser, title: &str) {
 
 #[test]
 fn every_view_opens_is_accessible_and_complains_of_nothing() {
-    let cluster = cluster(&["--agents=2"]);
+    let cluster = cluster(&["--agents=2", "--attributes=rack:r1"]);
     let Some(mut browser) = browser(cluster.place.path()) else {
         return;
     };

@@ -1,9 +1,10 @@
-import type { AgentSummary } from "./api";
-import { order } from "./api";
+import { useState } from "preact/hooks";
+
+import { type AgentSummary, order } from "./api";
 import { count } from "./format";
 import { type Column, Whole } from "./list";
 import type { Cluster } from "./master";
-import { Action, Bar, Crumbs, Fact, Id, KINDS, Meters, Time, amounts } from "./parts";
+import { Action, Bar, Crumbs, Fact, Id, KINDS, Meters, Time, amount, amounts } from "./parts";
 import { link } from "./route";
 import { type Resources, origin, total } from "./state";
 import { TaskList, tasksOf } from "./tasks";
@@ -16,6 +17,7 @@ export function AgentsView({ cluster }: { cluster: Cluster }) {
       <div class="title">
         <h1>Agents</h1>
       </div>
+      <Topology agents={cluster.summary.slaves} />
       <Whole
         caption="Agents"
         columns={COLUMNS}
@@ -72,12 +74,95 @@ function share(kind: keyof Resources): Column<Agent> {
   };
 }
 
-/** Where an agent stands: its domain and its attributes. */
-function place(agent: AgentSummary): string {
+/** Where an agent stands: its domain and its attributes, each with its name. */
+export function places(agent: AgentSummary): [string, string][] {
   const { region, zone } = agent.domain?.fault_domain ?? {};
-  const attributes = Object.entries(agent.attributes ?? {}).map(([name, value]) => `${name}:${value}`);
-  return [region?.name, zone?.name, ...attributes].filter((part) => part).join(" ");
+  const domain = [
+    ["region", region?.name],
+    ["zone", zone?.name],
+  ].filter((one): one is [string, string] => one[1] !== undefined);
+  const attributes = Object.entries(agent.attributes ?? {});
+  return [...domain, ...attributes.map(([name, value]): [string, string] => [name, `${value}`])];
 }
+
+function place(agent: AgentSummary): string {
+  return places(agent)
+    .map(([name, value]) => `${name}:${value}`)
+    .join(" ");
+}
+
+interface Group {
+  value: string;
+  agents: Agent[];
+}
+
+/** Agents put together by what they have in common. */
+function Topology({ agents }: { agents: Agent[] }) {
+  const [by, setBy] = useState("");
+  const names = [...new Set(agents.flatMap((agent) => places(agent).map(([name]) => name)))];
+  if (names.length === 0) return null;
+  const groups = new Map<string, Agent[]>();
+  for (const agent of agents) {
+    const value = places(agent).find(([name]) => name === by)?.[1] ?? "none";
+    groups.set(value, [...(groups.get(value) ?? []), agent]);
+  }
+  const rows = [...groups].map(([value, of]): Group => ({ value, agents: of }));
+  return (
+    <>
+      <label class="choice">
+        Put together by{" "}
+        <select value={by} onChange={(event) => setBy(event.currentTarget.value)}>
+          <option value="">nothing</option>
+          {names.sort().map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      {by !== "" && (
+        <Whole
+          caption={`By ${by}`}
+          columns={GROUPS}
+          rows={rows.sort((one, other) => one.value.localeCompare(other.value))}
+          id={(group) => group.value}
+          none=""
+        />
+      )}
+    </>
+  );
+}
+
+const GROUPS: Column<Group>[] = [
+  { name: "Value", width: "minmax(0, 2fr)", cell: (group) => group.value },
+  { name: "Agents", width: "5rem", numeric: true, cell: (group) => count(group.agents.length) },
+  {
+    name: "Active",
+    width: "5rem",
+    numeric: true,
+    cell: (group) =>
+      count(group.agents.filter((agent) => status(agent).text === "active").length),
+  },
+  ...(["cpus", "mem"] as const).map((kind): Column<Group> => ({
+    name: kind === "cpus" ? "CPUs" : "Memory",
+    width: "minmax(0, 2fr)",
+    minor: true,
+    cell: ({ agents }) => {
+      const sum = (of: (agent: Agent) => Resources | undefined) => total(agents.map(of))[kind];
+      const [used, offered, all] = [
+        sum((agent) => agent.used_resources),
+        sum((agent) => agent.offered_resources),
+        sum((agent) => agent.resources),
+      ];
+      return (
+        <span class="share">
+          <Bar used={used} offered={offered} all={all} name={kind} />
+          <small>{amount(kind, all)}</small>
+        </span>
+      );
+    },
+  })),
+];
 
 function status(agent: AgentSummary): { text: string; mood: string } {
   const drain = agent.drain_info?.state;

@@ -185,6 +185,29 @@ test("the master does the searching", async () => {
   expect([query.get("search"), query.get("state")]).toEqual(["T-4999", "TASK_RUNNING"]);
 });
 
+test("agents are put together by what they have in common", async () => {
+  answers = cluster([]);
+  const summary = answers["/state-summary"] as { slaves: Record<string, unknown>[] };
+  const [one] = summary.slaves;
+  const domain = { fault_domain: { region: { name: "north" }, zone: { name: "n1" } } };
+  summary.slaves = [
+    { ...one, id: "s-1", attributes: { rack: "r2" }, domain },
+    { ...one, id: "s-2", attributes: { rack: "r1" }, deactivated: true },
+    { ...one, id: "s-3", attributes: { rack: "r2" } },
+  ];
+  await show("#/agents");
+  const select = document.querySelector("select");
+  const names = [...(select?.options ?? [])].map((option) => option.value);
+  expect(names).toEqual(["", "rack", "region", "zone"]);
+  if (select) select.value = "rack";
+  select?.dispatchEvent(new Event("change", { bubbles: true }));
+  await vi.advanceTimersByTimeAsync(SETTLED);
+  expect(cells("By rack").map((row) => row.slice(0, 3))).toEqual([
+    ["r1", "1", "0"],
+    ["r2", "2", "2"],
+  ]);
+});
+
 test("nothing is done to an agent before it is confirmed", async () => {
   answers = { ...cluster([]), DRAIN_AGENT: {} };
   await show("#/agents/s-0");
