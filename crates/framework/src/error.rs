@@ -49,4 +49,26 @@ pub enum Error {
     /// So many updates of an executor wait for confirmation that no more are kept.
     #[error("{0} updates wait for the agent's confirmation already")]
     TooManyUpdates(usize),
+    /// A task that could never run.
+    #[error("the task '{name}' cannot be kept running: {reason}")]
+    Task {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A keeper's store failed, or holds what is none of a keeper's.
+    #[error("the store failed at '{key}': {reason}")]
+    Store {
+        /// The key that was to be read or written.
+        key: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The master has ended the framework.
+    #[error("the master has ended the framework: {0}")]
+    EndedByMaster(String),
+    /// The framework has ended.
+    #[error("the framework has ended")]
+    Ended,
 }

@@ -68,6 +68,7 @@ mod encoding;
 mod error;
 mod events;
 pub mod executor;
+pub mod keep;
 mod limits;
 mod scheduler;
 mod state;

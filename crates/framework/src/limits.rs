@@ -28,3 +28,17 @@ pub(crate) const MAX_UNACKNOWLEDGED: usize = 10_000;
 /// How long executors wait for an agent, and their tasks for their end, where agents do not say.
 pub(crate) const DEFAULT_RECOVERY_TIMEOUT: Duration = Duration::from_mins(15);
 pub(crate) const DEFAULT_SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Pauses before a kept task runs again: from the first, doubled with each failure in a row, to the
+/// longest.
+pub(crate) const FIRST_RESTART: Duration = Duration::from_secs(1);
+pub(crate) const LONGEST_RESTART: Duration = Duration::from_mins(5);
+
+/// How often a keeper asks what became of its tasks, for calls may be lost.
+pub(crate) const RECONCILE_EVERY: Duration = Duration::from_mins(1);
+
+/// How long a keeper wants to hear nothing of an offer that does not fit.
+pub(crate) const REFUSE_SECONDS: f64 = 5.0;
+
+/// Requests to a keeper that may wait; more make their callers wait.
+pub(crate) const MAX_REQUESTS: usize = 256;

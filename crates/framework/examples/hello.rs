@@ -1,0 +1,37 @@
+//! Runs one task on a cluster and tells what becomes of it:
+//!
+//! ```sh
+//! meseta local &
+//! cargo run -p meseta-framework --example hello -- 127.0.0.1:5050
+//! ```
+
+use std::error::Error;
+use std::io::{Write as _, stdout};
+
+use meseta_framework::keep::{Keeper, MemoryStore, Restart, Task};
+use meseta_framework::v1::FrameworkInfo;
+use meseta_framework::{Settings, is_terminal};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let masters = arguments.next().unwrap_or("127.0.0.1:5050".into());
+    let framework = FrameworkInfo {
+        user: std::env::var("USER").unwrap_or("root".into()),
+        name: "hello".into(),
+        ..FrameworkInfo::default()
+    };
+    let settings = Settings::new(masters, framework);
+    let mut keeper = Keeper::start(settings, MemoryStore::default()).await?;
+    let hello = Task::command("hello", "echo hello from $(hostname)").restart(Restart::Never);
+    keeper.declare(hello).await?;
+    while let Some(status) = keeper.next().await? {
+        let state = status.state();
+        writeln!(stdout(), "{} {}", status.task_id, state.as_str_name())?;
+        if is_terminal(state) {
+            keeper.teardown().await?;
+            break;
+        }
+    }
+    Ok(())
+}
