@@ -165,7 +165,8 @@ fn run(voice: Voice) {
     scheduler.expect("TASK_RUNNING");
     let called = cluster.place.join("bin/called");
     let arguments = eventually("the call of docker", || {
-        std::fs::read_to_string(&called).ok()
+        let written = std::fs::read_to_string(&called).ok()?;
+        written.ends_with('\n').then_some(written)
     });
     assert_eq!(arguments, "run --name mesos-nginx -p 8080:80 nginx\n");
 
