@@ -96,7 +96,8 @@ impl Browser {
         let call = json!({"expression": script, "awaitPromise": true, "returnByValue": true});
         let answer = self.call("Runtime.evaluate", call);
         let failure = &answer["exceptionDetails"];
-        assert!(failure.is_null(), "{script}: {failure:#}");
+        let beginning: String = script.chars().take(200).collect();
+        assert!(failure.is_null(), "{beginning}: {failure:#}");
         answer["result"]["value"].clone()
     }
 
@@ -201,7 +202,8 @@ impl Browser {
 
     fn call(&mut self, method: &str, params: Value) -> Value {
         self.calls += 1;
-        let mut call = json!({"id": self.calls, "method": method, "params": params});
+        let mut call = json!({"id": self.calls, "method": method});
+        call["params"] = params;
         if let Some(session) = &self.session {
             call["sessionId"] = json!(session);
         }
