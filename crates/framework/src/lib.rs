@@ -1,4 +1,11 @@
-//! Schedulers in Rust: a client of the v1 scheduler API, for Meseta and for Mesos.
+//! Frameworks in Rust, for Meseta and for Mesos.
+//!
+//! * [`keep`]: say which tasks are to run, and they are kept running. Start here; a whole framework
+//!   is `examples/hello.rs`.
+//! * [`subscribe`]: the v1 scheduler API itself, for schedulers that decide everything.
+//! * [`executor`]: the v1 executor API, for programs that run tasks in their own way.
+//!
+//! # Schedulers
 //!
 //! [`subscribe`] gives two halves: [`Events`], which the scheduler reads one by one, and a
 //! [`Scheduler`], which can be cloned and sends its calls. Behind [`Events::next`] the framework

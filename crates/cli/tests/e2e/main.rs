@@ -35,6 +35,7 @@ mod golden_requests;
 mod golden_scenarios;
 mod gone;
 mod images;
+mod keeper;
 mod local;
 mod nested;
 mod operator;

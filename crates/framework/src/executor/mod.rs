@@ -5,7 +5,9 @@
 //! restart the executor subscribes again and hands them in once more, together with the tasks that
 //! the agent might not know, for as long as the agent's recovery may take.
 //!
-//! An executor that finishes each task at once:
+//! At a `SHUTDOWN` event an executor ends its tasks and exits within [`Settings::shutdown_grace`].
+//!
+//! An executor that finishes each task at once (a whole one is `examples/executor.rs`):
 //!
 //! ```no_run
 //! use meseta_framework::executor::{Settings, subscribe};
