@@ -232,7 +232,10 @@ const HELP: &[(&str, &str)] = &[
         "How old sandboxes may become that nothing needs any more",
     ),
     ("slave/executors_", "Executors by their state"),
-    ("slave/frameworks_active", "Frameworks with something on the agent"),
+    (
+        "slave/frameworks_active",
+        "Frameworks with something on the agent",
+    ),
     ("slave/gpus", "GPUs of the agent"),
     (
         "slave/invalid_",
@@ -247,12 +250,12 @@ const HELP: &[(&str, &str)] = &[
         "slave/recovery_time_secs",
         "How long it took to find all executors again or give them up",
     ),
-    ("slave/registered", "Whether a master has the agent registered"),
-    ("slave/tasks_", "Tasks by their state"),
     (
-        "slave/uptime_secs",
-        "How long the process has been running",
+        "slave/registered",
+        "Whether a master has the agent registered",
     ),
+    ("slave/tasks_", "Tasks by their state"),
+    ("slave/uptime_secs", "How long the process has been running"),
     ("slave/valid_", "Messages that the agent took"),
     ("system/cpus_total", "Processors of the machine"),
     ("system/load", "Load of the machine"),

@@ -387,10 +387,9 @@ fn without_checkpointing_a_task_ends_with_its_agent() {
     agent.stop();
     let (code, stderr) = executor.end();
     assert_eq!(code, 1);
-    assert_eq!(
-        stderr,
-        "Lost the agent: the agent closed the event stream; shutting down\n"
-    );
+    // It may know by its stream, or by a request that found nobody.
+    let said = stderr.starts_with("Lost the agent: ") && stderr.ends_with("; shutting down\n");
+    assert!(said, "{stderr}");
     assert!(!exists(&pid));
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::internal::{ShutdownFrameworkMessage, UpdateFrameworkMessage};
-use meseta_proto::v1::scheduler::event::Type::{Heartbeat, Subscribed};
 use meseta_proto::v1::offer::operation;
+use meseta_proto::v1::scheduler::event::Type::{Heartbeat, Subscribed};
 use meseta_proto::v1::scheduler::{Call, call, event};
 use meseta_proto::v1::{FrameworkInfo, TaskState};
 
