@@ -203,6 +203,10 @@ mod tests {
         assert_eq!(format!("{:?}", key()), "TokenKey { .. }");
     }
 
+    #[allow(
+        clippy::duration_suboptimal_units,
+        reason = "the second beside it is the point"
+    )]
     #[test]
     fn the_example_of_rfc_7515_is_understood() {
         let secret = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";

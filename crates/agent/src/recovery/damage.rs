@@ -53,6 +53,8 @@ impl Agent {
                 && let Some(run) = self.runs.get_mut(&key)
             {
                 run.kills.insert(task, None);
+                // It had one task at least, so that it is not one to be sent away unheard.
+                run.has_served = true;
             }
         }
         if !damaged.is_empty() {

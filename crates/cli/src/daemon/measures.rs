@@ -100,20 +100,20 @@ mod tests {
     #[test]
     fn many_who_ask_cost_one_measurement() {
         let made = Cell::new(0);
-        let make = || {
+        let measure = || {
             made.set(made.get() + 1);
             made.get()
         };
         let latest = Latest::default();
         let start = Instant::now();
-        assert_eq!(latest.get(start, make), 1);
-        assert_eq!(latest.get(start + MEASURE_INTERVAL / 2, make), 1);
+        assert_eq!(latest.get(start, measure), 1);
+        assert_eq!(latest.get(start + MEASURE_INTERVAL / 2, measure), 1);
         // Who has asked before and waited for it gets it, too.
         assert_eq!(
-            latest.get(start.checked_sub(MEASURE_INTERVAL).unwrap(), make),
+            latest.get(start.checked_sub(MEASURE_INTERVAL).unwrap(), measure),
             1
         );
-        assert_eq!(latest.get(start + MEASURE_INTERVAL, make), 2);
+        assert_eq!(latest.get(start + MEASURE_INTERVAL, measure), 2);
         assert_eq!(made.get(), 2);
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn machine() -> MachineSize {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     MachineSize {
         cpus: cpus as f64,
-        mem_bytes: u64::from(info.totalram).saturating_mul(info.mem_unit.into()),
+        mem_bytes: info.totalram.saturating_mul(info.mem_unit.into()),
     }
 }
 

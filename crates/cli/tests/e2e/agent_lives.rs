@@ -1,7 +1,7 @@
 //! What an agent finds when it comes back: its memory damaged, its machine started anew, its binary
 //! exchanged, or itself with other resources and attributes than before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -108,11 +108,11 @@ impl World<'_> {
         let tasks: Vec<Value> = ids.iter().map(|id| endless(id, cpus)).collect();
         let answer = self.scheduler.launch(&offer, &tasks);
         assert_eq!(answer.status(), 202, "{}", answer.text());
-        let mut running = BTreeMap::new();
+        let mut running = BTreeSet::new();
         while running.len() < ids.len() {
             let status = self.scheduler.acknowledged_update();
             if status["state"] == "TASK_RUNNING" {
-                running.insert(text(&status["task_id"]["value"]), ());
+                running.insert(text(&status["task_id"]["value"]));
             }
         }
     }

@@ -54,7 +54,10 @@ fn what_a_task_uses_is_measured_while_it_runs() {
         number("cpus_soft_limit") > 1.0 && number("cpus_limit") > 2.0,
         "{used}"
     );
-    assert!(number("mem_soft_limit_bytes") > 128.0 * 1048576.0, "{used}");
+    assert!(
+        number("mem_soft_limit_bytes") > 128.0 * 1_048_576.0,
+        "{used}"
+    );
     assert!(
         number("mem_limit_bytes") > number("mem_soft_limit_bytes"),
         "{used}"

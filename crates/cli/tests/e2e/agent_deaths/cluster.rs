@@ -38,7 +38,10 @@ impl History {
         let (state, said) = (text(&status["state"]), status.to_string());
         assert!(!self.has_ended(), "after {:?} came {said}", self.updates);
         self.updates.push((state, said));
-        self.last_message = status["message"].as_str().unwrap_or_default().to_owned();
+        status["message"]
+            .as_str()
+            .unwrap_or_default()
+            .clone_into(&mut self.last_message);
         self.latest = uuid;
     }
 
