@@ -237,7 +237,7 @@ impl Agent {
         for reconcile in message.reconciliations {
             for status in reconcile.statuses {
                 let key = (reconcile.framework_id.clone(), status.task_id);
-                if self.tasks.contains_key(&key) || self.updates.head(&key).is_some() {
+                if self.tasks.contains_key(&key) || self.updates.holds_end(&key) {
                     continue;
                 }
                 let verdict = Verdict::new(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use meseta_proto::internal;
 use meseta_proto::v1::TaskState;
 
-use super::{MASTER, World, command, custom, framework, status};
+use super::{AGENT_ID, MASTER, World, command, custom, framework, status};
 use crate::{Action, ExitReason};
 
 fn back(world: &mut World) -> super::Did {
@@ -114,6 +114,34 @@ fn a_task_of_which_the_record_is_lost_is_killed() {
     world.update("e", status("2", TaskState::TaskKilled, 3));
     let update = back(&mut world).update();
     assert_eq!(update.state(), TaskState::TaskKilled, "{update:?}");
+}
+
+#[test]
+fn the_end_of_a_task_is_told_though_all_but_an_earlier_update_is_lost() {
+    let mut world = World::registered();
+    world.running("t");
+    let running = status("t", TaskState::TaskRunning, 1);
+    world.update("t", running.clone());
+    world.write_notes();
+    for lost in ["framework/F", "executor/F/t", "task/F/t/t"] {
+        world.store.remove(lost);
+        world.damaged.insert(lost.into());
+    }
+    world.restart(&[]);
+    let first = back(&mut world).update();
+    assert_eq!(first.state(), TaskState::TaskRunning, "{first:?}");
+    let message = internal::SlaveReregisteredMessage {
+        slave_id: AGENT_ID.into(),
+        reconciliations: vec![internal::ReconcileTasksMessage {
+            framework_id: "F".into(),
+            statuses: vec![status("t", TaskState::TaskRunning, 2)],
+            framework: Some(framework()),
+        }],
+        ..internal::SlaveReregisteredMessage::default()
+    };
+    world.receive(MASTER, &message);
+    let update = world.acknowledge(&running).update();
+    assert_eq!(update.state(), TaskState::TaskDropped, "{update:?}");
 }
 
 #[test]

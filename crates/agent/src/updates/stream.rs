@@ -137,6 +137,15 @@ impl Streams {
             .map(|(_, update)| update)
     }
 
+    /// Whether the end of a task is among the updates that wait.
+    pub(crate) fn holds_end(&self, key: &StreamKey) -> bool {
+        let pending = self.streams.get(key).map(|stream| &stream.pending);
+        pending.is_some_and(|pending| {
+            let mut states = pending.iter().map(|(_, update)| update.status.state());
+            states.any(is_terminal)
+        })
+    }
+
     /// The streams of a framework that have something to send.
     pub(crate) fn waiting_of(&self, framework: &FrameworkId) -> Vec<StreamKey> {
         self.streams
