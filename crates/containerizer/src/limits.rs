@@ -24,6 +24,10 @@ pub(crate) const ENDS_AT_ONCE: usize = 256;
 /// read, before the whole process table is searched instead.
 pub(crate) const CHILDREN_READINGS: usize = 4;
 
+/// How long a process may take to become another program, and has no environment meanwhile. Only
+/// processes that really have none are looked at for so long.
+pub(crate) const EXEC_PATIENCE: Duration = Duration::from_millis(20);
+
 /// What is read of a process's environment: as much as Linux lets a usual program begin with.
 pub(crate) const MAX_ENVIRONMENT: u64 = 2 * 1024 * 1024;
 

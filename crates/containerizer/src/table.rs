@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::children::own_pid;
-use crate::process::{Process, has_ended, stat};
+use crate::limits::EXEC_PATIENCE;
+use crate::process::{Process, has_ended, is_alive, stat};
 
 /// The variables that name a sandbox.
 const SANDBOX_VARIABLES: [&[u8]; 2] = [b"MESOS_SANDBOX=", b"MESOS_DIRECTORY="];
@@ -97,8 +99,8 @@ impl Table {
         if let Some(sandbox) = sandbox {
             let orphans = self.orphans();
             let orphans = orphans.filter(|entry| !found.pids.contains(&entry.process.pid));
-            let theirs = orphans.map(|entry| entry.process.pid);
-            let named: Vec<i32> = theirs.filter(|pid| names_sandbox(*pid, sandbox)).collect();
+            let theirs = orphans.filter(|entry| names_sandbox(entry, sandbox));
+            let named: Vec<i32> = theirs.map(|entry| entry.process.pid).collect();
             found.queue.extend(named);
             self.close(&mut found);
         }
@@ -213,8 +215,20 @@ impl Table {
 }
 
 /// Whether the environment of a process names the sandbox, or one inside of it.
-fn names_sandbox(pid: i32, sandbox: &Path) -> bool {
-    let environment = environment(pid);
+fn names_sandbox(entry: &Entry, sandbox: &Path) -> bool {
+    let mut environment = environment(entry.process.pid);
+    // While it becomes another program a process shows none. Orphans of containers are children of
+    // this process; others, those of the kernel among them, have none for ever.
+    if entry.parent == own_pid() {
+        let give_up = Instant::now() + EXEC_PATIENCE;
+        while environment.is_empty()
+            && is_alive(entry.process.pid, entry.process.start_time)
+            && Instant::now() < give_up
+        {
+            std::thread::yield_now();
+            environment = self::environment(entry.process.pid);
+        }
+    }
     sandboxes(&environment).any(|named| named.starts_with(sandbox))
 }
 
