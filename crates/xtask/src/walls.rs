@@ -29,7 +29,6 @@ const IMPURE_CRATES: &[&str] = &[
     "socket2",
     "rustix",
     "nix",
-    "redb",
     "tempfile",
 ];
 
