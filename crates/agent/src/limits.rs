@@ -85,6 +85,3 @@ pub(crate) const MAX_ID_LENGTH: usize = 255;
 /// Folders that wait for their removal. With more than this, those that have waited longest go before
 /// their time: an agent that ends hundreds of tasks a second must not remember a week of them.
 pub(crate) const MAX_DISCARDED: usize = 100_000;
-
-/// Length of the identity of an update: a UUID.
-pub(crate) const UUID_LENGTH: usize = 16;

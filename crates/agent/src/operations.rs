@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::OrdMap;
+use meseta_machine::is_uuid;
 use meseta_proto::internal;
 use meseta_proto::v1::{Operation, OperationState, OperationStatus, Uuid};
 use meseta_resources::{Conversion, Resources, conversions};
 
 use crate::Action;
 use crate::agent::{Agent, Phase, Timer, Turn};
-use crate::limits::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN, UUID_LENGTH};
+use crate::limits::{UPDATE_RETRY_MAX, UPDATE_RETRY_MIN};
 use crate::recovery::facts::{Change, OperationFact, operation_key};
 use crate::volumes::FolderChanges;
 
@@ -70,7 +71,7 @@ impl Agent {
     ) {
         let uuid = message.operation_uuid.value.clone();
         if self.phase == Phase::Recovering
-            || uuid.len() != UUID_LENGTH
+            || !is_uuid(&uuid)
             || self.operations.records.contains_key(&uuid)
         {
             return;

@@ -16,11 +16,17 @@ use crate::tree::ClientKey;
 pub(crate) struct AgentKey(pub(crate) u64);
 
 #[derive(Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is told by somebody else and says nothing of the others"
+)]
 pub(crate) struct Agent {
     pub(crate) id: AgentId,
     pub(crate) info: Arc<AgentInfo>,
     pub(crate) capabilities: Vec<agent_info::capability::Type>,
     pub(crate) active: bool,
+    /// Whether the whitelist has it, or there is none.
+    pub(crate) listed: bool,
     /// Whether it is in another region than the master.
     pub(crate) remote: bool,
     /// What clients declined.
@@ -49,6 +55,7 @@ impl Agent {
             info,
             capabilities,
             active: true,
+            listed: true,
             remote,
             filters: KeyMap::default(),
             available: Quantities::new(),
@@ -63,9 +70,14 @@ impl Agent {
         &self.free
     }
 
+    /// Whether anything of it may be proposed.
+    pub(crate) fn takes_part(&self) -> bool {
+        self.active && self.listed
+    }
+
     /// What is free for guarantees.
     pub(crate) fn count_available(&self) -> Quantities {
-        if self.active {
+        if self.takes_part() {
             self.free.under_quota()
         } else {
             Quantities::new()

@@ -43,6 +43,8 @@ pub struct Allocator {
     pub(crate) last_easing: Option<Duration>,
     pub(crate) maintenances: Maintenances,
     pub(crate) recovery: Option<Recovery>,
+    /// The hostnames of the agents that are proposed, if not all are.
+    pub(crate) whitelist: Option<BTreeSet<String>>,
     pub(crate) next_key: u64,
 }
 
@@ -82,6 +84,7 @@ impl Allocator {
             last_easing: None,
             maintenances: Maintenances::default(),
             recovery: None,
+            whitelist: None,
             options,
             next_key: 0,
         }
@@ -92,13 +95,13 @@ impl Allocator {
         self.remove_agent(&id);
         let key = AgentKey(self.new_key());
         let remote = self.is_remote(&agent.info);
+        let listed = self.is_listed(&agent.info);
         self.tree.grow(&countable(&agent.total));
         self.reservations_changed(&Resources::new(), &agent.total);
         self.agent_keys.insert(id.clone(), key);
-        self.agents.insert(
-            key,
-            Agent::new(id, agent.info, agent.capabilities, remote, agent.total),
-        );
+        let mut entry = Agent::new(id, agent.info, agent.capabilities, remote, agent.total);
+        entry.listed = listed;
+        self.agents.insert(key, entry);
         for (framework, used) in agent.used {
             self.take_of(&framework, key, &used);
         }
@@ -122,7 +125,7 @@ impl Allocator {
         info: Arc<AgentInfo>,
         capabilities: Vec<agent_info::capability::Type>,
     ) {
-        let remote = self.is_remote(&info);
+        let (remote, listed) = (self.is_remote(&info), self.is_listed(&info));
         let Some(key) = self.agent_keys.get(id).copied() else {
             return;
         };
@@ -133,6 +136,7 @@ impl Allocator {
         agent.info = info;
         agent.capabilities = capabilities;
         agent.remote = remote;
+        agent.listed = listed;
         if is_other {
             for client in std::mem::take(&mut agent.filters).into_keys() {
                 self.forget_filter(key, client);
@@ -178,6 +182,23 @@ impl Allocator {
     /// Makes no proposals of the agent.
     pub fn deactivate_agent(&mut self, id: &AgentId) {
         self.change_agent(id, |agent| agent.active = false);
+    }
+
+    /// Proposes agents of these hostnames alone; of all again when there is no list. What others
+    /// have given stays where it is.
+    pub fn set_whitelist(&mut self, hostnames: Option<BTreeSet<String>>) {
+        self.whitelist = hostnames;
+        let keys: Vec<AgentKey> = self.agents.keys().copied().collect();
+        for key in keys {
+            let info = self.agents.get(&key).map(|agent| Arc::clone(&agent.info));
+            let listed = info.is_some_and(|info| self.is_listed(&info));
+            if let Some(agent) = self.agents.get_mut(&key)
+                && agent.listed != listed
+            {
+                agent.listed = listed;
+                self.freed(key);
+            }
+        }
     }
 
     /// Adds a framework, active. What agents hold of it already counts as its own.
@@ -406,7 +427,7 @@ impl Allocator {
     pub fn check_invariants(&self) -> Result<(), String> {
         for (key, agent) in &self.agents {
             agent.check_invariants()?;
-            if self.offerable.contains(key) != (agent.active && !agent.free().is_empty()) {
+            if self.offerable.contains(key) != (agent.takes_part() && !agent.free().is_empty()) {
                 return Err(format!("agent {} is wrongly offerable or not", agent.id));
             }
         }

@@ -65,6 +65,11 @@ impl Allocator {
         }
     }
 
+    pub(crate) fn is_listed(&self, agent: &AgentInfo) -> bool {
+        let whitelist = self.whitelist.as_ref();
+        whitelist.is_none_or(|hostnames| hostnames.contains(&agent.hostname))
+    }
+
     pub(crate) fn is_subscribed(&self, id: &FrameworkId) -> bool {
         self.frameworks
             .get(id)
@@ -115,7 +120,7 @@ impl Allocator {
         let Some(agent) = self.agents.get_mut(&key) else {
             return;
         };
-        let offerable = agent.active && !agent.free().is_empty();
+        let offerable = agent.takes_part() && !agent.free().is_empty();
         if !self.quotas.is_empty() {
             let available = agent.count_available();
             self.quotas.change_available(&agent.available, &available);
@@ -373,9 +378,9 @@ impl Allocator {
         if self.quotas.is_empty() {
             return Ok(());
         }
-        let active = self.agents.values().filter(|agent| agent.active);
+        let taking_part = self.agents.values().filter(|agent| agent.takes_part());
         let mut available = Quantities::new();
-        for agent in active {
+        for agent in taking_part {
             available += &agent.free().under_quota();
         }
         if available != *self.quotas.available() {

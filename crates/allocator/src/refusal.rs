@@ -28,6 +28,8 @@ pub enum Refusal {
     },
     /// The agent is deactivated: away, draining, or by an operator.
     AgentDeactivated,
+    /// The agent is not on the whitelist.
+    AgentNotListed,
     /// The framework can take several roles, and the agent's program is too old for that.
     AgentNotMultiRole,
     /// The role has a parent, and the agent's program is too old for that.
@@ -79,6 +81,7 @@ impl Refusal {
             Self::Suppressed => "SUPPRESSED",
             Self::Recovering { .. } => "RECOVERING",
             Self::AgentDeactivated => "AGENT_DEACTIVATED",
+            Self::AgentNotListed => "AGENT_NOT_WHITELISTED",
             Self::AgentNotMultiRole => "AGENT_NOT_MULTI_ROLE",
             Self::AgentNotHierarchicalRole => "AGENT_NOT_HIERARCHICAL_ROLE",
             Self::Gpu => "GPU_RESOURCES_MISSING",
@@ -116,14 +119,15 @@ impl Refusal {
             Self::NothingFree => (6, 0),
             Self::ReservedToOthers => (7, 0),
             Self::AgentDeactivated => (8, 0),
-            Self::Incapable => (9, 0),
-            Self::Gpu => (10, 0),
-            Self::RemoteRegion => (11, 0),
-            Self::Constraint => (12, 0),
-            Self::AgentNotMultiRole => (13, 0),
-            Self::AgentNotHierarchicalRole => (14, 0),
-            Self::Suppressed => (15, 0),
-            Self::FrameworkDeactivated => (16, 0),
+            Self::AgentNotListed => (9, 0),
+            Self::Incapable => (10, 0),
+            Self::Gpu => (11, 0),
+            Self::RemoteRegion => (12, 0),
+            Self::Constraint => (13, 0),
+            Self::AgentNotMultiRole => (14, 0),
+            Self::AgentNotHierarchicalRole => (15, 0),
+            Self::Suppressed => (16, 0),
+            Self::FrameworkDeactivated => (17, 0),
         }
     }
 }

@@ -153,6 +153,9 @@ impl Allocator {
         if !agent.active {
             return Some(Refusal::AgentDeactivated);
         }
+        if !agent.listed {
+            return Some(Refusal::AgentNotListed);
+        }
         if let Some(until) = self.recovering_until() {
             return Some(Refusal::Recovering { until });
         }

@@ -18,10 +18,12 @@
 mod entropy;
 mod reply;
 mod timers;
+mod uuids;
 
 pub use entropy::Entropy;
 pub use reply::{ContentType, Reply};
 pub use timers::Timers;
+pub use uuids::is_uuid;
 
 use std::fmt;
 use std::time::Duration;

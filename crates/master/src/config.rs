@@ -35,6 +35,7 @@ pub struct Config {
 
 /// The rules of a master, under the names of the flags that set them.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Policy {
     /// How long an agent may take to answer a ping, and so the time between two.
     pub agent_ping_timeout: Duration,
@@ -88,6 +89,8 @@ pub struct Policy {
     pub publish_per_framework_metrics: bool,
     /// How many operators may watch by event streams.
     pub max_operator_event_stream_subscribers: usize,
+    /// Whether agents must say where they stand.
+    pub require_agent_domain: bool,
     /// Who has to authenticate.
     pub authentication: AuthenticationPolicy,
 }
@@ -142,6 +145,7 @@ impl Default for Policy {
             heartbeat_interval: Duration::from_secs(15),
             publish_per_framework_metrics: true,
             max_operator_event_stream_subscribers: 1000,
+            require_agent_domain: false,
             authentication: AuthenticationPolicy::default(),
         }
     }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 
 use bytes::Bytes;
@@ -70,6 +71,11 @@ pub enum Input {
         stream: StreamId,
         /// What the stream begins with.
         opening: Opening,
+    },
+    /// The list of agents that may be offered has changed.
+    Whitelist {
+        /// Their hostnames; all agents if there is no list.
+        hostnames: Option<BTreeSet<String>>,
     },
     /// Somebody asks why a framework gets no offers.
     Why {

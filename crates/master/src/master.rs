@@ -174,6 +174,7 @@ impl Master {
                 stream,
                 opening,
             } => self.on_watcher(step, request, stream, opening),
+            Input::Whitelist { hostnames } => self.allocator.set_whitelist(hostnames),
             Input::Why { request, question } => self.on_question(step, request, question),
             Input::Wake => self.on_wake(step),
         }

@@ -1,5 +1,6 @@
 //! Status updates: made by the master, forwarded from agents, and acknowledged by schedulers.
 
+use meseta_machine::is_uuid;
 use meseta_proto::Upid;
 use meseta_proto::internal::{
     StatusUpdate, StatusUpdateAcknowledgementMessage, StatusUpdateMessage,
@@ -142,7 +143,7 @@ impl Master {
             .slave_id
             .as_ref()
             .is_some_and(|id| self.state.agents.contains_key(id));
-        let is_acknowledgeable = update.uuid.as_ref().is_some_and(|uuid| uuid.len() == 16)
+        let is_acknowledgeable = update.uuid.as_ref().is_some_and(|uuid| is_uuid(uuid))
             && update.status.uuid.is_some()
             && Upid::from_field(pid.as_deref()).is_some();
         if !is_from_agent || !is_acknowledgeable {

@@ -7,11 +7,10 @@ pub(crate) mod tokens;
 pub use endpoints::{Answer, Request, Statistics, Surroundings, answer, answer_with};
 
 use meseta_endpoints::{accepts, call as read_call, method_not_allowed};
-use meseta_machine::{ContentType, Reply};
+use meseta_machine::{ContentType, Reply, is_uuid};
 use meseta_proto::v1::executor::{Call, call};
 use meseta_proto::v1::{TaskState, task_status};
 
-use crate::limits::UUID_LENGTH;
 
 /// A request to `/api/v1/executor` (also under `/slave(1)`).
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +88,7 @@ fn validate_update(call: &Call, status: &meseta_proto::v1::TaskStatus) -> Result
     let Some(uuid) = &status.uuid else {
         return Err("Expecting 'uuid' to be present".into());
     };
-    if uuid.len() != UUID_LENGTH {
+    if !is_uuid(uuid) {
         return Err("Not a valid UUID".into());
     }
     if let Some(other) = status.executor_id.as_ref().filter(|id| *id != executor) {
@@ -216,9 +215,18 @@ mod tests {
         assert_eq!(
             update(
                 r#"{"task_id":{"value":"t"},"state":"TASK_RUNNING","source":"SOURCE_AGENT",
-                "uuid":"AAAAAAAAAAAAAAAAAAAAAA=="}"#
+                "uuid":"AAAAAAAAQAAAAAAAAAAAAA=="}"#
             ),
             format!(
+        // Sixteen zeros have no version.
+        for uuid in ["", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA=="] {
+            assert_eq!(
+                update(&format!(
+                    r#"{{"task_id":{{"value":"t"}},"state":"TASK_RUNNING","uuid":"{uuid}"}}"#
+                )),
+                format!("{prefix}Not a valid UUID")
+            );
+        }
                 "{prefix}Received Call from executor e of framework f with invalid source, \
                  expecting 'SOURCE_EXECUTOR'"
             )

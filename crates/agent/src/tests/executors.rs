@@ -7,7 +7,7 @@ use meseta_proto::v1::executor::{Call, call};
 use meseta_proto::v1::task_status::Reason;
 use meseta_proto::v1::{TaskState, TaskStatus};
 
-use super::{AGENT_ID, MASTER, World, command, custom, framework, status};
+use super::{AGENT_ID, MASTER, World, command, custom, framework, status, uuid};
 use crate::Action;
 use crate::records::ExecutorState;
 
@@ -294,7 +294,7 @@ fn an_executor_on_the_old_driver_is_served_by_messages() {
                 ..status("t", TaskState::TaskRunning, 0)
             },
             timestamp: 1.0,
-            uuid: Some(vec![number; 16]),
+            uuid: Some(uuid(number)),
             latest_state: None,
         },
         pid: Some(driver.into()),
@@ -305,9 +305,9 @@ fn an_executor_on_the_old_driver_is_served_by_messages() {
         "only the executor's own process may speak"
     );
     let did = world.receive(driver, &update(1));
-    assert_eq!(did.update().uuid(), [1; 16]);
+    assert_eq!(did.update().uuid(), uuid(1));
     let received = did.sent_one::<internal::StatusUpdateAcknowledgementMessage>();
-    assert_eq!(received.uuid, [1; 16]);
+    assert_eq!(received.uuid, uuid(1));
     world.kill("t").sent_one::<internal::KillTaskMessage>();
 
     let stranger = internal::RegisterExecutorMessage {

@@ -506,8 +506,16 @@ fn status(task: &str, state: TaskState, number: u8) -> TaskStatus {
         state: state.into(),
         source: Some(task_status::Source::Executor.into()),
         executor_id: None,
-        uuid: Some(vec![number; 16]),
+        uuid: Some(uuid(number)),
         timestamp: Some(1.0),
         ..TaskStatus::default()
     }
+}
+
+/// A UUID that a number tells from others.
+fn uuid(number: u8) -> Vec<u8> {
+    let mut uuid = [number; 16];
+    // The version.
+    uuid[6] = 0x40;
+    uuid.to_vec()
 }

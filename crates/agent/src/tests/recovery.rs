@@ -4,7 +4,7 @@ use meseta_proto::internal;
 use meseta_proto::v1::TaskState;
 use meseta_proto::v1::task_status::Reason;
 
-use super::{AGENT_ID, MASTER, World, command, custom, framework, status};
+use super::{AGENT_ID, MASTER, World, command, custom, framework, status, uuid};
 use crate::{ExitReason, Input, recovery};
 
 /// Detects and re-registers after a restart.
@@ -265,7 +265,7 @@ fn updates_of_a_driver_that_is_not_back_yet_keep_their_order() {
         slave_id: Some(AGENT_ID.into()),
         status: status("t", state, number),
         timestamp: 1.0,
-        uuid: Some(vec![number; 16]),
+        uuid: Some(uuid(number)),
         latest_state: None,
     };
     // The first was lost on the way to the agent's former life.

@@ -36,7 +36,7 @@ fn reserve(uuid: u8) -> internal::ApplyOperationMessage {
             ..offer::Operation::default()
         },
         operation_uuid: Uuid {
-            value: vec![uuid; 16],
+            value: super::uuid(uuid),
         },
         resource_version_uuid: internal::ResourceVersionUuid::default(),
     }
@@ -105,7 +105,7 @@ fn operations_that_the_agent_never_saw_are_reported_dropped() {
     let mut world = World::registered();
     let ask = internal::ReconcileOperationsMessage {
         operations: vec![internal::reconcile_operations_message::Operation {
-            operation_uuid: Some(Uuid { value: vec![7; 16] }),
+            operation_uuid: Some(Uuid { value: super::uuid(7) }),
             ..Default::default()
         }],
         framework_id: None,
@@ -208,7 +208,7 @@ fn folders(did: &Did) -> Vec<(Option<u8>, Vec<String>, Vec<String>)> {
 
 fn done(world: &mut World, uuid: u8, result: Result<(), String>) -> Did {
     world.step(Input::VolumesChanged {
-        operation: Some(vec![uuid; 16]),
+        operation: Some(super::uuid(uuid)),
         result,
     })
 }

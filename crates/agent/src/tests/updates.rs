@@ -4,7 +4,7 @@ use meseta_proto::internal;
 use meseta_proto::v1::TaskState;
 use meseta_proto::v1::task_status::Source;
 
-use super::{AGENT_ID, MASTER, World, command, framework, status};
+use super::{AGENT_ID, MASTER, World, command, framework, status, uuid};
 use crate::{Action, Input};
 
 #[test]
@@ -51,16 +51,16 @@ fn an_update_says_what_the_agent_knows() {
     let did = world.update("t", status("t", TaskState::TaskRunning, 1));
     assert_eq!(did.reply().status, 202);
     let acknowledged = did.events()[0].acknowledged.clone().unwrap();
-    assert_eq!(acknowledged.uuid, [1; 16]);
+    assert_eq!(acknowledged.uuid, uuid(1));
     let message = did.sent_one::<internal::StatusUpdateMessage>();
     assert_eq!(message.pid(), "slave(1)@10.0.0.2:5051");
     let update = message.update;
-    assert_eq!(update.uuid(), [1; 16]);
+    assert_eq!(update.uuid(), uuid(1));
     assert_eq!(update.slave_id.unwrap().as_str(), AGENT_ID);
     assert_eq!(update.latest_state, Some(TaskState::TaskRunning.into()));
     let status = update.status;
     assert_eq!(status.source(), Source::Executor);
-    assert_eq!(status.uuid(), [1; 16]);
+    assert_eq!(status.uuid(), uuid(1));
     assert_eq!(status.agent_id.unwrap().as_str(), AGENT_ID);
     let of = status.container_status.unwrap();
     assert_eq!(of.container_id, Some(container));
@@ -245,8 +245,9 @@ fn an_executor_that_reports_without_end_is_refused_until_it_is_heard() {
     use crate::limits::MAX_PENDING_UPDATES;
     let mut world = World::registered();
     world.running("t");
+    let version = 4 << 76;
     let numbered = |number: usize| meseta_proto::v1::TaskStatus {
-        uuid: Some((number as u128).to_be_bytes().to_vec()),
+        uuid: Some((number as u128 | version).to_be_bytes().to_vec()),
         ..status("t", TaskState::TaskRunning, 0)
     };
     for number in 0..MAX_PENDING_UPDATES {

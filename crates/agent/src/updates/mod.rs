@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 pub(crate) use stream::{Acknowledged, Received, StreamKey, Streams};
 
+use meseta_machine::is_uuid;
 use meseta_proto::v1::task_status::{Reason, Source};
 use meseta_proto::v1::{
     ContainerStatus, ExecutorId, NetworkInfo, Task, TaskState, TaskStatus, network_info,
@@ -19,7 +20,7 @@ use prost::Message as _;
 
 use crate::agent::{Agent, Phase, Timer, Turn};
 use crate::executors::{RunKey, ToExecutor};
-use crate::limits::{MAX_LAST_WORD_BYTES, UPDATE_RETRY_MAX, UPDATE_RETRY_MIN, UUID_LENGTH};
+use crate::limits::{MAX_LAST_WORD_BYTES, UPDATE_RETRY_MAX, UPDATE_RETRY_MIN};
 use crate::records::{Executor, ExecutorState, has_capability};
 use crate::recovery::facts::{Change, TaskFact, task_key};
 use crate::sandbox::is_valid_id;
@@ -123,7 +124,7 @@ impl Agent {
             Some(owner) => *owner == from.1,
             None => is_valid_id(status.task_id.as_str()),
         };
-        status.uuid().len() == UUID_LENGTH && ours && own
+        is_uuid(status.uuid()) && ours && own
     }
 
     fn take_update(

@@ -1,6 +1,9 @@
 //! Why there are no offers, in short.
 
-use meseta_allocator::Refusal;
+use std::sync::Arc;
+
+use meseta_allocator::{AgentView, Allocator, Refusal};
+use meseta_proto::v1::{AgentId, AgentInfo};
 
 use crate::builders::*;
 
@@ -80,4 +83,41 @@ fn one_role_can_be_asked_for() {
             .why_in_short(&"stranger".into(), None, 9)
             .is_empty()
     );
+}
+
+#[test]
+fn agents_that_the_whitelist_does_not_have_are_not_proposed() {
+    let named = |hostname: &str| AgentView {
+        info: Arc::new(AgentInfo {
+            hostname: hostname.into(),
+            ..AgentInfo::default()
+        }),
+        ..agent("cpus:1;mem:64")
+    };
+    let mut allocator = cluster(&[], &[("f", &["r"])]);
+    allocator.add_agent("a".into(), named("one"));
+    set_quota(&mut allocator, "r", "cpus:1", "");
+    allocator.set_whitelist(Some(names(&["two"])));
+    allocator.add_agent("b".into(), named("two"));
+    assert_eq!(shown(&allocator.allocate(at(0))), ["f r b cpus:1; mem:64"]);
+    assert_eq!(refusal(&allocator, "f"), "AGENT_NOT_WHITELISTED");
+    allocator.check_invariants().unwrap();
+
+    // An agent's name can change, and so can the list.
+    allocator.describe_agent(&"a".into(), named("two").info, named("two").capabilities);
+    assert_eq!(shown(&allocator.allocate(at(1))), ["f r a cpus:1; mem:64"]);
+    allocator.set_whitelist(Some(names(&[])));
+    recover_all(&mut allocator);
+    assert_eq!(allocator.allocate(at(2)), []);
+    allocator.set_whitelist(None);
+    assert_eq!(allocator.allocate(at(3)).len(), 2);
+    allocator.check_invariants().unwrap();
+}
+
+/// Takes back whatever the framework holds of both agents.
+fn recover_all(allocator: &mut Allocator) {
+    for agent in ["a", "b"].map(AgentId::from) {
+        let taken = allocator.taken(&"f".into(), &agent);
+        allocator.recover(&"f".into(), &agent, &taken);
+    }
 }

@@ -25,6 +25,7 @@ pub(crate) fn master(
     let mut config = master::Config::new(uuid::Uuid::new_v4().to_string(), pid);
     config.hostname = hostname;
     config.cluster = flags.get("cluster")?;
+    config.domain = flags.get::<Domain>("domain")?.map(|domain| domain.0);
     config.flags = flags.shown();
     config.start_time = started;
     config.elected_time = started;
@@ -122,6 +123,7 @@ pub(crate) fn master(
             .get("filter_gpu_resources")?
             .unwrap_or(defaults.filter_gpu_resources),
         roles: names(flags, "roles")?,
+        require_agent_domain: is_on(flags, "require_agent_domain")?,
         ..defaults
     };
     let policy = &config.policy;
@@ -151,6 +153,7 @@ pub(crate) fn agent(
         .get::<Attributes>("attributes")?
         .map(|a| a.0)
         .unwrap_or_default();
+    config.domain = flags.get::<Domain>("domain")?.map(|domain| domain.0);
     config.flags = flags.shown();
     config.credential = super::credentials::credential(flags)?;
     config.executor_key = super::credentials::executor_key(flags)?;
@@ -373,6 +376,26 @@ impl crate::flags::FlagValue for Order {
     }
 }
 
+/// A region and a zone, as JSON or in a file of it.
+struct Domain(v1::DomainInfo);
+
+impl crate::flags::FlagValue for Domain {
+    fn parse(text: &str) -> Result<Self, String> {
+        // `file://` is understood for all flags; Mesos takes the bare path, too.
+        let text = if text.starts_with('/') {
+            std::fs::read_to_string(text).map_err(|e| format!("failed to read the file: {e}"))?
+        } else {
+            text.to_owned()
+        };
+        let domain: v1::DomainInfo = meseta_proto::json::from_slice(text.as_bytes())
+            .map_err(|e| format!("expected a DomainInfo in JSON: {e}"))?;
+        if domain.fault_domain.is_none() {
+            return Err("`domain` must define `fault_domain`".into());
+        }
+        Ok(Self(domain))
+    }
+}
+
 /// What to do with executors of a former life.
 struct Recovery(agent::Recover);
 
@@ -478,6 +501,27 @@ mod tests {
         ] {
             let sentence = refused(arg);
             assert!(sentence.ends_with(end), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_a_region_and_a_zone() {
+        let here = r#"{"fault_domain":{"region":{"name":"r"},"zone":{"name":"z"}}}"#;
+        let domain = Domain::parse(here).map(|domain| domain.0).unwrap();
+        let place = domain.fault_domain.unwrap();
+        assert_eq!((&*place.region.name, &*place.zone.name), ("r", "z"));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("domain");
+        std::fs::write(&file, here).unwrap();
+        assert!(Domain::parse(file.to_str().unwrap()).is_ok());
+        let refusal = |text| Domain::parse(text).err().unwrap();
+        assert_eq!(refusal("{}"), "`domain` must define `fault_domain`");
+        for text in [
+            "r/z",
+            "/no/such/file",
+            r#"{"fault_domain":{"region":{"name":"r"}}}"#,
+        ] {
+            assert!(!refusal(text).is_empty(), "{text}");
         }
     }
 

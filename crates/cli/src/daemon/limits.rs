@@ -21,6 +21,12 @@ pub(crate) const NOTE_PATIENCE: Duration = Duration::from_millis(5);
 /// Folders of former lives that are told of at once.
 pub(crate) const MAX_FOUND_AT_ONCE: usize = 1_000;
 
+/// How often the list of agents that may be offered is read again. As in Mesos.
+pub(crate) const WHITELIST_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How large that list may be: 40,000 agents with the longest names that there are take ten megabytes.
+pub(crate) const MAX_WHITELIST: u64 = 16 * 1024 * 1024;
+
 /// Requests without a body that are looked up at once. Each may render the state of a whole cluster,
 /// and more of them at once than there are cores are no sooner done.
 pub(crate) const MAX_READS: usize = 64;

@@ -21,7 +21,7 @@ use super::exchange::{Exchange, Found};
 use super::net::{Edge, Net, header};
 use super::process::{self, End, Ends, Signals};
 use super::timings::{Seen, Timed, Timings};
-use super::{config, edge, seed};
+use super::{config, edge, seed, whitelist};
 use crate::address::Addresses;
 use crate::files::Nothing;
 use crate::flags::{Flags, master::FLAGS};
@@ -70,6 +70,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let facts = match &store {
         Some(store) => store.load().map_err(|e| Failure::Start(e.to_string()))?,
         None => Vec::new(),
+    whitelist::watch(flags, &Handle::current(), &inputs)?;
     };
     inputs.send(Input::Recovered { facts });
     let exited = inputs.clone();

@@ -28,6 +28,7 @@ mod system;
 mod timings;
 mod watched;
 
+mod whitelist;
 /// The hidden subcommand under which an agent starts the command executor.
 pub(crate) const COMMAND_EXECUTOR: &str = "command-executor";
 

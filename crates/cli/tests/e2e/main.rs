@@ -44,6 +44,8 @@ mod output;
 mod oversubscription;
 mod page;
 mod sandboxes;
+mod places;
+mod pymesos;
 mod sharing;
 mod support;
 mod task_groups;

@@ -34,6 +34,7 @@ use meseta_proto::{Upid, v1};
 pub(crate) use liveness::Pings;
 
 use crate::allocation;
+use crate::config::Config;
 use crate::events::NO_PID;
 use crate::master::Master;
 use crate::records::{AgentRecord, FrameworkRecord};
@@ -135,17 +136,17 @@ pub(crate) fn pid_text(framework: &FrameworkRecord) -> String {
 struct Unfit;
 
 /// Checks what holds for every agent, new or not.
-fn check_agent(
-    info: &v1::AgentInfo,
-    version: Option<&str>,
-    master_has_domain: bool,
-) -> Result<(), Unfit> {
+fn check_agent(info: &v1::AgentInfo, version: &str, config: &Config) -> Result<(), Unfit> {
     let id_is_fit = info
         .id
         .as_ref()
         .is_none_or(|id| crate::validation::id(id.as_str()).is_ok());
-    let region_is_known = info.domain.is_none() || master_has_domain;
-    (id_is_fit && is_served(version.unwrap_or_default()) && region_is_known)
+    // Whether it is far away can't be told without a place of the master's own.
+    let place_is_fit = match &info.domain {
+        Some(_) => config.domain.is_some(),
+        None => !config.policy.require_agent_domain,
+    };
+    (id_is_fit && is_served(version) && place_is_fit)
         .then_some(())
         .ok_or(Unfit)
 }

@@ -8,6 +8,7 @@ use meseta_resources::Resources;
 
 use super::{Unfit, check_agent, resources, upgrade};
 use crate::agents::loss::Removal;
+use crate::config::Config;
 use crate::master::Master;
 use crate::records::AgentRecord;
 use crate::registry;
@@ -25,8 +26,8 @@ pub(super) struct Introduction {
 
 impl Introduction {
     /// Checks it, and brings its resources into post-refinement form.
-    pub(super) fn check(mut self, master_has_domain: bool) -> Result<Self, Unfit> {
-        check_agent(&self.info, Some(&self.version), master_has_domain)?;
+    pub(super) fn check(mut self, config: &Config) -> Result<Self, Unfit> {
+        check_agent(&self.info, &self.version, config)?;
         upgrade(&mut self.info.resources)?;
         upgrade(&mut self.checkpointed)?;
         resources::total(&self.info.resources, &self.checkpointed)?;
@@ -90,7 +91,7 @@ impl Master {
             checkpointed: message.checkpointed_resources,
             resource_version: message.resource_version_uuid.map(|uuid| uuid.value),
         };
-        let Ok(mut introduction) = introduction.check(self.state.config.domain.is_some()) else {
+        let Ok(mut introduction) = introduction.check(&self.state.config) else {
             self.drop_message();
             return;
         };

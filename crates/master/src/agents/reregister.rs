@@ -75,7 +75,7 @@ impl Master {
             frameworks: message.frameworks,
             completed: message.completed_frameworks,
         };
-        let introduction = introduction.check(self.state.config.domain.is_some());
+        let introduction = introduction.check(&self.state.config);
         let (Ok(introduction), Ok(report)) = (introduction, report.check(&id)) else {
             self.drop_message();
             return;

@@ -1,5 +1,6 @@
 //! Messages of the old scheduler driver: each is a call in another form.
 
+use meseta_machine::is_uuid;
 use meseta_proto::internal::{
     DeactivateFrameworkMessage, FrameworkErrorMessage, FrameworkToExecutorMessage, KillTaskMessage,
     LaunchTasksMessage, ReconcileTasksMessage, RegisterFrameworkMessage,
@@ -238,8 +239,8 @@ impl Master {
         from: &Upid,
         message: StatusUpdateAcknowledgementMessage,
     ) {
-        // An agent of C++ ends itself over a UUID of another length.
-        if message.uuid.len() != 16 {
+        // An agent of C++ ends itself over anything else.
+        if !is_uuid(&message.uuid) {
             self.state.metrics.invalid_status_update_acknowledgements += 1;
             return;
         }

@@ -167,6 +167,7 @@ impl Shown<'_> {
             Refusal::FrameworkDeactivated
             | Refusal::Suppressed
             | Refusal::AgentDeactivated
+            | Refusal::AgentNotListed
             | Refusal::AgentNotMultiRole
             | Refusal::AgentNotHierarchicalRole
             | Refusal::Gpu
@@ -197,7 +198,7 @@ fn explain(name: &str) -> (&'static str, &'static str) {
 }
 
 /// Every name of a [`Refusal`].
-const REASONS: [(&str, &str, &str); 17] = [
+const REASONS: [(&str, &str, &str); 18] = [
     (
         "FRAMEWORK_DEACTIVATED",
         "the framework's scheduler is not connected",
@@ -217,6 +218,11 @@ const REASONS: [(&str, &str, &str); 17] = [
         "AGENT_DEACTIVATED",
         "the agent is away or deactivated",
         "see why the agent is disconnected, or whether it is drained",
+    ),
+    (
+        "AGENT_NOT_WHITELISTED",
+        "the agent's hostname is not in the file that --whitelist names",
+        "add the hostname to the file; it is read every five seconds",
     ),
     (
         "AGENT_NOT_MULTI_ROLE",

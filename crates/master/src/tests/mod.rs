@@ -10,6 +10,7 @@ mod launches;
 mod maintenance;
 mod operations;
 mod operators;
+mod places;
 mod quota;
 mod reconciliation;
 mod recordings;

@@ -422,5 +422,8 @@ pub(super) fn registration() -> RegisterSlaveMessage {
 
 /// One UUID for each state.
 pub(super) fn uuid(state: TaskState) -> Vec<u8> {
-    vec![u8::try_from(state as i32).unwrap(); 16]
+    let mut uuid = [u8::try_from(state as i32).unwrap(); 16];
+    // The version.
+    uuid[6] = 0x40;
+    uuid.to_vec()
 }

@@ -1,3 +1,4 @@
+use meseta_machine::is_uuid;
 use meseta_proto::v1::scheduler::Call;
 use meseta_proto::v1::scheduler::call::Type;
 
@@ -86,9 +87,8 @@ fn missing(field: &str) -> Checked {
     Err(Invalid(format!("Expecting '{field}' to be present")))
 }
 
-/// Checks that bytes are a UUID: a C++ peer ends itself over one of another length.
 fn uuid(bytes: &[u8]) -> Checked {
-    if bytes.len() == 16 {
+    if is_uuid(bytes) {
         Ok(())
     } else {
         Err(Invalid::new("Not a valid UUID"))
@@ -142,6 +142,33 @@ mod tests {
         for name in ["TEARDOWN", "REVIVE", "SUPPRESS", "UNKNOWN"] {
             let text = format!(r#"{{"type":"{name}","framework_id":{{"value":"f"}}}}"#);
             assert_eq!(refusal(&text, None), None);
+        }
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_named_by_a_uuid() {
+        // Sixteen zeros have no version.
+        for (uuid, sentence) in [
+            ("AAAAAAAAQAAAAAAAAAAAAA==", None),
+            ("AAAAAAAAAAAAAAAAAAAAAA==", Some("Not a valid UUID")),
+            ("AAAAAAAAQAAAAAAAAAAA", Some("Not a valid UUID")),
+            ("", Some("Not a valid UUID")),
+        ] {
+            let id = r#""framework_id":{"value":"f"},"#;
+            let agent = format!(r#""uuid":"{uuid}","agent_id":{{"value":"a"}}"#);
+            for text in [
+                format!(
+                    r#"{{"type":"ACKNOWLEDGE",{id}"acknowledge":
+                    {{"task_id":{{"value":"t"}},{agent}}}}}"#
+                ),
+                format!(
+                    r#"{{"type":"ACKNOWLEDGE_OPERATION_STATUS",{id}
+                    "acknowledge_operation_status":
+                    {{"operation_id":{{"value":"o"}},{agent}}}}}"#
+                ),
+            ] {
+                assert_eq!(refusal(&text, None).as_deref(), sentence, "{text}");
+            }
         }
     }
 
