@@ -35,6 +35,7 @@ enum Program {
     DefaultExecutor,
     Fetcher,
     Supervisor,
+    Attendant,
 }
 
 const PROGRAMS: [(&str, Program, &str); 5] = [
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         None if args.first().is_some_and(|a| a == daemon::FETCHER) => Program::Fetcher,
         // Hot as well: one process a nested container, which lives as long.
         None if args.first().is_some_and(|a| a == daemon::SUPERVISOR) => Program::Supervisor,
+        None if args.first().is_some_and(|a| a == daemon::ATTENDANT) => Program::Attendant,
         None if operator::is_meant_by(&args) => Program::Operator,
         None => match by_subcommand(&args) {
             Ok(program) => {
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Program::DefaultExecutor => meseta_executor::run(Kind::Default),
         Program::Fetcher => meseta_fetcher::run(),
         Program::Supervisor => meseta_containerizer::supervise(args.into_iter().skip(1)),
+        Program::Attendant => meseta_containerizer::attend(args.into_iter().skip(1)),
         Program::Local => finish(local::run(args)),
         Program::Master => finish(daemon::master::run(args)),
         Program::Agent => finish(daemon::agent::run(args)),
@@ -129,7 +132,7 @@ pub(crate) fn overview() -> Command {
 fn by_subcommand(args: &[OsString]) -> Result<Program, clap::Error> {
     let command = operator::commands()
         .into_iter()
-        .filter(|command| command.get_name() != "agent")
+        .filter(|command| !operator::DAEMONS.contains(&command.get_name()))
         .fold(overview(), Command::subcommand);
     let words = std::iter::once(OsString::from("meseta")).chain(args.first().cloned());
     let matches = command.try_get_matches_from(words)?;

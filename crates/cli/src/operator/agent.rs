@@ -12,7 +12,7 @@ use super::client::Client;
 use super::error::Error;
 use super::find::{self, Names};
 use super::output::{Output, Table};
-use super::{consent, text};
+use super::{consent, logs, text};
 
 pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<(), Error> {
     match command {
@@ -78,6 +78,7 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
             client.change(&call, &format!("mark agent {id} gone"))?;
             output.done(&format!("Agent {id} is gone for good."))
         }
+        Command::Logs { agent, part } => logs::of_agent(&agent.agent, part, client, output),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use serde::{Deserialize, Serialize};
 
 /// See and change a cluster.
 #[derive(Debug, Parser)]
@@ -46,6 +47,15 @@ pub(super) struct Common {
         hide_env_values = true
     )]
     pub(super) context: Option<String>,
+    /// Certificates of those who vouch for masters with https [default: whom the system trusts]
+    #[arg(
+        long = "ca-cert",
+        global = true,
+        value_name = "PATH",
+        env = "MESETA_CA_CERT",
+        hide_env_values = true
+    )]
+    pub(super) ca_cert: Option<PathBuf>,
     /// How to print
     #[arg(
         short,
@@ -70,8 +80,21 @@ pub(super) enum Format {
     Yaml,
 }
 
+/// How servers are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Scheme {
+    /// Plain
+    Http,
+    /// With TLS
+    Https,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Operation {
+    /// Read what the leading master logs
+    #[command(subcommand)]
+    Master(Master),
     /// List, show, drain and retire agents
     #[command(subcommand)]
     Agent(Agent),
@@ -127,6 +150,26 @@ pub(super) enum Operation {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum Master {
+    /// Print the log of the leading master
+    Logs {
+        #[command(flatten)]
+        part: Part,
+    },
+}
+
+/// What is printed of a file.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Part {
+    /// Go on as it grows
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// Begin with so many of its last lines [default: all of it]
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub(super) tail: Option<u64>,
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum Agent {
     /// List agents
     List,
@@ -162,6 +205,13 @@ pub(super) enum Agent {
         agent: AgentName,
         #[command(flatten)]
         consent: Consent,
+    },
+    /// Print an agent's log
+    Logs {
+        #[command(flatten)]
+        agent: AgentName,
+        #[command(flatten)]
+        part: Part,
     },
 }
 
@@ -249,6 +299,9 @@ pub(super) enum Task {
         /// Go on as the output grows, until the task has ended
         #[arg(short, long)]
         follow: bool,
+        /// Begin with so many of the last lines [default: all that is there]
+        #[arg(short = 'n', long, value_name = "LINES")]
+        tail: Option<u64>,
         /// Its standard error instead
         #[arg(long, conflicts_with = "file")]
         stderr: bool,
@@ -469,5 +522,8 @@ pub(super) enum Context {
         /// File that holds the principal's secret
         #[arg(long, value_name = "PATH")]
         secret: Option<PathBuf>,
+        /// How its agents are reached [default: as its masters]
+        #[arg(long, value_name = "SCHEME")]
+        agents: Option<Scheme>,
     },
 }

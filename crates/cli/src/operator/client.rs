@@ -11,6 +11,7 @@ use meseta_proto::{Wire, decode, recordio};
 use prost::Message as _;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use ureq::http::{Request, Response, StatusCode};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, BodyReader};
 
 use super::error::Error;
@@ -51,20 +52,32 @@ struct Question<'a> {
     attempt: &'a str,
 }
 
+/// How a cluster is reached, and as whom.
+#[derive(Debug, Clone)]
+pub(super) struct Access {
+    /// Base URLs of the masters, in the order of preference.
+    pub(super) masters: Vec<String>,
+    /// What stands before the addresses of agents: `http://` or `https://`.
+    pub(super) agents: &'static str,
+    pub(super) credentials: Option<Credentials>,
+    /// Who may vouch for masters and agents with TLS.
+    pub(super) trusted: RootCerts,
+}
+
 /// A cluster, by its masters.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// Base URLs, in the order of preference.
-    masters: Vec<String>,
-    credentials: Option<Credentials>,
+    access: Access,
     agent: Agent,
     /// Who answered last: asked first the next time.
     leader: RefCell<Option<String>>,
 }
 
 impl Client {
-    pub(super) fn new(masters: Vec<String>, credentials: Option<Credentials>) -> Self {
+    pub(super) fn new(access: Access) -> Self {
+        let trusted = access.trusted.clone();
         let config = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(trusted).build())
             .http_status_as_error(false)
             // A redirect leads to the leader, and calls are sent to it again, which a library must not.
             .max_redirects(0)
@@ -76,8 +89,7 @@ impl Client {
             .timeout_per_read(Some(SILENCE))
             .build();
         Self {
-            masters,
-            credentials,
+            access,
             agent: config.new_agent(),
             leader: RefCell::new(None),
         }
@@ -85,18 +97,13 @@ impl Client {
 
     /// Another client of the same cluster, for another thread.
     pub(super) fn fellow(&self) -> Self {
-        Self::new(self.masters.clone(), self.credentials.clone())
+        Self::new(self.access.clone())
     }
 
     /// Whom the questions are asked as.
     pub(super) fn principal(&self) -> Option<&str> {
-        self.credentials.as_ref().map(|it| it.principal.as_str())
-    }
-
-    /// The scheme that the masters are reached by; agents are taken to speak the same.
-    fn scheme(&self) -> &'static str {
-        let secure = self.masters.iter().any(|it| it.starts_with("https://"));
-        if secure { "https://" } else { "http://" }
+        let credentials = self.access.credentials.as_ref();
+        credentials.map(|it| it.principal.as_str())
     }
 
     /// Asks the leading master for something.
@@ -109,6 +116,15 @@ impl Client {
             r#type: Some(kind.into()),
             ..master::Call::default()
         };
+        self.ask_for(&call, attempt)
+    }
+
+    /// Asks the leading master for something that the call says more about.
+    pub(super) fn ask_for(
+        &self,
+        call: &master::Call,
+        attempt: &str,
+    ) -> Result<master::Response, Error> {
         let question = Question {
             target: MASTER_API,
             call: Some(call.encode_to_vec()),
@@ -199,13 +215,13 @@ impl Client {
         address: &str,
         question: &Question<'_>,
     ) -> Result<(String, Response<Body>), Error> {
-        let base = format!("{}{address}", self.scheme());
+        let base = format!("{}{address}", self.access.agents);
         let answer = self
             .put(&base, question)
             .map_err(|error| Error::AgentUnreachable {
                 attempt: question.attempt.to_owned(),
-                agent: address.to_owned(),
-                reason: reason(&error),
+                agent: base.clone(),
+                reason: reason(&error) + tls_advice(&error),
             })?;
         accepted(base, answer, question.attempt)
     }
@@ -214,7 +230,7 @@ impl Client {
     fn put_to_leader(&self, question: &Question<'_>) -> Result<(String, Response<Body>), Error> {
         let known = self.leader.borrow().clone();
         let mut reasons = Vec::new();
-        for first in known.iter().chain(&self.masters) {
+        for first in known.iter().chain(&self.access.masters) {
             let mut base = first.clone();
             for _ in 0..=MAX_REDIRECTS {
                 let answer = match self.put(&base, question) {
@@ -228,7 +244,8 @@ impl Client {
                         });
                     }
                     Err(error) => {
-                        reasons.push(format!("{base}: {}", reason(&error)));
+                        let advice = tls_advice(&error);
+                        reasons.push(format!("{base}: {}{advice}", reason(&error)));
                         break;
                     }
                 };
@@ -260,7 +277,7 @@ impl Client {
         let mut request = Request::builder()
             .uri(format!("{base}{}", question.target))
             .header(ACCEPT, question.accept);
-        if let Some(Credentials { principal, secret }) = &self.credentials {
+        if let Some(Credentials { principal, secret }) = &self.access.credentials {
             let pair = BASE64_STANDARD.encode(format!("{principal}:{secret}"));
             request = request.header(AUTHORIZATION, format!("Basic {pair}"));
         }
@@ -296,6 +313,22 @@ fn is_before_sending(error: &ureq::Error) -> bool {
         | ureq::Error::Http(_)
         | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => true,
         _ => false,
+    }
+}
+
+/// What helps where TLS is at fault.
+fn tls_advice(error: &ureq::Error) -> &'static str {
+    let ureq::Error::Io(error) = error else {
+        return "";
+    };
+    match error.get_ref().and_then(|it| it.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            "; --ca-cert names the certificate of who vouches for the cluster"
+        }
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "; it seems to speak plain HTTP (`meseta context set NAME --agents=http` says that agents do)"
+        }
+        _ => "",
     }
 }
 

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{Common, Context as Command};
-use super::client::{Client, Credentials};
+use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
+
+use super::arguments::{Common, Context as Command, Scheme};
+use super::client::{Access, Client, Credentials};
 use super::error::Error;
 use super::output::{Output, Table};
 
@@ -39,6 +41,13 @@ struct Context {
     principal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
+    /// Certificates of those who vouch for masters and agents with TLS, in place of those that the
+    /// system trusts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_cert: Option<PathBuf>,
+    /// How agents are reached; as the masters, unless it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agents: Option<Scheme>,
 }
 
 impl Configuration {
@@ -129,7 +138,60 @@ pub(super) fn client(common: &Common) -> Result<Client, Error> {
         principal,
         secret: context.secret.unwrap_or_default(),
     });
-    Ok(Client::new(bases(masters)?, credentials))
+    let masters = bases(masters)?;
+    let secure = masters.iter().any(|it| it.starts_with("https://"));
+    let agents = match context.agents {
+        Some(Scheme::Https) => "https://",
+        None if secure => "https://",
+        Some(Scheme::Http) | None => "http://",
+    };
+    let trusted = match common.ca_cert.as_ref().or(context.ca_cert.as_ref()) {
+        Some(file) => authorities(file)?,
+        None if secure || agents == "https://" => of_the_system(),
+        None => RootCerts::WebPki,
+    };
+    Ok(Client::new(Access {
+        masters,
+        agents,
+        credentials,
+        trusted,
+    }))
+}
+
+/// The authorities in a file of PEM.
+fn authorities(file: &Path) -> Result<RootCerts, Error> {
+    let pem = fs::read(file).map_err(|source| Error::Local {
+        attempt: format!("read the certificates in {}", file.display()),
+        source,
+    })?;
+    let refused = |reason: String| Error::Word {
+        what: "file of certificates",
+        value: file.display().to_string(),
+        reason,
+    };
+    let mut certificates = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(found) = item.map_err(|e| refused(e.to_string()))? {
+            certificates.push(found);
+        }
+    }
+    if certificates.is_empty() {
+        return Err(refused("no certificate in PEM is in it".to_owned()));
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+/// Whom this machine trusts; where it trusts nobody, whom browsers trust.
+fn of_the_system() -> RootCerts {
+    let found = rustls_native_certs::load_native_certs().certs;
+    if found.is_empty() {
+        return RootCerts::WebPki;
+    }
+    let certificates: Vec<_> = found
+        .iter()
+        .map(|der| Certificate::from_der(der).to_owned())
+        .collect();
+    RootCerts::new_with_certs(&certificates)
 }
 
 /// The base URLs of masters: `host`, `host:port`, `master@host:port` or an `http(s)://` of those,
@@ -188,8 +250,10 @@ pub(super) fn run(command: Command, common: &Common, output: &Output) -> Result<
             address,
             principal,
             secret,
+            agents,
         } => {
             let address = address.or_else(|| common.master.clone());
+            let ca_cert = common.ca_cert.as_deref().map(whole_path).transpose()?;
             if let Some(masters) = &address {
                 bases(masters)?;
             }
@@ -198,11 +262,22 @@ pub(super) fn run(command: Command, common: &Common, output: &Output) -> Result<
             context.master = address.or(context.master.take());
             context.principal = principal.or(context.principal.take());
             context.secret = secret.or(context.secret.take());
+            context.ca_cert = ca_cert.or(context.ca_cert.take());
+            context.agents = agents.or(context.agents);
             configuration.current.get_or_insert_with(|| name.clone());
             configuration.write(&path)?;
             output.done(&format!("Context {name} is kept in {}.", path.display()))
         }
     }
+}
+
+/// The path of a file with certificates, which holds wherever a command is given.
+fn whole_path(file: &Path) -> Result<PathBuf, Error> {
+    authorities(file)?;
+    file.canonicalize().map_err(|source| Error::Local {
+        attempt: format!("find {}", file.display()),
+        source,
+    })
 }
 
 fn read_secret(file: &Path) -> Result<String, Error> {
@@ -271,6 +346,8 @@ mod tests {
             master: Some("a:5050".to_owned()),
             principal: Some("ops".to_owned()),
             secret: None,
+            ca_cert: Some("/etc/ca.pem".into()),
+            agents: Some(Scheme::Http),
         };
         let written = Configuration {
             current: Some("prod".to_owned()),

@@ -41,6 +41,13 @@ pub(super) enum Error {
         address: String,
         reason: String,
     },
+    /// A master or an agent shows no such file.
+    #[error("failed to {attempt}: {address} has no file {path}")]
+    NoFile {
+        attempt: String,
+        address: String,
+        path: String,
+    },
     /// Nothing has the name.
     #[error("no {kind} is named '{wanted}'; `{list}` lists them")]
     Unknown {

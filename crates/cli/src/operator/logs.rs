@@ -1,4 +1,6 @@
-//! `meseta task logs`: the files of a task's sandbox, read from its agent.
+//! `meseta task logs`, `agent logs` and `master logs`: files, and where they are.
+//!
+//! Of a cluster of any size, no more is read than what concerns the one task and its agent.
 
 use std::thread;
 
@@ -6,200 +8,247 @@ use meseta_proto::v1::agent::{Call, call};
 use meseta_proto::v1::{ContainerId, Task};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
+use super::arguments::{Part, TaskName};
 use super::client::Client;
 use super::error::Error;
-use super::limits::{FOLLOW_EVERY, READ_LENGTH};
+use super::file::{File, Holder};
+use super::limits::FOLLOW_EVERY;
 use super::output::Output;
-use super::{agent, text};
+use super::{agent, task, text};
 
-/// A file of a sandbox.
-struct File<'a> {
-    client: &'a Client,
-    /// Of the agent's process.
-    address: String,
-    path: String,
-    /// For errors.
-    attempt: String,
+/// Prints the log of the leading master.
+pub(super) fn of_master(part: Part, client: &Client, output: &Output) -> Result<(), Error> {
+    let file = File {
+        client,
+        holder: Holder::Master,
+        path: "/master/log".to_owned(),
+        attempt: "read the log of the leading master".to_owned(),
+    };
+    print_log(&file, part, output)
 }
 
-/// Prints what stands in the file now.
+/// Prints the log of an agent.
+pub(super) fn of_agent(
+    wanted: &str,
+    part: Part,
+    client: &Client,
+    output: &Output,
+) -> Result<(), Error> {
+    let agent = agent::named(client, wanted)?;
+    let file = File {
+        client,
+        holder: Holder::Agent(agent::process(&agent).unwrap_or_default()),
+        path: "/slave/log".to_owned(),
+        attempt: format!("read the log of agent {}", agent::id_text(&agent)),
+    };
+    print_log(&file, part, output)
+}
+
+fn print_log(file: &File<'_>, part: Part, output: &Output) -> Result<(), Error> {
+    let printed = if part.follow {
+        file.follow(part.tail, output)
+    } else {
+        file.print(part.tail, output).map(drop)
+    };
+    printed.map_err(|error| match error {
+        Error::NoFile {
+            attempt, address, ..
+        } => Error::Unfit {
+            attempt,
+            reason: format!("{address} keeps none; its flag --log_dir says where to"),
+        },
+        error => error,
+    })
+}
+
+/// Prints what stands in a file of a task's sandbox, or its last lines.
 pub(super) fn print(
-    task: &Task,
-    name: &str,
+    name: &TaskName,
+    file: &str,
+    tail: Option<u64>,
     client: &Client,
     output: &Output,
 ) -> Result<(), Error> {
-    let file = File::of(task, name, client)?;
-    file.print_from(0, output).map(drop)
+    let task = Whereabouts::of(name, client)?;
+    let file = task.file(file, client)?;
+    file.print(tail, output).map(drop)
 }
 
-/// Prints what stands in the file and what comes, until the task has ended.
+/// Prints that, and what comes, until the task has ended.
 pub(super) fn follow(
-    task: &Task,
-    name: &str,
+    name: &TaskName,
+    file: &str,
+    tail: Option<u64>,
     client: &Client,
     output: &Output,
 ) -> Result<(), Error> {
-    let file = File::of(task, name, client)?;
+    let mut task = Whereabouts::of(name, client)?;
+    let mut open = None;
     let mut printed = 0;
     loop {
         // Asked before the file is read: what a task writes, it writes before its end.
-        let has_ended = has_ended(task, client)?;
-        printed = file.print_from(printed, output)?;
-        if has_ended {
+        let phase = task.look_again(client)?;
+        let so_far = match &open {
+            Some(file) => File::print_from(file, printed, output),
+            None => task.file(file, client).and_then(|file| {
+                let printed = file.print(tail, output);
+                open = Some(file);
+                printed
+            }),
+        };
+        match (so_far, phase) {
+            (Ok(so_far), _) => printed = so_far,
+            // There is nothing yet.
+            (Err(Error::NoFile { .. }), Phase::Before) => open = None,
+            (Err(error), _) => return Err(error),
+        }
+        if phase == Phase::Ended {
             return Ok(());
         }
         thread::sleep(FOLLOW_EVERY);
     }
 }
 
-impl<'a> File<'a> {
-    fn of(task: &Task, name: &str, client: &'a Client) -> Result<Self, Error> {
-        let attempt = format!("read {name} of task {}", task.task_id);
-        let agent = match agent::named(client, task.agent_id.as_str()) {
-            Err(Error::Unknown { .. }) => {
-                let reason = format!(
-                    "its agent {} is not connected, and the files are there",
-                    task.agent_id
-                );
-                return Err(Error::Unfit { attempt, reason });
+/// How far a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It may have no sandbox yet.
+    Before,
+    Running,
+    Ended,
+}
+
+/// A task, and where it runs.
+#[derive(Debug)]
+struct Whereabouts {
+    id: String,
+    framework: String,
+    agent: String,
+    executor: String,
+    /// As soon as it is known.
+    container: Option<ContainerId>,
+    phase: Phase,
+}
+
+impl Whereabouts {
+    /// The task that is meant. Only what is no whole id of one task is looked for among all.
+    fn of(name: &TaskName, client: &Client) -> Result<Self, Error> {
+        if name.framework.is_none() && !name.task.is_empty() {
+            let attempt = format!("look for task {}", name.task);
+            let target = format!("/master/tasks?task_id={}", encoded(&name.task));
+            let answer: Tasks = read(client, &target, &attempt)?;
+            let mut found = answer.tasks.into_iter().filter(|it| it.id == name.task);
+            if let (Some(one), None) = (found.next(), found.next()) {
+                return Ok(one.into());
             }
-            found => found?,
+        }
+        task::named(client, name).map(|task| Self::from(&task))
+    }
+
+    /// How far it is by now. One that the master has forgotten has ended.
+    fn look_again(&mut self, client: &Client) -> Result<Phase, Error> {
+        let attempt = format!("ask for the state of task {}", self.id);
+        let target = format!(
+            "/master/tasks?framework_id={}&task_id={}",
+            encoded(&self.framework),
+            encoded(&self.id)
+        );
+        let answer: Tasks = read(client, &target, &attempt)?;
+        let tasks = answer.tasks.into_iter().map(Self::from);
+        let now = tasks
+            .filter(|it| it.id == self.id && it.framework == self.framework)
+            .max_by_key(|it| it.phase != Phase::Ended);
+        match now {
+            Some(now) => *self = now,
+            None => self.phase = Phase::Ended,
+        }
+        Ok(self.phase)
+    }
+
+    /// A file of its sandbox.
+    fn file<'a>(&self, name: &str, client: &'a Client) -> Result<File<'a>, Error> {
+        let attempt = format!("read {name} of task {}", self.id);
+        let target = format!("/master/slaves?slave_id={}", encoded(&self.agent));
+        let answer: Agents = read(client, &target, &attempt)?;
+        let agent = answer.slaves.into_iter().find(|it| it.id == self.agent);
+        let Some((process, address)) = agent.as_ref().and_then(|it| it.pid.rsplit_once('@')) else {
+            let reason = format!(
+                "its agent {} is not connected, and the files are there",
+                self.agent
+            );
+            return Err(Error::Unfit { attempt, reason });
         };
-        let address = agent::process(&agent).unwrap_or_default();
-        let folder = sandbox(task, client, &address, &attempt)?;
-        Ok(Self {
+        let address = format!("{address}/{process}");
+        let folder = self.sandbox(client, &address, &attempt)?;
+        Ok(File {
             client,
-            address,
             path: format!("{folder}/{name}"),
+            holder: Holder::Agent(address),
             attempt,
         })
     }
 
-    /// Prints what comes after so many bytes; gives how many there are now.
-    fn print_from(&self, from: u64, output: &Output) -> Result<u64, Error> {
-        let mut offset = from;
-        loop {
-            let call = Call {
-                r#type: Some(call::Type::ReadFile.into()),
-                read_file: Some(call::ReadFile {
-                    path: self.path.clone(),
-                    offset,
-                    length: Some(READ_LENGTH),
-                }),
-                ..Call::default()
-            };
-            let answer = self.client.ask_agent(&self.address, &call, &self.attempt);
-            let answer = answer.map_err(|error| match error {
-                Error::Refused { status: 404, .. } => Error::Unfit {
-                    attempt: self.attempt.clone(),
-                    reason: format!("the agent at {} has no file {}", self.address, self.path),
-                },
-                error => error,
-            })?;
-            let piece = answer.read_file.unwrap_or_default();
-            if piece.size < offset {
-                // The file was rotated: the new one begins anew.
-                offset = 0;
-                continue;
-            }
-            if piece.data.is_empty() {
-                return Ok(offset);
-            }
-            output.bytes(&piece.data)?;
-            offset = offset.saturating_add(u64::try_from(piece.data.len()).unwrap_or_default());
+    /// The folder that the task's output is in: its executor's, or that of its own container inside
+    /// of its executor's.
+    fn sandbox(&self, client: &Client, address: &str, attempt: &str) -> Result<String, Error> {
+        let executor = format!("frameworks/{}/executors/{}", self.framework, self.executor);
+        let Some(container) = &self.container else {
+            // The path of the latest run is shown by every agent.
+            return Ok(format!("/{executor}/runs/latest"));
+        };
+        let flags = Call {
+            r#type: Some(call::Type::GetFlags.into()),
+            ..Call::default()
+        };
+        let answer = client.ask_agent(address, &flags, attempt)?;
+        let flags = answer.get_flags.unwrap_or_default().flags;
+        let work_dir = flags.into_iter().find(|it| it.name == "work_dir");
+        let work_dir = work_dir.map(|it| it.value().to_owned());
+        Ok(format!(
+            "{}/slaves/{}/{executor}/runs/{}{}",
+            work_dir.unwrap_or_default().trim_end_matches('/'),
+            self.agent,
+            outermost(container),
+            inside(container)
+        ))
+    }
+}
+
+impl From<&Task> for Whereabouts {
+    fn from(task: &Task) -> Self {
+        let statuses = task.statuses.iter().rev();
+        let container = statuses
+            .filter_map(|status| status.container_status.as_ref())
+            .find_map(|status| status.container_id.clone());
+        // A command executor is named after its task.
+        let executor = task.executor_id.as_ref().map(ToString::to_string);
+        Self {
+            id: task.task_id.to_string(),
+            framework: task.framework_id.to_string(),
+            agent: task.agent_id.to_string(),
+            executor: executor.unwrap_or_else(|| task.task_id.to_string()),
+            container,
+            phase: phase(task.state().as_str_name()),
         }
     }
 }
 
-/// The parts of an agent's state that tell where sandboxes are.
-#[derive(Debug, Deserialize)]
-struct State {
-    #[serde(default)]
-    frameworks: Vec<Framework>,
-    #[serde(default)]
-    completed_frameworks: Vec<Framework>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Framework {
-    id: String,
-    #[serde(default)]
-    executors: Vec<Executor>,
-    #[serde(default)]
-    completed_executors: Vec<Executor>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Executor {
-    id: String,
-    directory: String,
-    #[serde(default)]
-    tasks: Vec<Id>,
-    #[serde(default)]
-    queued_tasks: Vec<Id>,
-    #[serde(default)]
-    completed_tasks: Vec<Id>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Id {
-    id: String,
-}
-
-impl Executor {
-    fn has_task(&self, id: &str) -> bool {
-        let all = [&self.tasks, &self.queued_tasks, &self.completed_tasks];
-        all.into_iter().flatten().any(|task| task.id == id)
+fn phase(state: &str) -> Phase {
+    match state {
+        "TASK_STAGING" | "TASK_STARTING" => Phase::Before,
+        state if text::is_end(state) => Phase::Ended,
+        _ => Phase::Running,
     }
 }
 
-/// The folder that the task's output is in: its executor's, or that of its own container inside of
-/// its executor's.
-fn sandbox(task: &Task, client: &Client, address: &str, attempt: &str) -> Result<String, Error> {
-    let body = client.get_from_agent(address, "/state", attempt)?;
-    let state: State = serde_json::from_slice(&body).map_err(|e| Error::Unreadable {
-        attempt: attempt.to_owned(),
-        address: address.to_owned(),
-        reason: e.to_string(),
-    })?;
-    let frameworks = state.frameworks.iter().chain(&state.completed_frameworks);
-    let executors: Vec<&Executor> = frameworks
-        .filter(|framework| framework.id == task.framework_id.as_str())
-        .flat_map(|framework| {
-            let ended = framework.completed_executors.iter().rev();
-            framework.executors.iter().chain(ended)
-        })
-        .collect();
-    // A command executor is named after its task.
-    let id = task.task_id.as_str();
-    let executor_id = task.executor_id.as_ref().map_or(id, |it| it.as_str());
-    let mine = |executor: &&&Executor| executor.id == executor_id;
-    let executor = executors
-        .iter()
-        .filter(mine)
-        .find(|executor| executor.has_task(id))
-        .or_else(|| executors.iter().find(mine));
-    let Some(executor) = executor else {
-        return Err(Error::Unfit {
-            attempt: attempt.to_owned(),
-            reason: format!("the agent at {address} knows no sandbox of it any more"),
-        });
-    };
-    Ok(match container(task) {
-        Some(container) if container.parent.is_some() => {
-            format!("{}{}", executor.directory, inside(container))
-        }
-        _ => executor.directory.clone(),
-    })
-}
-
-fn container(task: &Task) -> Option<&ContainerId> {
-    let statuses = task.statuses.iter().rev();
-    statuses
-        .filter_map(|status| status.container_status.as_ref())
-        .find_map(|status| status.container_id.as_ref())
+/// The container that stands at the top, of the executor.
+fn outermost(container: &ContainerId) -> &str {
+    match &container.parent {
+        Some(parent) => outermost(parent),
+        None => &container.value,
+    }
 }
 
 /// The path of a container's sandbox inside of its executor's.
@@ -210,6 +259,32 @@ fn inside(container: &ContainerId) -> String {
     }
 }
 
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn read<T: DeserializeOwned>(client: &Client, target: &str, attempt: &str) -> Result<T, Error> {
+    let body = client.get(target, attempt)?;
+    serde_json::from_slice(&body).map_err(|e| Error::Unreadable {
+        attempt: attempt.to_owned(),
+        address: "the master".to_owned(),
+        reason: e.to_string(),
+    })
+}
+
+/// What `/slaves` says of one agent.
+#[derive(Debug, Deserialize)]
+struct Agents {
+    slaves: Vec<Agent>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Agent {
+    id: String,
+    pid: String,
+}
+
+/// What `/tasks` says of one task. The operator API has no question for that.
 #[derive(Debug, Deserialize)]
 struct Tasks {
     tasks: Vec<Stated>,
@@ -219,32 +294,56 @@ struct Tasks {
 struct Stated {
     id: String,
     framework_id: String,
+    slave_id: String,
+    /// Empty if the task has an executor of the agent's making.
+    #[serde(default)]
+    executor_id: String,
     state: String,
+    #[serde(default)]
+    statuses: Vec<Status>,
 }
 
-/// Whether the task is over. One that the master has forgotten is.
-fn has_ended(task: &Task, client: &Client) -> Result<bool, Error> {
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let (framework, id) = (task.framework_id.as_str(), task.task_id.as_str());
-    let attempt = format!("ask for the state of task {id}");
-    // One task of many: the operator API has no question for that.
-    let target = format!(
-        "/master/tasks?framework_id={}&task_id={}",
-        encoded(framework),
-        encoded(id)
-    );
-    let body = client.get(&target, &attempt)?;
-    let answer: Tasks = serde_json::from_slice(&body).map_err(|e| Error::Unreadable {
-        attempt,
-        address: "the master".to_owned(),
-        reason: e.to_string(),
-    })?;
-    let runs = answer
-        .tasks
-        .iter()
-        .filter(|it| it.id == id && it.framework_id == framework)
-        .any(|it| !text::is_end(&it.state));
-    Ok(!runs)
+#[derive(Debug, Deserialize)]
+struct Status {
+    container_status: Option<ContainerStatus>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ContainerStatus {
+    container_id: Option<Container>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Container {
+    value: String,
+    parent: Option<Box<Container>>,
+}
+
+impl From<Stated> for Whereabouts {
+    fn from(task: Stated) -> Self {
+        let statuses = task.statuses.into_iter().rev();
+        let container = statuses
+            .filter_map(|status| status.container_status)
+            .find_map(|status| status.container_id);
+        let executor = Some(task.executor_id).filter(|it| !it.is_empty());
+        Self {
+            executor: executor.unwrap_or_else(|| task.id.clone()),
+            id: task.id,
+            framework: task.framework_id,
+            agent: task.slave_id,
+            container: container.map(ContainerId::from),
+            phase: phase(&task.state),
+        }
+    }
+}
+
+impl From<Container> for ContainerId {
+    fn from(container: Container) -> Self {
+        Self {
+            value: container.value,
+            parent: container.parent.map(|it| Box::new(Self::from(*it))),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -259,5 +358,6 @@ mod tests {
         };
         let container = child("inner", child("outer", ContainerId::from("root")));
         assert_eq!(inside(&container), "/containers/outer/containers/inner");
+        assert_eq!(outermost(&container), "root");
     }
 }

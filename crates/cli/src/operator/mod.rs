@@ -10,6 +10,7 @@ mod consent;
 mod context;
 mod error;
 mod events;
+mod file;
 mod find;
 mod framework;
 mod limits;
@@ -37,7 +38,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use crate::complain;
 use crate::flags::FlagError;
-use arguments::{Arguments, Operation};
+use arguments::{Arguments, Master, Operation};
 use error::Error;
 use output::Output;
 
@@ -52,13 +53,16 @@ pub(crate) fn commands() -> Vec<clap::Command> {
 /// More than there are programs.
 const AFTER_PROGRAMS: usize = 100;
 
+/// The daemons that have commands beside them.
+pub(crate) const DAEMONS: [&str; 2] = ["master", "agent"];
+
 /// Whether these words are for an operator's command. `meseta agent` alone or with flags is the
 /// daemon; a word after it, such as `list`, makes it a command.
 pub(crate) fn is_meant_by(args: &[OsString]) -> bool {
     let Some(first) = args.first().and_then(|it| it.to_str()) else {
         return false;
     };
-    if first == "agent" {
+    if DAEMONS.contains(&first) {
         let second = args.get(1).map(|it| it.to_string_lossy());
         return second.is_some_and(|it| !it.starts_with('-'));
     }
@@ -90,6 +94,7 @@ fn perform(arguments: Arguments) -> Result<(), Error> {
     let output = Output::new(common.output);
     let client = || context::client(&common);
     match command {
+        Operation::Master(Master::Logs { part }) => logs::of_master(part, &client()?, &output),
         Operation::Agent(command) => agent::run(command, &client()?, &output),
         Operation::Framework(command) => framework::run(command, &client()?, &output),
         Operation::Why(command) => why::run(&command, &client()?, &output),

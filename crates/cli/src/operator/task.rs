@@ -28,16 +28,16 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
         Command::Logs {
             task,
             follow,
+            tail,
             stderr,
             file,
         } => {
             let name = if stderr { "stderr" } else { "stdout" };
             let file = file.as_deref().unwrap_or(name);
-            let task = named(client, &task)?;
             if follow {
-                logs::follow(&task, file, client, output)
+                logs::follow(&task, file, tail, client, output)
             } else {
-                logs::print(&task, file, client, output)
+                logs::print(&task, file, tail, client, output)
             }
         }
     }

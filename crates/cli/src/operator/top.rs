@@ -8,6 +8,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::arguments::Top as Command;
@@ -33,20 +35,42 @@ pub(super) fn run(command: &Command, client: &Client, output: &Output) -> Result
         return print(&first, output);
     }
     let every = command.every;
+    let drawing = |source| Error::Local {
+        attempt: "draw on the terminal".to_owned(),
+        source,
+    };
+    // Before other threads are there, which would be ended by them.
+    let ends = Ends::taken().map_err(drawing)?;
     thread::scope(|scope| {
         let (news, summaries) = mpsc::sync_channel(1);
         // Dropped when the watching is over, which ends the other thread's wait.
         let (over, end) = mpsc::channel::<()>();
         let client = client.fellow();
         scope.spawn(move || look(&client, every, &news, &end));
-        let watched = watch(Screen::new(first), &summaries);
+        let watched = watch(Screen::new(first), &summaries, &ends);
         drop((over, summaries));
         watched
     })
-    .map_err(|source| Error::Local {
-        attempt: "draw on the terminal".to_owned(),
-        source,
-    })
+    .map_err(drawing)
+}
+
+/// Signals that end a program. They must not leave the terminal as it is while it is drawn on.
+struct Ends(SignalFd);
+
+impl Ends {
+    fn taken() -> io::Result<Self> {
+        let mut signals = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+            signals.add(signal);
+        }
+        signals.thread_block()?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        Ok(Self(SignalFd::with_flags(&signals, flags)?))
+    }
+
+    fn have_come(&self) -> io::Result<bool> {
+        Ok(self.0.read_signal()?.is_some())
+    }
 }
 
 /// Looks at the cluster again and again, until nobody wants to know.
@@ -63,7 +87,11 @@ fn look(
     }
 }
 
-fn watch(mut screen: Screen, summaries: &Receiver<Result<Summary, Error>>) -> io::Result<()> {
+fn watch(
+    mut screen: Screen,
+    summaries: &Receiver<Result<Summary, Error>>,
+    ends: &Ends,
+) -> io::Result<()> {
     let mut terminal = ratatui::try_init()?;
     let mut session = || -> io::Result<()> {
         loop {
@@ -80,6 +108,9 @@ fn watch(mut screen: Screen, summaries: &Receiver<Result<Summary, Error>>) -> io
                         _ => {}
                     }
                     break;
+                }
+                if ends.have_come()? {
+                    return Ok(());
                 }
                 match summaries.try_recv() {
                     Ok(Ok(summary)) => screen.show(summary),

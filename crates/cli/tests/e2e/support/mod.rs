@@ -3,10 +3,12 @@
 pub(crate) mod archives;
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod clients;
 pub(crate) mod custom;
 pub(crate) mod daemon;
 pub(crate) mod driver;
 pub(crate) mod events;
+pub(crate) mod gateway;
 pub(crate) mod genuine;
 pub(crate) mod golden;
 pub(crate) mod http;
