@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::{fmt, io};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use http::{Request, Response};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -15,9 +15,10 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::Error;
+use crate::address;
 use crate::encoding::Encoding;
 use crate::limits::{ANSWER_TIMEOUT, MAX_ANSWER};
+use crate::{Error, Tls};
 
 /// Ties calls to the subscription that they belong to.
 pub(crate) const STREAM_ID: &str = "Mesos-Stream-Id";
@@ -27,6 +28,8 @@ pub(crate) const STREAM_ID: &str = "Mesos-Stream-Id";
 pub(crate) enum Endpoint {
     /// `host:port`.
     Tcp(String),
+    /// `host:port`, over TLS.
+    Tls(String),
     /// The path of a socket in the file system.
     Unix(PathBuf),
 }
@@ -35,7 +38,7 @@ impl Endpoint {
     /// The host that requests name.
     fn host(&self) -> &str {
         match self {
-            Self::Tcp(address) => address,
+            Self::Tcp(address) | Self::Tls(address) => address,
             Self::Unix(_) => "localhost",
         }
     }
@@ -45,6 +48,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => f.write_str(address),
+            Self::Tls(address) => write!(f, "https://{address}"),
             Self::Unix(path) => write!(f, "{}", path.display()),
         }
     }
@@ -58,6 +62,8 @@ pub(crate) struct Target {
     pub(crate) encoding: Encoding,
     /// Marked as sensitive, so that it is never printed.
     pub(crate) authorization: Option<HeaderValue>,
+    /// Whom to trust, if the endpoint is called over TLS.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// A connection, which ends when this is dropped.
@@ -78,10 +84,11 @@ impl Connection {
     pub(crate) async fn open(target: &Target) -> Result<Self, Error> {
         let opened = async {
             match &target.endpoint {
-                Endpoint::Tcp(address) => {
-                    let stream = TcpStream::connect(address).await?;
-                    stream.set_nodelay(true)?;
-                    handshake(stream).await
+                Endpoint::Tcp(address) => handshake(dial(address).await?).await,
+                Endpoint::Tls(address) => {
+                    let tls = target.tls.as_ref();
+                    let tls = tls.ok_or_else(|| io::Error::other("nobody is trusted"))?;
+                    handshake(tls.connect(address, dial(address).await?).await?).await
                 }
                 Endpoint::Unix(path) => handshake(UnixStream::connect(path).await?).await,
             }
@@ -140,11 +147,19 @@ impl Connection {
     /// The refusal that an answer is.
     pub(crate) async fn refusal(&self, answer: Response<Incoming>) -> Error {
         let status = answer.status().as_u16();
+        let is_unauthenticated = answer.status() == StatusCode::UNAUTHORIZED;
         let body = read_body(answer).await;
         let sentence = body.map_or_else(
             || "(without a readable reason)".to_owned(),
             |body| String::from_utf8_lossy(&body).trim().to_owned(),
         );
+        if is_unauthenticated {
+            return Error::Unauthenticated {
+                peer: self.target.endpoint.to_string(),
+                sentence,
+                has_credential: self.target.authorization.is_some(),
+            };
+        }
         Error::Refused {
             peer: self.target.endpoint.to_string(),
             status,
@@ -158,6 +173,12 @@ impl Connection {
             reason: reason.to_owned(),
         }
     }
+}
+
+async fn dial(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn handshake(
@@ -178,4 +199,17 @@ pub(crate) async fn read_body(answer: Response<Incoming>) -> Option<Bytes> {
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect();
     let body = timeout(ANSWER_TIMEOUT, body).await.ok()?;
     Some(body.ok()?.to_bytes())
+}
+
+/// Where a redirect leads.
+pub(crate) fn leader(answer: &Response<Incoming>, asked: &Target) -> Result<Endpoint, Error> {
+    let location = answer.headers().get(LOCATION).and_then(|l| l.to_str().ok());
+    let leader = location.and_then(|location| address::follow(&asked.endpoint, location));
+    leader.ok_or_else(|| Error::Unreachable {
+        peer: asked.endpoint.to_string(),
+        reason: format!(
+            "it redirects to '{}', which cannot be followed",
+            location.unwrap_or_default()
+        ),
+    })
 }

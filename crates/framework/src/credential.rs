@@ -4,28 +4,61 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::HeaderValue;
 
-/// A principal and its secret, for masters that ask frameworks who they are (HTTP basic).
+use crate::Error;
+
+/// What proves who calls, where masters ask. It is never printed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Credential {
-    /// Who calls.
-    pub principal: String,
-    /// What proves it. It is never printed.
-    pub secret: String,
+pub struct Credential(Kind);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Kind {
+    Basic { principal: String, secret: String },
+    Bearer { token: String },
 }
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential")
-            .field("principal", &self.principal)
-            .finish_non_exhaustive()
+        write!(f, "Credential({self})")
+    }
+}
+
+/// Whose it is, for messages.
+impl fmt::Display for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Basic { principal, .. } => write!(f, "the secret of '{principal}'"),
+            Kind::Bearer { .. } => f.write_str("a token"),
+        }
     }
 }
 
 impl Credential {
-    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
-        let Self { principal, secret } = self;
-        let encoded = BASE64_STANDARD.encode(format!("{principal}:{secret}"));
-        sensitive(&format!("Basic {encoded}"))
+    /// A principal and its secret, as the file of the master's `--credentials` has them (HTTP basic).
+    pub fn basic(principal: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self(Kind::Basic {
+            principal: principal.into(),
+            secret: secret.into(),
+        })
+    }
+
+    /// A token (HTTP bearer), for what stands before the masters and wants one.
+    pub fn bearer(token: impl Into<String>) -> Self {
+        Self(Kind::Bearer {
+            token: token.into(),
+        })
+    }
+
+    pub(crate) fn authorization(&self) -> Result<HeaderValue, Error> {
+        let value = match &self.0 {
+            Kind::Basic { principal, secret } => {
+                let encoded = BASE64_STANDARD.encode(format!("{principal}:{secret}"));
+                sensitive(&format!("Basic {encoded}"))
+            }
+            Kind::Bearer { token } => sensitive(&format!("Bearer {token}")),
+        };
+        value.ok_or(Error::Credential(
+            "a token cannot hold line ends or other control characters",
+        ))
     }
 }
 
@@ -42,13 +75,23 @@ mod tests {
 
     #[test]
     fn the_secret_goes_into_the_header_and_is_never_printed() {
-        let credential = Credential {
-            principal: "me".into(),
-            secret: "hush".into(),
-        };
-        let header = credential.authorization().unwrap();
-        assert_eq!(header.to_str().unwrap(), "Basic bWU6aHVzaA==");
-        assert!(!format!("{credential:?}{header:?}").contains("hush"));
-        assert!(!format!("{header:?}").contains("bWU6"));
+        for (credential, expected) in [
+            (Credential::basic("me", "hush"), "Basic bWU6aHVzaA=="),
+            (Credential::bearer("hush"), "Bearer hush"),
+        ] {
+            let header = credential.authorization().unwrap();
+            assert_eq!(header.to_str().unwrap(), expected);
+            let shown = format!("{credential:?}{credential}{header:?}");
+            assert!(
+                !shown.contains("hush") && !shown.contains("bWU6"),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_no_header_can_hold_is_refused() {
+        let error = Credential::bearer("a\nb").authorization().unwrap_err();
+        assert!(error.to_string().contains("line ends"), "{error}");
     }
 }

@@ -19,6 +19,44 @@ pub enum Error {
         /// What it says.
         sentence: String,
     },
+    /// A master or what stands before it asks who calls, or does not believe it.
+    #[error("{peer} refused with status 401: {sentence}; {}", advice(*has_credential))]
+    Unauthenticated {
+        /// The `host:port` of who refused.
+        peer: String,
+        /// What it says.
+        sentence: String,
+        /// Whether the call said who makes it.
+        has_credential: bool,
+    },
+    /// A credential that cannot be sent.
+    #[error("the credential cannot be used: {0}")]
+    Credential(&'static str),
+    /// TLS cannot be prepared.
+    #[error("TLS cannot be used with {what}: {reason}")]
+    Tls {
+        /// Which files or authorities.
+        what: String,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// A text that is to be resources is none.
+    #[error("'{text}' cannot be read as resources: {reason}")]
+    Resources {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The master leads no more and has not taken the call. The framework is about to be subscribed at
+    /// the one that leads.
+    #[error("{peer} does not lead any more, {leader} does: the call was not taken")]
+    NotLeading {
+        /// Who was called.
+        peer: String,
+        /// Who leads.
+        leader: String,
+    },
     /// There is no subscription at the moment, so there is nobody to call.
     #[error("not subscribed at the moment")]
     NotSubscribed,
@@ -71,4 +109,14 @@ pub enum Error {
     /// The framework has ended.
     #[error("the framework has ended")]
     Ended,
+}
+
+fn advice(has_credential: bool) -> &'static str {
+    if has_credential {
+        "it does not accept the credential: compare principal and secret with the file of the master's \
+         --credentials, or get another token"
+    } else {
+        "it asks who calls: give Settings::credential, as Credential::basic(principal, secret) or \
+         Credential::bearer(token)"
+    }
 }

@@ -3,20 +3,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{HeaderValue, LOCATION};
-use http::{Response, StatusCode};
-use hyper::body::Incoming as Body;
+use http::StatusCode;
 use meseta_proto::v1::scheduler::{Call, Event, call, event};
 use tokio::time::{Instant, sleep_until};
 
-use crate::address;
 use crate::backoff::Backoff;
-use crate::connection::{Connection, Endpoint, Target};
+use crate::connection::{Connection, Endpoint, Target, leader};
 use crate::credential::Credential;
 use crate::limits::MAX_REDIRECTS;
+use crate::masters::Masters;
 use crate::scheduler::{Current, Session};
 use crate::stream::Stream;
-use crate::{Error, Settings};
+use crate::{Error, Settings, Tls};
 
 /// As the C++ library posts: a master that shares its process with agents answers only here.
 const PATH: &str = "/master/api/v1/scheduler";
@@ -39,11 +37,12 @@ pub enum Incoming<E = Event> {
 pub struct Events {
     settings: Settings,
     session: Arc<Session>,
-    authorization: Option<HeaderValue>,
     state: State,
     backoff: Backoff,
-    /// Which of the masters is asked next.
-    turn: usize,
+    /// Made with the first attempt.
+    masters: Option<Masters>,
+    /// Who leads, where somebody has said so.
+    hint: Option<Endpoint>,
 }
 
 impl fmt::Debug for Events {
@@ -72,15 +71,12 @@ enum Failure {
 impl Events {
     pub(crate) fn new(settings: Settings, session: Arc<Session>) -> Self {
         Self {
-            authorization: settings
-                .credential
-                .as_ref()
-                .and_then(Credential::authorization),
             settings,
             session,
             state: State::Waiting(Instant::now()),
             backoff: Backoff::default(),
-            turn: 0,
+            masters: None,
+            hint: None,
         }
     }
 
@@ -95,7 +91,11 @@ impl Events {
             match &mut self.state {
                 State::Ended => return Ok(None),
                 State::Waiting(until) => {
-                    sleep_until(*until).await;
+                    let until = *until;
+                    tokio::select! {
+                        () = sleep_until(until) => {}
+                        () = news(&mut self.masters) => {}
+                    }
                     match self.open().await {
                         Ok(stream) => self.state = State::Streaming(Box::new(stream)),
                         Err(Failure::Passing(reason)) => return Ok(Some(self.disconnect(reason))),
@@ -105,16 +105,37 @@ impl Events {
                         }
                     }
                 }
-                State::Streaming(stream) => match stream.next().await {
-                    Ok(event) => {
-                        if self.observe(&event) {
-                            return Ok(Some(Incoming::Event(Box::new(event))));
-                        }
-                    }
-                    Err(reason) => return Ok(Some(self.disconnect(reason))),
-                },
+                State::Streaming(stream) => {
+                    let peer = stream.target.endpoint.clone();
+                    let moved_to = tokio::select! {
+                        next = stream.next() => match next {
+                            Ok(event) => {
+                                if self.observe(&event) {
+                                    return Ok(Some(Incoming::Event(Box::new(event))));
+                                }
+                                continue;
+                            }
+                            Err(reason) => return Ok(Some(self.disconnect(reason))),
+                        },
+                        leader = self.session.moved() => leader,
+                        leader = another(&mut self.masters) => leader,
+                    };
+                    let reason = format!("{peer} does not lead any more, {moved_to} does");
+                    let disconnected = self.disconnect(reason);
+                    self.hint = Some(moved_to);
+                    self.state = State::Waiting(Instant::now());
+                    return Ok(Some(disconnected));
+                }
             }
         }
+    }
+
+    /// The same as a [`Stream`](futures_core::Stream), which ends with the framework.
+    pub fn into_stream(self) -> impl futures_core::Stream<Item = Result<Incoming, Error>> + Send {
+        futures_util::stream::try_unfold(self, async |mut events| {
+            let next = events.next().await?;
+            Ok(next.map(|incoming| (incoming, events)))
+        })
     }
 
     /// Takes note of an event; whether it is for the scheduler too.
@@ -154,20 +175,31 @@ impl Events {
 
     /// Subscribes at the leading master, to which any other leads the way.
     async fn open(&mut self) -> Result<Stream, Failure> {
-        let masters = &self.settings.masters;
-        let turn = self.turn.checked_rem(masters.len()).unwrap_or_default();
-        // One that is wrong is told at once, however far down the list.
-        for master in masters {
-            address::check(master).map_err(Failure::Final)?;
+        if let Some((framework, suppressed_roles)) = self.session.take_update() {
+            let id = self.settings.framework.id.take();
+            self.settings.framework = framework;
+            self.settings.framework.id = id;
+            self.settings.suppressed_roles = suppressed_roles;
         }
-        let master = masters.get(turn).map_or("", String::as_str);
+        let masters = match &mut self.masters {
+            Some(masters) => masters,
+            none => none.insert(Masters::new(&self.settings).map_err(Failure::Final)?),
+        };
+        let endpoint = match self.hint.take() {
+            Some(leader) => leader,
+            None => masters.next().await.map_err(Failure::Passing)?,
+        };
+        let credential = self.settings.credential.as_ref();
         let mut target = Target {
-            endpoint: Endpoint::Tcp(address::check(master).map_err(Failure::Final)?),
+            endpoint,
             path: PATH.to_owned(),
             encoding: self.settings.encoding,
-            authorization: self.authorization.clone(),
+            authorization: credential
+                .map(Credential::authorization)
+                .transpose()
+                .map_err(Failure::Final)?,
+            tls: self.settings.tls.clone(),
         };
-        self.turn = turn + 1;
         let subscribe = Call {
             r#type: Some(call::Type::Subscribe.into()),
             framework_id: self.settings.framework.id.clone(),
@@ -181,16 +213,17 @@ impl Events {
         let body = self.settings.encoding.encode(&subscribe);
         for _ in 0..=MAX_REDIRECTS {
             let passing = |error: Error| Failure::Passing(error.to_string());
+            if matches!(target.endpoint, Endpoint::Tls(_)) && target.tls.is_none() {
+                let tls = Tls::native().map_err(Failure::Final)?;
+                self.settings.tls = Some(tls.clone());
+                target.tls = Some(tls);
+            }
             let mut connection = Connection::open(&target).await.map_err(passing)?;
             let answer = connection.post(body.clone(), None).await.map_err(passing)?;
             match answer.status() {
                 StatusCode::OK => return Ok(Stream::new(connection, target, answer)),
                 StatusCode::TEMPORARY_REDIRECT => {
-                    let leader = leader(&answer).ok_or_else(|| {
-                        let peer = &target.endpoint;
-                        Failure::Passing(format!("{peer} redirects without saying where to"))
-                    })?;
-                    target.endpoint = Endpoint::Tcp(leader);
+                    target.endpoint = leader(&answer, &target).map_err(passing)?;
                 }
                 status => {
                     let error = connection.refusal(answer).await;
@@ -206,39 +239,18 @@ impl Events {
     }
 }
 
-/// The `host:port` that a redirect leads to, as in `//10.0.0.1:5050/api/v1/scheduler`.
-fn leader(answer: &Response<Body>) -> Option<String> {
-    authority_of(answer.headers().get(LOCATION)?.to_str().ok()?)
+/// [`Masters::news`], once there are masters.
+async fn news(masters: &mut Option<Masters>) {
+    match masters {
+        Some(masters) => masters.news().await,
+        None => std::future::pending().await,
+    }
 }
 
-fn authority_of(location: &str) -> Option<String> {
-    let rest = location
-        .strip_prefix("http:")
-        .unwrap_or(location)
-        .strip_prefix("//")?;
-    let authority = rest.split('/').next().filter(|a| !a.is_empty())?;
-    Some(authority.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_name_the_leader_with_or_without_a_scheme() {
-        for location in [
-            "//10.0.0.1:5050/api/v1/scheduler",
-            "http://10.0.0.1:5050/x",
-            "//10.0.0.1:5050",
-        ] {
-            assert_eq!(
-                authority_of(location).as_deref(),
-                Some("10.0.0.1:5050"),
-                "{location}"
-            );
-        }
-        for location in ["", "/api/v1/scheduler", "//", "https://10.0.0.1:5050/x"] {
-            assert_eq!(authority_of(location), None, "{location}");
-        }
+/// [`Masters::another`], once there are masters.
+async fn another(masters: &mut Option<Masters>) -> Endpoint {
+    match masters {
+        Some(masters) => masters.another().await,
+        None => std::future::pending().await,
     }
 }

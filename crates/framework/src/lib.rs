@@ -15,10 +15,9 @@
 //! A scheduler that runs one task and ends with it:
 //!
 //! ```no_run
-//! use meseta_framework::{Incoming, Settings, is_terminal, subscribe};
-//! use meseta_framework::v1::{
-//!     CommandInfo, FrameworkInfo, TaskInfo, offer::{Operation, operation}, scheduler::event,
-//! };
+//! use meseta_framework::resource::{Remainder, cpus, mem};
+//! use meseta_framework::v1::{CommandInfo, FrameworkInfo, TaskInfo};
+//! use meseta_framework::{Happening, Settings, is_terminal, operations, subscribe};
 //!
 //! # async fn run() -> Result<(), meseta_framework::Error> {
 //! let framework = FrameworkInfo {
@@ -29,38 +28,40 @@
 //! let (scheduler, mut events) = subscribe(Settings::new("127.0.0.1:5050", framework));
 //! let mut launched = false;
 //! while let Some(incoming) = events.next().await? {
-//!     let Incoming::Event(event) = incoming else { continue };
-//!     if let Some(offers) = event.offers {
-//!         for offer in offers.offers {
-//!             if std::mem::replace(&mut launched, true) {
-//!                 scheduler.decline([offer.id], None).await?;
-//!                 continue;
+//!     match incoming.into_happening() {
+//!         Happening::Offers(offers) => {
+//!             for offer in offers {
+//!                 let fits = Remainder::of(&offer).take(&[cpus(0.1), mem(32.0)]);
+//!                 let (Some(resources), false) = (fits, launched) else {
+//!                     scheduler.decline([offer.id], None).await?;
+//!                     continue;
+//!                 };
+//!                 let task = TaskInfo {
+//!                     name: "hello".into(),
+//!                     task_id: "hello".into(),
+//!                     agent_id: offer.agent_id,
+//!                     command: Some(CommandInfo {
+//!                         value: Some("echo hello".into()),
+//!                         ..CommandInfo::default()
+//!                     }),
+//!                     resources,
+//!                     ..TaskInfo::default()
+//!                 };
+//!                 scheduler.accept([offer.id], [operations::launch([task])], None).await?;
+//!                 launched = true;
 //!             }
-//!             let task = TaskInfo {
-//!                 name: "hello".into(),
-//!                 task_id: "hello".into(),
-//!                 agent_id: offer.agent_id,
-//!                 command: Some(CommandInfo {
-//!                     value: Some("echo hello".into()),
-//!                     ..CommandInfo::default()
-//!                 }),
-//!                 resources: offer.resources,
-//!                 ..TaskInfo::default()
-//!             };
-//!             let launch = Operation {
-//!                 r#type: Some(operation::Type::Launch.into()),
-//!                 launch: Some(operation::Launch { task_infos: vec![task] }),
-//!                 ..Operation::default()
-//!             };
-//!             scheduler.accept([offer.id], [launch], None).await?;
 //!         }
-//!     } else if let Some(update) = event.update {
-//!         scheduler.acknowledge(&update.status).await?;
-//!         println!("{}", update.status.state().as_str_name());
-//!         if is_terminal(update.status.state()) {
-//!             scheduler.teardown().await?;
-//!             break;
+//!         Happening::Update(status) => {
+//!             // Whatever is to be remembered of it, remember it before.
+//!             scheduler.acknowledge(&status).await?;
+//!             println!("{}", status.state().as_str_name());
+//!             if is_terminal(status.state()) {
+//!                 scheduler.teardown().await?;
+//!                 break;
+//!             }
 //!         }
+//!         Happening::Disconnected { reason } => eprintln!("no master answers: {reason}"),
+//!         _ => {}
 //!     }
 //! }
 //! # Ok(())
@@ -75,26 +76,38 @@ mod encoding;
 mod error;
 mod events;
 pub mod executor;
+mod happening;
 pub mod keep;
 mod limits;
+mod masters;
+pub mod operations;
+pub mod resource;
 mod scheduler;
 mod state;
 mod stream;
+mod tls;
+#[cfg(feature = "zookeeper")]
+mod zookeeper;
 
+use std::fmt;
 use std::sync::Arc;
 
 pub use credential::Credential;
 pub use encoding::Encoding;
 pub use error::Error;
 pub use events::{Events, Incoming};
+pub use happening::Happening;
 pub use meseta_proto::v1;
 pub use scheduler::Scheduler;
 pub use state::is_terminal;
+pub use tls::Tls;
 
 /// Who subscribes, and where.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
-    /// `host:port` of each master, 5050 without a port; any of them knows the leading one.
+    /// `host:port` or `https://host:port` of each master, 5050 without a port: any of them knows the
+    /// leading one. Or, alone, the ensemble of ZooKeeper in which masters contend for the lead:
+    /// `zk://host:port,host:port/path`, with `user:password@` before the hosts if need be.
     pub masters: Vec<String>,
     /// The framework. With an id, the framework of that id is taken over.
     pub framework: v1::FrameworkInfo,
@@ -104,10 +117,29 @@ pub struct Settings {
     pub encoding: Encoding,
     /// What proves the framework's principal, where masters ask for it.
     pub credential: Option<Credential>,
+    /// Whom to trust over TLS. With it, masters that are given without a scheme, looked up in
+    /// ZooKeeper or redirected to are called over TLS.
+    pub tls: Option<Tls>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let masters = self.masters.iter();
+        let masters: Vec<_> = masters.map(|m| address::without_secret(m)).collect();
+        f.debug_struct("Settings")
+            .field("masters", &masters)
+            .field("framework", &self.framework)
+            .field("suppressed_roles", &self.suppressed_roles)
+            .field("encoding", &self.encoding)
+            .field("credential", &self.credential)
+            .field("tls", &self.tls)
+            .finish()
+    }
 }
 
 impl Settings {
-    /// A framework at masters listed as `host:port,host:port`, in protobuf, without a credential.
+    /// A framework at masters listed as `host:port,host:port` or looked up at
+    /// `zk://host:port,host:port/path`, in protobuf, without a credential.
     ///
     /// An address that is none is told by the first [`Events::next`].
     pub fn new(masters: impl AsRef<str>, framework: v1::FrameworkInfo) -> Self {
@@ -117,6 +149,7 @@ impl Settings {
             suppressed_roles: Vec::new(),
             encoding: Encoding::Protobuf,
             credential: None,
+            tls: None,
         }
     }
 }

@@ -11,6 +11,11 @@ pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 /// How long a master may take to take a connection and to answer a call.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long ZooKeeper waits for word of us before it forgets us. We keep nothing there, so it only
+/// bounds how long its silence goes unnoticed; as long as Mesos's own detectors have it.
+#[cfg(feature = "zookeeper")]
+pub(crate) const ZOOKEEPER_SESSION: Duration = Duration::from_secs(10);
+
 /// So many heartbeats in a row may be missing before a connection counts as lost.
 pub(crate) const MISSED_HEARTBEATS: f64 = 3.0;
 

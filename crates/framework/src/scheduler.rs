@@ -2,12 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::StatusCode;
 use meseta_proto::v1::offer::Operation;
 use meseta_proto::v1::scheduler::{Call, call};
-use meseta_proto::v1::{AgentId, Filters, FrameworkId, OfferId, TaskId, TaskStatus};
+use meseta_proto::v1::{
+    AgentId, ExecutorId, Filters, FrameworkId, FrameworkInfo, KillPolicy, OfferId, OperationId,
+    OperationStatus, TaskId, TaskStatus,
+};
+use tokio::sync::Notify;
 
 use crate::Error;
-use crate::connection::{Connection, Target, read_body};
+use crate::connection::{Connection, Endpoint, Target, leader, read_body};
 
 /// What both halves of a subscription share.
 #[derive(Debug, Default)]
@@ -15,6 +20,11 @@ pub(crate) struct Session {
     current: Mutex<Option<Current>>,
     /// Held while a call is under way: the master gets calls in the order in which they were made.
     calls: tokio::sync::Mutex<Option<Connection>>,
+    /// Where a master sent a call to, for it leads no more.
+    moved_to: Mutex<Option<Endpoint>>,
+    moved: Notify,
+    /// What the framework says of itself since it last subscribed.
+    update: Mutex<Option<(FrameworkInfo, Vec<String>)>>,
 }
 
 /// The subscription of the moment.
@@ -28,6 +38,7 @@ pub(crate) struct Current {
 impl Session {
     pub(crate) fn set(&self, current: Option<Current>) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
+        *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn current(&self) -> Option<Current> {
@@ -35,6 +46,41 @@ impl Session {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// What the next subscription is to say, if it is something else than before.
+    pub(crate) fn take_update(&self) -> Option<(FrameworkInfo, Vec<String>)> {
+        self.update
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Waits until a call was sent on to another master. It may be dropped while it waits.
+    pub(crate) async fn moved(&self) -> Endpoint {
+        loop {
+            let moved_to = &self.moved_to;
+            let leader = moved_to
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            if let Some(leader) = leader {
+                return leader;
+            }
+            self.moved.notified().await;
+        }
+    }
+
+    /// A call to `from` was sent on to another master. Once the framework is subscribed elsewhere,
+    /// that is no news.
+    fn mark_moved(&self, from: &Target, to: Endpoint) {
+        if self
+            .current()
+            .is_some_and(|current| current.target == *from)
+        {
+            *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(to);
+            self.moved.notify_one();
+        }
     }
 }
 
@@ -60,7 +106,8 @@ impl Scheduler {
     /// Sends any call but SUBSCRIBE; the framework's id is filled in.
     ///
     /// # Errors
-    /// [`Error::NotSubscribed`] between two subscriptions. A call that was under way when a
+    /// [`Error::NotSubscribed`] between two subscriptions, [`Error::NotLeading`] when the master leads
+    /// no more: the framework subscribes at the one that does. A call that was under way when a
     /// connection broke is not repeated: the scheduler knows better whether it still wants it.
     pub fn call(&self, call: Call) -> impl Future<Output = Result<(), Error>> + Send {
         // A call is large: on the heap it does not make every future that holds this one large.
@@ -78,6 +125,15 @@ impl Scheduler {
         };
         let body = current.target.encoding.encode(&*call);
         let answer = open.post(body, current.stream_id.as_deref()).await?;
+        if answer.status() == StatusCode::TEMPORARY_REDIRECT {
+            let leader = leader(&answer, &current.target)?;
+            let error = Error::NotLeading {
+                peer: current.target.endpoint.to_string(),
+                leader: leader.to_string(),
+            };
+            self.session.mark_moved(&current.target, leader);
+            return Err(error);
+        }
         if !answer.status().is_success() {
             return Err(open.refusal(answer).await);
         }
@@ -87,7 +143,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Uses offers, all of one agent; without operations this declines them.
+    /// Uses offers, all of one agent, for [`operations`](crate::operations), in their order; without
+    /// any this declines them.
     pub async fn accept(
         &self,
         offers: impl IntoIterator<Item = OfferId>,
@@ -141,13 +198,41 @@ impl Scheduler {
         .await
     }
 
+    /// Confirms an update of an operation. One that needs no confirmation is left alone.
+    pub async fn acknowledge_operation(&self, status: &OperationStatus) -> Result<(), Error> {
+        let (Some(uuid), Some(operation_id)) = (&status.uuid, &status.operation_id) else {
+            return Ok(());
+        };
+        let acknowledge = call::AcknowledgeOperationStatus {
+            agent_id: status.agent_id.clone(),
+            resource_provider_id: status.resource_provider_id.clone(),
+            uuid: uuid.value.clone(),
+            operation_id: operation_id.clone(),
+        };
+        self.call(Call {
+            acknowledge_operation_status: Some(acknowledge),
+            ..of(call::Type::AcknowledgeOperationStatus)
+        })
+        .await
+    }
+
     /// Asks for the end of a task. Naming its agent lets the master forward it even while it knows
     /// nothing of the task.
     pub async fn kill(&self, task_id: TaskId, agent_id: Option<AgentId>) -> Result<(), Error> {
+        self.kill_by(task_id, agent_id, None).await
+    }
+
+    /// Asks for the end of a task in another way than the task itself says: with another grace.
+    pub async fn kill_by(
+        &self,
+        task_id: TaskId,
+        agent_id: Option<AgentId>,
+        kill_policy: Option<KillPolicy>,
+    ) -> Result<(), Error> {
         let kill = call::Kill {
             task_id,
             agent_id,
-            kill_policy: None,
+            kill_policy,
         };
         self.call(Call {
             kill: Some(kill),
@@ -156,19 +241,120 @@ impl Scheduler {
         .await
     }
 
-    /// Asks for the state of these tasks, or of all that the master knows if there are none.
+    /// Asks for the end of an executor and of all its tasks.
+    pub async fn shutdown(&self, executor_id: ExecutorId, agent_id: AgentId) -> Result<(), Error> {
+        let shutdown = call::Shutdown {
+            executor_id,
+            agent_id,
+        };
+        self.call(Call {
+            shutdown: Some(shutdown),
+            ..of(call::Type::Shutdown)
+        })
+        .await
+    }
+
+    /// Says something to an executor, which may never hear it: nothing confirms messages.
+    pub async fn message(
+        &self,
+        agent_id: AgentId,
+        executor_id: ExecutorId,
+        data: impl Into<Vec<u8>>,
+    ) -> Result<(), Error> {
+        let message = call::Message {
+            agent_id,
+            executor_id,
+            data: data.into(),
+        };
+        self.call(Call {
+            message: Some(message),
+            ..of(call::Type::Message)
+        })
+        .await
+    }
+
+    /// Asks for the state of these tasks; of none, nothing. Those that the master does not know come
+    /// back as lost, or as unknown to frameworks that are `PARTITION_AWARE`.
     pub async fn reconcile(
         &self,
         tasks: impl IntoIterator<Item = (TaskId, Option<AgentId>)>,
     ) -> Result<(), Error> {
         let tasks = tasks
             .into_iter()
-            .map(|(task_id, agent_id)| call::reconcile::Task { task_id, agent_id })
-            .collect();
-        let reconcile = call::Reconcile { tasks };
+            .map(|(task_id, agent_id)| call::reconcile::Task { task_id, agent_id });
+        let tasks: Vec<_> = tasks.collect();
+        // On the wire, an empty list asks for everything.
+        if tasks.is_empty() {
+            return Ok(());
+        }
         self.call(Call {
-            reconcile: Some(reconcile),
+            reconcile: Some(call::Reconcile { tasks }),
             ..of(call::Type::Reconcile)
+        })
+        .await
+    }
+
+    /// Asks for the state of all of the framework's tasks that the master knows: also of those that
+    /// the scheduler has forgotten.
+    pub async fn reconcile_all(&self) -> Result<(), Error> {
+        self.call(Call {
+            reconcile: Some(call::Reconcile::default()),
+            ..of(call::Type::Reconcile)
+        })
+        .await
+    }
+
+    /// Asks for the state of these operations, or of all that the master knows if there are none.
+    pub async fn reconcile_operations(
+        &self,
+        operations: impl IntoIterator<Item = (OperationId, Option<AgentId>)>,
+    ) -> Result<(), Error> {
+        let operations = operations.into_iter().map(|(operation_id, agent_id)| {
+            call::reconcile_operations::Operation {
+                operation_id,
+                agent_id,
+                resource_provider_id: None,
+            }
+        });
+        let reconcile = call::ReconcileOperations {
+            operations: operations.collect(),
+        };
+        self.call(Call {
+            reconcile_operations: Some(reconcile),
+            ..of(call::Type::ReconcileOperations)
+        })
+        .await
+    }
+
+    /// Agrees to leave machines.
+    pub async fn accept_inverse_offers(
+        &self,
+        offers: impl IntoIterator<Item = OfferId>,
+    ) -> Result<(), Error> {
+        let accept = call::AcceptInverseOffers {
+            inverse_offer_ids: offers.into_iter().collect(),
+            filters: None,
+        };
+        self.call(Call {
+            accept_inverse_offers: Some(accept),
+            ..of(call::Type::AcceptInverseOffers)
+        })
+        .await
+    }
+
+    /// Does not agree to leave machines.
+    pub async fn decline_inverse_offers(
+        &self,
+        offers: impl IntoIterator<Item = OfferId>,
+        filters: Option<Filters>,
+    ) -> Result<(), Error> {
+        let decline = call::DeclineInverseOffers {
+            inverse_offer_ids: offers.into_iter().collect(),
+            filters,
+        };
+        self.call(Call {
+            decline_inverse_offers: Some(decline),
+            ..of(call::Type::DeclineInverseOffers)
         })
         .await
     }
@@ -178,9 +364,57 @@ impl Scheduler {
         self.call(of(call::Type::Revive)).await
     }
 
+    /// [`Self::revive`], in these roles.
+    pub async fn revive_roles(&self, roles: impl IntoIterator<Item = String>) -> Result<(), Error> {
+        let roles = roles.into_iter().collect();
+        self.call(Call {
+            revive: Some(call::Revive { roles }),
+            ..of(call::Type::Revive)
+        })
+        .await
+    }
+
     /// Asks for no more offers, in all roles.
     pub async fn suppress(&self) -> Result<(), Error> {
         self.call(of(call::Type::Suppress)).await
+    }
+
+    /// [`Self::suppress`], in these roles.
+    pub async fn suppress_roles(
+        &self,
+        roles: impl IntoIterator<Item = String>,
+    ) -> Result<(), Error> {
+        let roles = roles.into_iter().collect();
+        self.call(Call {
+            suppress: Some(call::Suppress { roles }),
+            ..of(call::Type::Suppress)
+        })
+        .await
+    }
+
+    /// Changes what the framework says of itself, now and at later subscriptions: its roles, for
+    /// example. Its id is filled in.
+    pub async fn update_framework(
+        &self,
+        mut framework_info: FrameworkInfo,
+        suppressed_roles: impl IntoIterator<Item = String>,
+    ) -> Result<(), Error> {
+        framework_info.id = self.framework_id();
+        let suppressed_roles: Vec<_> = suppressed_roles.into_iter().collect();
+        let later = (framework_info.clone(), suppressed_roles.clone());
+        let update = call::UpdateFramework {
+            framework_info,
+            suppressed_roles,
+            offer_constraints: None,
+        };
+        self.call(Call {
+            update_framework: Some(update),
+            ..of(call::Type::UpdateFramework)
+        })
+        .await?;
+        let update = &self.session.update;
+        *update.lock().unwrap_or_else(PoisonError::into_inner) = Some(later);
+        Ok(())
     }
 
     /// Ends the framework: its tasks are killed, and its id cannot be used again.

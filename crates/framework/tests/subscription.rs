@@ -257,11 +257,11 @@ async fn a_refusal_and_an_error_event_are_final() {
 #[tokio::test]
 async fn a_wrong_address_is_told_at_once() {
     let mut settings = Settings::new("", framework());
-    settings.masters = vec!["127.0.0.1:1".into(), "zk://a:2181/mesos".into()];
+    settings.masters = vec!["127.0.0.1:1".into(), "zk://me:hush@a:2181/mesos".into()];
     let (_, mut events) = subscribe(settings);
     let wrong = events.next().await.unwrap_err().to_string();
     assert!(
-        wrong.contains("'zk://a:2181/mesos'") && wrong.contains("ZooKeeper"),
+        wrong.contains("'zk://…@a:2181/mesos'") && wrong.contains("ZooKeeper"),
         "{wrong}"
     );
     assert!(events.next().await.unwrap().is_none());
@@ -271,10 +271,7 @@ async fn a_wrong_address_is_told_at_once() {
 async fn a_credential_goes_with_subscription_and_calls() {
     let master = Master::start();
     let mut settings = Settings::new(&master.address, framework());
-    settings.credential = Some(Credential {
-        principal: "me".into(),
-        secret: "hush".into(),
-    });
+    settings.credential = Some(Credential::basic("me", "hush"));
     let (scheduler, mut events) = subscribe(settings);
     let master = thread::spawn(move || {
         let (subscription, stream) = master.accept("s", 15.0);

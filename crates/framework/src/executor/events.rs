@@ -74,9 +74,10 @@ impl Events {
                         }
                         // An agent that still recovers answers 503; other refusals are final.
                         Err(
-                            error @ Error::Refused {
+                            error @ (Error::Refused {
                                 status: 400..500, ..
-                            },
+                            }
+                            | Error::Unauthenticated { .. }),
                         ) => {
                             self.end();
                             return Err(error);

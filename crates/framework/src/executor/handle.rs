@@ -109,7 +109,7 @@ impl Executor {
             let mut state = self.session.state();
             match taken {
                 Ok(()) => state.unacknowledged.mark_sent(&uuid),
-                Err(error @ Error::Refused { .. }) => {
+                Err(error @ (Error::Refused { .. } | Error::Unauthenticated { .. })) => {
                     state.unacknowledged.forget(&uuid);
                     return Err(error);
                 }

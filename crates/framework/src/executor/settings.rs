@@ -110,6 +110,7 @@ impl Settings {
             path: self.path.clone(),
             encoding: self.encoding,
             authorization: self.token.clone(),
+            tls: None,
         }
     }
 }
