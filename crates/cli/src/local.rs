@@ -33,11 +33,14 @@ const FLAGS: &[Flag] = &[
 pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
     let about =
         "Run a whole cluster on this machine. Any flag of a master or an agent may be given.";
-    let Some(flags) = daemon_flags("meseta local", about, &table(), args)? else {
+    let Some(mut flags) = daemon_flags("meseta local", about, &table(), args)? else {
         return Ok(());
     };
-    logging::start(&flags)?;
     let plan = Plan::from_flags(&flags)?;
+    if !flags.is_given("log_dir") {
+        flags.set("log_dir", text(&plan.work_dir.join("log")));
+    }
+    logging::start(&flags, "mesos-local")?;
     // What still reads or writes the work directory ends before the plan, and the directory with it.
     process::run(serve(&flags, &plan))
 }

@@ -33,6 +33,10 @@ export default defineConfig({
     // What the bundle contains of others is theirs, and says so.
     license: { fileName: "licenses.md" },
   },
+  resolve: {
+    // Its package names a file that it does not have.
+    alias: { "@xterm/headless": "@xterm/headless/lib-headless/xterm-headless.mjs" },
+  },
   plugins: [
     {
       name: "policy",

@@ -36,7 +36,7 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
     let Some(flags) = daemon_flags("meseta agent", "Run an agent", FLAGS, args)? else {
         return Ok(());
     };
-    logging::start(&flags)?;
+    logging::start(&flags, "mesos-agent")?;
     process::run(async {
         let (ends, mut ended) = Ends::channel();
         let mut signals = Signals::install()?;

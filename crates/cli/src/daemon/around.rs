@@ -1,22 +1,48 @@
 //! The process around a master, as its endpoints see it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use meseta_endpoints::{NoProcess, Piece, Process, Timing};
+use meseta_endpoints::{Piece, Process, Timing};
 use meseta_machine::Reply;
 use meseta_proto::v1::FileInfo;
 
 use super::system;
 use super::timings::Timings;
+use crate::files::{self, Nothing, WithLog};
 use crate::logging;
 
-/// The process of a master. It shows no files: its log goes to standard error.
+/// The path of a master's log.
+const LOG: &str = "/master/log";
+
+/// The process of a master.
 #[derive(Debug)]
 pub(crate) struct AroundMaster<'a> {
     /// How long its parts take.
     pub(crate) timings: &'a Timings,
     /// When it began, since the Unix epoch.
     pub(crate) start_time: Duration,
+    /// The flags that it was started with.
+    pub(crate) flags: &'a BTreeMap<String, String>,
+}
+
+impl AroundMaster<'_> {
+    /// The files that it shows, which is its log alone.
+    pub(crate) fn files(&self) -> WithLog<'static> {
+        WithLog {
+            name: LOG,
+            file: logging::shown(self.flags),
+            others: &Nothing,
+        }
+    }
+
+    /// The same by the paths that requests may name.
+    pub(crate) fn attached(&self) -> BTreeMap<String, String> {
+        let log = logging::shown(self.flags);
+        log.map(|file| (LOG.to_owned(), file.to_string_lossy().into_owned()))
+            .into_iter()
+            .collect()
+    }
 }
 
 impl Process for AroundMaster<'_> {
@@ -41,10 +67,11 @@ impl Process for AroundMaster<'_> {
     }
 
     fn list_files(&self, path: &str) -> Result<Vec<FileInfo>, Box<Reply>> {
-        NoProcess.list_files(path)
+        files::list(&self.files(), path).map_err(|_| files::not_found().into())
     }
 
     fn read_file(&self, path: &str, offset: u64, length: Option<u64>) -> Result<Piece, Box<Reply>> {
-        NoProcess.read_file(path, offset, length)
+        files::piece(&self.files(), path, Some(offset), length)
+            .map_err(|error| files::unreadable(path, &error).into())
     }
 }

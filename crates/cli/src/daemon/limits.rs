@@ -52,6 +52,14 @@ pub(crate) const MAX_SMALL_CALL: usize = 64 * 1024;
 /// disk that is gone would do so for ever.
 pub(crate) const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
+/// The size at which a daemon's log goes on in a new file: a day of a busy master, and still a file
+/// that an editor opens.
+pub(crate) const LOG_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How many files of a daemon's log are kept: less than a gigabyte altogether, where Mesos keeps all
+/// until the disk is full.
+pub(crate) const LOG_FILES: usize = 10;
+
 /// The size at which a container's output goes on in a new file, unless `--container_logger` says
 /// otherwise. As in Mesos's logger.
 pub(crate) const OUTPUT_BYTES: u64 = 10 * 1024 * 1024;

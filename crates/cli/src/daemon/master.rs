@@ -1,6 +1,5 @@
 //! The master's daemon.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
@@ -23,7 +22,6 @@ use super::process::{self, End, Ends, Signals};
 use super::timings::{Seen, Timed, Timings};
 use super::{config, edge, seed, whitelist};
 use crate::address::Addresses;
-use crate::files::Nothing;
 use crate::flags::{Flags, master::FLAGS};
 use crate::{Failure, daemon_flags, logging, say};
 
@@ -32,7 +30,7 @@ pub(crate) fn run(args: Vec<OsString>) -> Result<(), Failure> {
     let Some(flags) = daemon_flags("meseta master", "Run a master", FLAGS, args)? else {
         return Ok(());
     };
-    logging::start(&flags)?;
+    logging::start(&flags, "mesos-master")?;
     process::run(async {
         let (ends, mut ended) = Ends::channel();
         let mut signals = Signals::install()?;
@@ -70,9 +68,9 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let facts = match &store {
         Some(store) => store.load().map_err(|e| Failure::Start(e.to_string()))?,
         None => Vec::new(),
-    whitelist::watch(flags, &Handle::current(), &inputs)?;
     };
     inputs.send(Input::Recovered { facts });
+    whitelist::watch(flags, &Handle::current(), &inputs)?;
     let exited = inputs.clone();
     let timings = Timings::new();
     let effects = Shell {
@@ -204,6 +202,11 @@ impl Edge for Timed {
     fn look_up(seen: &Seen, exchange: &Exchange, request: &Request) -> Found<Input> {
         let snapshot = &seen.snapshot;
         let header = |name| header(request, name);
+        let around = AroundMaster {
+            start_time: snapshot.config.start_time,
+            timings: &seen.timings,
+            flags: &snapshot.config.flags,
+        };
         let answer = http::answer_with(
             snapshot,
             &http::Request {
@@ -216,10 +219,7 @@ impl Edge for Timed {
                 host: header("host"),
                 body: &request.body,
             },
-            &AroundMaster {
-                start_time: snapshot.config.start_time,
-                timings: &seen.timings,
-            },
+            &around,
         );
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),
@@ -267,7 +267,10 @@ impl Edge for Timed {
                 let (request, answer) = exchange.ask(meseta_machine::ContentType::Json);
                 Found::Question(Input::Why { request, question }, answer)
             }
-            Answer::Elsewhere => Found::Response(edge::answer(&Nothing, BTreeMap::new, request)),
+            Answer::Elsewhere => {
+                let attached = || around.attached();
+                Found::Response(edge::answer(&around.files(), attached, request))
+            }
         }
     }
 }

@@ -14,8 +14,11 @@ use meseta_proto::v1::FileInfo;
 use super::driver::{Changes, Machine};
 use super::measures::Measures;
 use super::system;
-use crate::files::{self, Sandboxes};
+use crate::files::{self, Sandboxes, Shown, WithLog};
 use crate::logging;
+
+/// The path of an agent's log. The name is Mesos's.
+const LOG: &str = "/slave/log";
 
 /// An agent whose readers see what is around it, too.
 #[derive(Debug)]
@@ -79,16 +82,22 @@ impl Machine for Watched {
 
 impl Seen {
     /// Does something with the files that the agent shows.
-    pub(crate) fn with_files<T>(&self, look: impl FnOnce(&Sandboxes<'_>) -> T) -> T {
+    pub(crate) fn with_files<T>(&self, look: impl FnOnce(&dyn Shown) -> T) -> T {
         let snapshot = &self.snapshot;
         let id = snapshot.info.id.as_ref().map(|id| id.value.clone());
         let volumes = |framework: &str, executor: &str| snapshot.volumes_of(framework, executor);
-        look(&Sandboxes::new(&snapshot.config.work_dir, id, &volumes))
+        look(&WithLog {
+            name: LOG,
+            file: logging::shown(&snapshot.config.flags),
+            others: &Sandboxes::new(&snapshot.config.work_dir, id, &volumes),
+        })
     }
 
-    /// The sandboxes by the paths that requests may name.
+    /// The log and the sandboxes by the paths that requests may name.
     pub(crate) fn attached(&self) -> BTreeMap<String, String> {
-        let mut attached = BTreeMap::new();
+        let log = logging::shown(&self.snapshot.config.flags);
+        let log = log.map(|file| (LOG.to_owned(), text(&file)));
+        let mut attached: BTreeMap<String, String> = log.into_iter().collect();
         let live = self.snapshot.frameworks.values();
         for executor in live.flat_map(|framework| framework.executors.values()) {
             let (framework, id) = (executor.framework_id(), executor.id());

@@ -2,6 +2,7 @@
 //! by the paths that Mesos gives them, and never at anything outside.
 
 mod beneath;
+mod log;
 mod names;
 mod sandboxes;
 
@@ -16,6 +17,8 @@ use meseta_proto::v1::{FileInfo, TimeInfo};
 use rustix::fs::{AtFlags, Dir, FileType, RawMode, Stat, statat};
 use serde::Serialize;
 
+pub(crate) use log::WithLog;
+pub(crate) use names::user as user_name;
 pub(crate) use sandboxes::Sandboxes;
 
 use crate::daemon::limits::MAX_FILE_READ;

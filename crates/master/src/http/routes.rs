@@ -81,6 +81,7 @@ pub(super) const ROUTES: &[Route<Endpoint>] = &[
         ("slave_id", "only tasks of this agent"),
         ("state", "only tasks in one of these states, such as TASK_RUNNING,TASK_LOST"),
         ("search", "only tasks with this text in their id or name, in capitals or not"),
+        ("history", "true: each task also with its statuses in whole, with reasons and messages"),
         ("total", "true: also says how many tasks there are to page through"),
         ("limit", "how many; 100 unless given, -1 for all"),
         ("offset", "how many are left out before"),

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use meseta_endpoints::forms::{Each, Entries, Object};
 use meseta_endpoints::{Query, forms, json};
 use meseta_machine::Reply;
+use meseta_proto::json::AsJson;
 use meseta_proto::v1::{AgentId, Task, TaskId, TaskState};
 use serde::ser::SerializeMap;
 
@@ -18,7 +19,15 @@ pub(super) fn answer(snapshot: &Snapshot, query: Query<'_>) -> Reply {
             let found = select(snapshot, query);
             let total = (query.get("total") == Some("true")).then_some(found.len());
             let tasks = page.cut(found).into_iter().map(Found::whole).collect();
-            json(query, &Object(Tasks { tasks, total }))
+            let with_history = query.get("history") == Some("true");
+            json(
+                query,
+                &Object(Tasks {
+                    tasks,
+                    total,
+                    with_history,
+                }),
+            )
         }
         Err(refusal) => refusal,
     }
@@ -28,16 +37,41 @@ struct Tasks<'a> {
     tasks: Vec<Cow<'a, Task>>,
     /// Told to who asks: Mesos does not.
     total: Option<usize>,
+    with_history: bool,
 }
 
 impl Entries for Tasks<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        let tasks = || self.tasks.iter().map(|task| Object(forms::Task(task)));
+        let tasks = || {
+            self.tasks.iter().map(|task| {
+                Object(Shown {
+                    task,
+                    with_history: self.with_history,
+                })
+            })
+        };
         map.serialize_entry("tasks", &Each(tasks))?;
         match self.total {
             Some(total) => map.serialize_entry("total", &total),
             None => Ok(()),
         }
+    }
+}
+
+struct Shown<'a> {
+    task: &'a Task,
+    with_history: bool,
+}
+
+impl Entries for Shown<'_> {
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        forms::Task(self.task).write(map)?;
+        if self.with_history {
+            let statuses = || self.task.statuses.iter().map(AsJson);
+            // What Mesos shows of a status does not say why it came.
+            map.serialize_entry("history", &Each(statuses))?;
+        }
+        Ok(())
     }
 }
 

@@ -2,12 +2,14 @@ import { useEffect } from "preact/hooks";
 
 import { json } from "./files";
 import { type Column, Whole } from "./list";
+import { Log, keepsLog } from "./output";
 import { Fact, Id, Meters, State, Trouble } from "./parts";
 import { usePolled } from "./poll";
-import { type Route, format } from "./route";
+import { type Route, type Sandbox, format } from "./route";
 import { SandboxView } from "./sandbox";
 import type { AgentState, Executor } from "./state";
 import { total } from "./state";
+import { TerminalView } from "./terminal";
 
 interface Row {
   framework: { id: string; name: string };
@@ -22,7 +24,7 @@ export function AgentPage({ route }: { route: Route }) {
   const host = state?.hostname || state?.pid;
   useEffect(() => {
     document.title =
-      route.view === "sandbox" ? `${route.executor} – Meseta` : `Agent ${host ?? ""} – Meseta`;
+      "executor" in route ? `${route.executor} – Meseta` : `Agent ${host ?? ""} – Meseta`;
   });
   return (
     <main class="alone">
@@ -30,6 +32,8 @@ export function AgentPage({ route }: { route: Route }) {
       {state &&
         (route.view === "sandbox" ? (
           <SandboxView state={state} route={route} />
+        ) : route.view === "terminal" ? (
+          <TerminalView state={state} route={route} />
         ) : (
           <AgentHome state={state} />
         ))}
@@ -85,6 +89,7 @@ function AgentHome({ state }: { state: AgentState }) {
         text={text}
         none="No executor has ended here yet."
       />
+      <Log path="/slave/log" kept={keepsLog(state.flags)} />
     </>
   );
 }
@@ -148,21 +153,43 @@ const EXECUTORS: Column<Row>[] = [
   },
 ];
 
-/** The folder of a sandbox, as far as the agent still knows of it. */
-export function directory(
-  state: AgentState,
-  framework: string,
-  executor: string,
-  containers: string[],
-): string | undefined {
-  const [outer, ...inner] = containers;
+/** A run of an executor. */
+interface Run {
+  executor: Executor;
+  /** Whether it goes on. */
+  runs: boolean;
+}
+
+/** The run that a sandbox is of, as far as the agent still knows of it. */
+export function runOf(state: AgentState, route: Sandbox): Run | undefined {
+  const [outer] = route.containers;
   const candidates = [...(state.frameworks ?? []), ...(state.completed_frameworks ?? [])]
-    .filter((one) => one.id === framework)
-    .flatMap((one) => [...(one.executors ?? []), ...(one.completed_executors ?? [])]);
-  const found =
+    .filter((one) => one.id === route.framework)
+    .flatMap((one) => [
+      ...(one.executors ?? []).map((executor) => ({ executor, runs: true })),
+      ...(one.completed_executors ?? []).map((executor) => ({ executor, runs: false })),
+    ]);
+  return (
     // A task of an executor of its own may be named by its container alone.
-    candidates.find((one) => one.container === outer) ??
-    (outer === undefined ? candidates.find((one) => one.id === executor) : undefined);
-  if (!found) return undefined;
-  return [found.directory, ...inner.flatMap((container) => ["containers", container])].join("/");
+    candidates.find(({ executor }) => executor.container === outer) ??
+    (outer === undefined
+      ? candidates.find(({ executor }) => executor.id === route.executor)
+      : undefined)
+  );
+}
+
+/** The folder of a sandbox. */
+export function directory(state: AgentState, route: Sandbox): string | undefined {
+  const run = runOf(state, route);
+  const inner = route.containers.slice(1);
+  return (
+    run &&
+    [run.executor.directory, ...inner.flatMap((container) => ["containers", container])].join("/")
+  );
+}
+
+/** The container of a sandbox after those around it, if something runs in it. */
+export function containersOf(state: AgentState, route: Sandbox): string[] | undefined {
+  const run = runOf(state, route);
+  return run?.runs ? [run.executor.container, ...route.containers.slice(1)] : undefined;
 }

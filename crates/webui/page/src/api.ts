@@ -1,5 +1,5 @@
 import { Refusal, json } from "./files";
-import type { Resources, Task } from "./state";
+import type { Resources, Status, Task } from "./state";
 
 /** What the page asks the master for. Anything may be missing: other versions say less. */
 
@@ -140,6 +140,8 @@ export interface TaskQuery {
   task?: string | undefined;
   states?: string[] | undefined;
   search?: string | undefined;
+  /** With why each state came. */
+  history?: true;
 }
 
 export interface TaskPage {
@@ -153,6 +155,18 @@ export interface TaskDetails {
   user?: string;
   labels?: { key: string; value?: string }[];
   discovery?: unknown;
+  /** Its statuses in whole. */
+  history?: Status[];
+  health_check?: Check;
+}
+
+/** How an executor looks whether a task is well. */
+export interface Check {
+  type?: string;
+  http?: { scheme?: string; port?: number; path?: string };
+  tcp?: { port?: number };
+  command?: { value?: string };
+  interval_seconds?: number;
 }
 
 export function tasks(
@@ -166,6 +180,7 @@ export function tasks(
   if (wanted.agent) query.set("slave_id", wanted.agent);
   if (wanted.task) query.set("task_id", wanted.task);
   if (wanted.states?.length) query.set("state", wanted.states.join(","));
+  if (wanted.history) query.set("history", "true");
   if (wanted.search) query.set("search", wanted.search);
   return json(`/tasks?${query}`, signal);
 }

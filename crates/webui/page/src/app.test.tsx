@@ -100,8 +100,11 @@ test("a task leads to its sandbox on the agent's own page", async () => {
   answers = cluster([task("t-1")]);
   await show("#/tasks/f-0/s-0/t-1");
   expect(document.querySelector("h1")?.textContent).toBe("t-1");
-  const link = document.querySelector("a.button");
-  expect(link?.getAttribute("href")).toBe("http://10.0.0.7:5051/#/sandbox/f-0/t-1/c-1");
+  const links = [...document.querySelectorAll(".title a")].map((link) => link.getAttribute("href"));
+  expect(links).toEqual([
+    "http://10.0.0.7:5051/#/terminal/f-0/t-1/c-1",
+    "http://10.0.0.7:5051/#/sandbox/f-0/t-1/c-1",
+  ]);
 });
 
 test("tasks are listed with the names of their frameworks and agents", async () => {
@@ -260,6 +263,40 @@ function file(path: string, content: string): Record<string, unknown> {
     [`${query}&offset=0&length=${content.length}`]: { data: content, offset: 0 },
   };
 }
+
+test("the history of a task says why each state came, and there is no terminal in what has ended", async () => {
+  const history = [
+    { state: "TASK_RUNNING", timestamp: 1000 },
+    {
+      state: "TASK_FAILED",
+      timestamp: 1005,
+      reason: "REASON_COMMAND_EXECUTOR_FAILED",
+      message: "Command exited with status 7",
+    },
+  ];
+  answers = cluster([{ ...task("t-1", "web", "TASK_FAILED"), history } as Task]);
+  await show("#/tasks/f-0/s-0/t-1");
+  const said = [...document.querySelectorAll(".timeline li")].map((one) => one.textContent);
+  expect(said[1]).toContain("after 5 s running");
+  expect(said[1]).toContain("Command exited with status 7 command executor failed");
+  expect(document.querySelectorAll(".title a").length).toBe(1);
+});
+
+test("a log is shown where one is kept", async () => {
+  const flags = { log_dir: "/var/log" };
+  answers = { ...AGENT, "/state": { ...agent, flags }, ...file("/slave/log", "registered\n") };
+  await show("#/");
+  await vi.advanceTimersByTimeAsync(1500);
+  expect(document.querySelector("pre[aria-label=Log]")?.textContent).toBe("registered\n");
+  expect(document.body.textContent).not.toContain("standard error");
+});
+
+test("who looks for a log that is not kept is told how to keep one", async () => {
+  answers = { ...AGENT, "/state": agent };
+  await show("#/");
+  expect(document.body.textContent).toContain("--log_dir");
+  expect(asked.some((url) => url.startsWith("/files"))).toBe(false);
+});
 
 test("an agent lists its executors, and the link of each leads to its sandbox", async () => {
   answers = { ...AGENT, "/state": agent };

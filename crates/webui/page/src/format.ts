@@ -39,6 +39,11 @@ export function stateName(state: string): string {
   return state.replace(/^TASK_/, "").replaceAll("_", " ").toLowerCase();
 }
 
+/** `REASON_COMMAND_EXECUTOR_FAILED` as people say it. */
+export function reasonName(reason: string): string {
+  return reason.replace(/^REASON_/, "").replaceAll("_", " ").toLowerCase();
+}
+
 export type Mood = "good" | "bad" | "busy" | "calm";
 
 const MOODS: Record<string, Mood> = {

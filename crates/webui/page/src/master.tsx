@@ -127,6 +127,7 @@ function View({ cluster, route }: { cluster: Cluster; route: Route }) {
   switch (route.view) {
     case "home":
     case "sandbox":
+    case "terminal":
       return <OverviewView cluster={cluster} />;
     case "tasks":
       return <TasksView cluster={cluster} route={route} />;

@@ -4,6 +4,13 @@
 const LONGEST = 16 * 1024 * 1024;
 const LINE_FEED = 10;
 
+const encoder = new TextEncoder();
+
+/** A text as a record. */
+export function record(text: string): string {
+  return `${encoder.encode(text).length}\n${text}`;
+}
+
 /** Takes a stream apart, however its pieces are cut. */
 export class Records {
   private left: Uint8Array<ArrayBufferLike> = new Uint8Array();

@@ -19,7 +19,8 @@ export interface Tasks {
 }
 
 export interface Sandbox {
-  view: "sandbox";
+  /** What is shown of it: its output and files, or a terminal in its container. */
+  view: "sandbox" | "terminal";
   framework: string;
   executor: string;
   /** The container and those inside of it; none for the executor's newest. */
@@ -49,18 +50,21 @@ export function parse(hash: string): Route {
       states: (wanted.get("state") ?? "").split(",").filter((state) => state !== ""),
     };
   }
-  if (view === "sandbox" && first && second) return sandbox(first, second, parts.slice(2), wanted);
+  if ((view === "sandbox" || view === "terminal") && first && second) {
+    return sandbox(view, first, second, parts.slice(2), wanted);
+  }
   return { view: "home" };
 }
 
 function sandbox(
+  view: Sandbox["view"],
   framework: string,
   executor: string,
   containers: string[],
   wanted: URLSearchParams,
 ): Sandbox {
   return {
-    view: "sandbox",
+    view,
     framework,
     executor,
     containers: containers.filter((part) => part !== ""),
@@ -73,7 +77,7 @@ export function format(route: Sandbox): string {
   const wanted: Record<string, string> = {};
   if (route.folder.length > 0) wanted["folder"] = route.folder.join("/");
   if (route.file !== undefined) wanted["file"] = route.file;
-  return link(["sandbox", route.framework, route.executor, ...route.containers], wanted);
+  return link([route.view, route.framework, route.executor, ...route.containers], wanted);
 }
 
 /** An address on this page. */

@@ -1,24 +1,30 @@
-import { useEffect, useRef } from "preact/hooks";
-
-import { directory } from "./agent";
-import { type Entry, browse, download, read, size } from "./files";
+import { directory, runOf } from "./agent";
+import { type Entry, browse, download } from "./files";
 import { bytes } from "./format";
 import { type Column, Whole } from "./list";
-import { Crumbs, Time, Trouble } from "./parts";
+import { Output } from "./output";
+import { Crumbs, State, Time, Trouble } from "./parts";
 import { usePolled } from "./poll";
 import { type Sandbox, format } from "./route";
 import type { AgentState } from "./state";
-import { EMPTY, KEPT, type Tail, follow, isCut } from "./tail";
 import { Usage } from "./usage";
 
 /** A sandbox: what its programs print, and its files. */
 export function SandboxView({ state, route }: { state: AgentState; route: Sandbox }) {
-  const root = directory(state, route.framework, route.executor, route.containers);
+  const root = directory(state, route);
+  const run = runOf(state, route);
+  const task = run?.executor.tasks?.[0] ?? run?.executor.completed_tasks?.[0];
   return (
     <>
       <Crumbs to="#/" name={`Agent ${state.hostname || state.pid}`} />
       <div class="title">
         <h1>{route.executor}</h1>
+        {task && <State name={task.state} healthy={task.statuses?.at(-1)?.healthy} />}
+        {run?.runs && (
+          <a class="button" href={format({ ...route, view: "terminal" })}>
+            Terminal
+          </a>
+        )}
       </div>
       {root ? (
         <>
@@ -125,45 +131,4 @@ function columns(route: Sandbox): Column<Entry>[] {
 
 function nameOf(entry: Entry): string {
   return entry.path.split("/").at(-1) ?? entry.path;
-}
-
-/** The end of a file, kept up with while it grows. */
-function Output({ path, name }: { path: string; name: string }) {
-  const { value: tail, error } = usePolled<Tail>(path, (last, signal) =>
-    follow(
-      last ?? EMPTY,
-      () => size(path, signal),
-      (offset, length) => read(path, offset, length, signal),
-    ),
-  );
-  const box = useRef<HTMLPreElement>(null);
-  const atEnd = useRef(true);
-  // Only who looks at the end is taken along with it.
-  useEffect(() => {
-    if (box.current && atEnd.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [tail]);
-  return (
-    <section class="output">
-      <div class="above">
-        <h2>
-          {name} <small>{tail ? bytes(tail.end) : ""}</small>
-        </h2>
-        <a href={download(path)}>Download</a>
-      </div>
-      <Trouble error={error} />
-      {tail && isCut(tail) && <p class="none">The last {bytes(KEPT)} are shown.</p>}
-      <pre
-        ref={box}
-        tabIndex={0}
-        role="log"
-        aria-live="off"
-        aria-label={name}
-        onScroll={({ currentTarget: at }) => {
-          atEnd.current = at.scrollHeight - at.scrollTop - at.clientHeight < 20;
-        }}
-      >
-        {tail?.pieces.map((piece) => <span key={piece.offset}>{piece.text}</span>)}
-      </pre>
-    </section>
-  );
 }

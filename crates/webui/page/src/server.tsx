@@ -2,6 +2,7 @@ import { ask, send } from "./api";
 import { json } from "./files";
 import { type Column, Whole } from "./list";
 import type { Cluster } from "./master";
+import { Log, keepsLog } from "./output";
 import { Action, Fact, Time, Trouble } from "./parts";
 import { usePolled } from "./poll";
 
@@ -57,11 +58,11 @@ export function ServerView({ cluster }: { cluster: Cluster }) {
           <Time at={cluster.facts?.start_time} />
         </Fact>
         <Fact name="Logging level">{value?.level ?? "–"}</Fact>
-        <Fact name="Log">on its standard error, with whoever started it</Fact>
         <Fact name="For programs">
           <a href="/openapi.json">all endpoints</a>, <a href="/metrics">metrics</a>
         </Fact>
       </dl>
+      {value && <Log path="/master/log" kept={keepsLog(Object.fromEntries(value.flags))} />}
       <Whole
         caption="Flags"
         columns={COLUMNS}

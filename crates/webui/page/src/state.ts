@@ -1,4 +1,4 @@
-import { format } from "./route";
+import { type Sandbox, format } from "./route";
 
 /** What the page reads of an agent's `/state`, and of tasks. Anything may be missing: older versions say less. */
 
@@ -16,6 +16,9 @@ export interface ContainerId {
 
 export interface Status {
   state: string;
+  /** Why, by the master's or the agent's own name for it, and in words. */
+  reason?: string;
+  message?: string;
   timestamp?: number;
   healthy?: boolean;
   container_status?: {
@@ -68,6 +71,7 @@ export interface AgentState {
   reserved_resources_allocated?: Record<string, Resources>;
   frameworks?: AgentFramework[];
   completed_frameworks?: AgentFramework[];
+  flags?: Record<string, string>;
 }
 
 /** Adds up resources, kind by kind. */
@@ -106,9 +110,9 @@ export function containers(task: Task): string[] {
 }
 
 /** Where a task's sandbox is shown, from the page of the agent that has it. */
-export function sandboxHash(task: Task): string {
+export function sandboxHash(task: Task, view: Sandbox["view"] = "sandbox"): string {
   return format({
-    view: "sandbox",
+    view,
     framework: task.framework_id,
     // The executor that an agent adds for a command has the id of its task.
     executor: task.executor_id || task.id,

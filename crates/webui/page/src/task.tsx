@@ -1,5 +1,5 @@
-import { type TaskDetails, tasks } from "./api";
-import { date, duration, stateName } from "./format";
+import { type Check, type TaskDetails, tasks } from "./api";
+import { date, duration, reasonName, stateName } from "./format";
 import type { Cluster } from "./master";
 import { Crumbs, Fact, Id, State, Time, Trouble, amounts } from "./parts";
 import { usePolled } from "./poll";
@@ -16,7 +16,8 @@ export function TaskView(props: {
   const { value: task, error } = usePolled<(Task & TaskDetails) | null>(
     key,
     async (_, signal) => {
-      const query = { framework: route.framework, agent: route.agent, task: route.task };
+      const { framework, agent, task } = route;
+      const query = { framework, agent, task, history: true } as const;
       return (await tasks(query, 0, 1, signal)).tasks[0] ?? null;
     },
     "by events",
@@ -44,16 +45,24 @@ function Known({ task, cluster }: { task: Task & TaskDetails; cluster: Cluster }
   const agent = cluster.summary.slaves.find((one) => one.id === task.slave_id);
   const framework = cluster.summary.frameworks.find((one) => one.id === task.framework_id);
   const there = origin(agent?.pid, location.protocol);
-  const last = task.statuses?.at(-1);
+  const statuses = task.history ?? task.statuses ?? [];
+  const last = statuses.at(-1);
   return (
     <>
       <div class="title">
         <h1>{task.id}</h1>
         <State name={task.state} healthy={last?.healthy} />
         {there ? (
-          <a class="button strong" href={`${there}/${sandboxHash(task)}`}>
-            Output and files
-          </a>
+          <div class="actions">
+            {running(task) && (
+              <a class="button" href={`${there}/${sandboxHash(task, "terminal")}`}>
+                Terminal
+              </a>
+            )}
+            <a class="button strong" href={`${there}/${sandboxHash(task)}`}>
+              Output and files
+            </a>
+          </div>
         ) : (
           <span class="none">Its agent is gone, and its output with it.</span>
         )}
@@ -83,6 +92,7 @@ function Known({ task, cluster }: { task: Task & TaskDetails; cluster: Cluster }
         {last?.healthy !== undefined && (
           <Fact name="Health">{last.healthy ? "healthy" : "unhealthy"}</Fact>
         )}
+        {task.health_check && <Fact name="Health check">{said(task.health_check)}</Fact>}
         {last?.check_status && <Fact name="Check">{check(last)}</Fact>}
       </dl>
       {task.labels && task.labels.length > 0 && (
@@ -92,7 +102,7 @@ function Known({ task, cluster }: { task: Task & TaskDetails; cluster: Cluster }
           ))}
         </ul>
       )}
-      <Timeline statuses={task.statuses ?? []} />
+      <Timeline statuses={statuses} />
     </>
   );
 }
@@ -121,6 +131,7 @@ function Timeline({ statuses }: { statuses: Status[] }) {
                     after {duration(at - before)} {stateName(statuses[n - 1]?.state ?? "")}
                   </small>
                 )}
+                <Why status={status} />
               </li>
             );
           })}
@@ -128,6 +139,29 @@ function Timeline({ statuses }: { statuses: Status[] }) {
       )}
     </section>
   );
+}
+
+/** What was said of a state when it came. */
+function Why({ status: { message, reason } }: { status: Status }) {
+  if (!message && !reason) return null;
+  return (
+    <p class="said">
+      {message} {reason && <small title={reason}>{reasonName(reason)}</small>}
+    </p>
+  );
+}
+
+function running(task: Task): boolean {
+  return task.state === "TASK_RUNNING" || task.state === "TASK_KILLING";
+}
+
+function said({ http, tcp, command, interval_seconds: interval }: Check): string {
+  const what = http
+    ? `${http.scheme ?? "http"} on port ${http.port}${http.path ?? ""}`
+    : tcp
+      ? `TCP on port ${tcp.port}`
+      : (command?.value ?? "by its executor");
+  return interval === undefined ? what : `${what}, every ${interval} s`;
 }
 
 function addresses(status: Status | undefined): string {
