@@ -48,6 +48,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A text that is to be a regular expression is none.
+    #[error("'{text}' cannot be read as a pattern: {reason}")]
+    Pattern {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The master leads no more and has not taken the call. The framework is about to be subscribed at
     /// the one that leads.
     #[error("{peer} does not lead any more, {leader} does: the call was not taken")]

@@ -42,6 +42,13 @@ pub(crate) const LONGEST_RESTART: Duration = Duration::from_mins(5);
 /// How often a keeper asks what became of its tasks, for calls may be lost.
 pub(crate) const RECONCILE_EVERY: Duration = Duration::from_mins(1);
 
+/// How long a keeper waits before it makes a call again that was lost.
+pub(crate) const REPEAT_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a keeper waits for offers before it asks for them again: the master may be short of
+/// resources, or have forgotten.
+pub(crate) const OFFERS_EXPECTED_WITHIN: Duration = Duration::from_mins(1);
+
 /// How long a keeper wants to hear nothing of an offer that does not fit.
 pub(crate) const REFUSE_SECONDS: f64 = 5.0;
 

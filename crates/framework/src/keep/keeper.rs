@@ -1,14 +1,15 @@
 //! The shell around the machine: one task of the runtime that owns subscription and store.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use meseta_proto::v1::TaskStatus;
-use tokio::sync::{mpsc, oneshot};
+use meseta_proto::v1::scheduler::{Event, event};
+use meseta_proto::v1::{FrameworkId, TaskStatus};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::machine::{Action, Input, Machine};
-use super::store::Store;
+use super::machine::{Action, Input, KeptTask, Machine};
+use super::store::{Change, Store};
 use super::task::Task;
 use crate::limits::MAX_REQUESTS;
 use crate::{Error, Events, Incoming, Scheduler, Settings, subscribe};
@@ -23,10 +24,35 @@ pub struct Keeper {
     told: mpsc::UnboundedReceiver<Result<TaskStatus, Error>>,
     /// The update that the user has at the moment.
     dealing_with: Option<TaskStatus>,
+    status: watch::Receiver<Status>,
+    scheduler: Scheduler,
+}
+
+/// Whether a keeper has a master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// It has yet to find one.
+    Connecting,
+    /// It is subscribed.
+    Subscribed {
+        /// The framework's id.
+        framework_id: FrameworkId,
+    },
+    /// No master answers, or none leads. It tries again and again; tasks run on meanwhile.
+    Disconnected {
+        /// What happened last.
+        reason: String,
+        /// How many attempts have failed since there was one.
+        attempts: u32,
+    },
+    /// The framework has ended, or the keeper has.
+    Ended,
 }
 
 enum Request {
     Input(Input),
+    Tasks(oneshot::Sender<Vec<KeptTask>>),
     Teardown(oneshot::Sender<Result<(), Error>>),
 }
 
@@ -50,15 +76,19 @@ impl Keeper {
         let (requests, received) = mpsc::channel(MAX_REQUESTS);
         let (tell, told) = mpsc::unbounded_channel();
         let (scheduler, events) = subscribe(settings);
+        let (show, status) = watch::channel(Status::Connecting);
         let driver = Driver {
             machine,
             store: Some(store),
-            scheduler,
+            scheduler: scheduler.clone(),
             tell: tell.clone(),
+            show: show.clone(),
             born: Instant::now(),
         };
         tokio::spawn(async move {
-            if let Err(error) = driver.run(events, received).await {
+            let ended = driver.run(events, received).await;
+            show.send_replace(Status::Ended);
+            if let Err(error) = ended {
                 // Nobody hears it when the keeper has been dropped.
                 let _ = tell.send(Err(error));
             }
@@ -67,6 +97,8 @@ impl Keeper {
             requests,
             told,
             dealing_with: None,
+            status,
+            scheduler,
         })
     }
 
@@ -110,6 +142,53 @@ impl Keeper {
         Ok(status)
     }
 
+    /// Whether there is a master, to be looked at or waited for:
+    ///
+    /// ```no_run
+    /// # use meseta_framework::keep::{Keeper, Status};
+    /// # async fn run(keeper: Keeper) {
+    /// let mut status = keeper.status();
+    /// tokio::spawn(async move {
+    ///     while status.changed().await.is_ok() {
+    ///         if let Status::Disconnected { reason, .. } = &*status.borrow_and_update() {
+    ///             eprintln!("no master answers: {reason}");
+    ///         }
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// How the kept tasks are doing, by name.
+    ///
+    /// # Errors
+    /// [`Error::Ended`].
+    pub async fn tasks(&self) -> Result<Vec<KeptTask>, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.request(Request::Tasks(answer)).await?;
+        answered.await.map_err(|_| Error::Ended)
+    }
+
+    /// For what a keeper does not do: messages to executors, for example. It must not be used to
+    /// launch tasks, which the keeper would take for strays and kill.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Ends this keeper and leaves its tasks running. When this returns, another may have the store.
+    pub async fn leave(self) {
+        let Self {
+            requests,
+            mut status,
+            ..
+        } = self;
+        drop(requests);
+        // The store has gone by then; an error says that all is gone already.
+        let _ = status.wait_for(|status| *status == Status::Ended).await;
+    }
+
     /// Ends the framework and all of its tasks.
     ///
     /// # Errors
@@ -130,6 +209,7 @@ struct Driver {
     /// Away only while a save is under way.
     store: Option<Box<dyn Store>>,
     scheduler: Scheduler,
+    show: watch::Sender<Status>,
     tell: mpsc::UnboundedSender<Result<TaskStatus, Error>>,
     born: Instant,
 }
@@ -146,17 +226,27 @@ impl Driver {
             let input = tokio::select! {
                 incoming = events.next() => match incoming? {
                     None => return Err(Error::Ended),
-                    Some(Incoming::Disconnected { .. }) => Input::Disconnected,
+                    Some(Incoming::Disconnected { reason }) => {
+                        self.show_disconnected(reason);
+                        Input::Disconnected
+                    }
                     Some(Incoming::Event(event)) => match event.error {
                         Some(error) => return Err(Error::EndedByMaster(error.message)),
-                        None => Input::Event(event),
+                        None => {
+                            self.show_subscribed(&event);
+                            Input::Event(event)
+                        }
                     },
                 },
                 request = requests.recv() => match request {
                     None => return Ok(()),
                     Some(Request::Input(input)) => input,
-                    Some(Request::Teardown(answer)) => {
+                    Some(Request::Tasks(answer)) => {
                         // Nobody may wait for it any more.
+                        let _ = answer.send(self.machine.kept());
+                        continue;
+                    }
+                    Some(Request::Teardown(answer)) => {
                         let _ = answer.send(self.scheduler.teardown().await);
                         return Ok(());
                     }
@@ -164,43 +254,79 @@ impl Driver {
                 () = async { sleep_until(wake_at.unwrap_or(self.born)).await },
                     if wake_at.is_some() => Input::Wake,
             };
-            let mut actions = Vec::new();
-            let now: Duration = self.born.elapsed();
-            self.machine.step(now, input, &mut actions);
-            for action in actions {
-                self.carry_out(action).await?;
-            }
+            self.step(input).await?;
         }
     }
 
-    async fn carry_out(&mut self, action: Action) -> Result<(), Error> {
-        match action {
-            Action::Save(key, value) => {
-                let Some(mut store) = self.store.take() else {
-                    return Err(Error::Ended);
-                };
-                let at = Arc::<str>::from(key);
-                let key = Arc::clone(&at);
-                let (store, saved) = blocking(move || {
-                    let saved = store.save(&key, value.as_deref());
-                    (store, saved)
-                })
-                .await?;
-                self.store = Some(store);
-                saved.map_err(|error| failed(&at, &error))
-            }
-            // Reconciliation sets right what a lost or refused call leaves: a task that nobody has
-            // launched is reported as lost.
-            Action::Call(call) => {
-                drop(self.scheduler.call(*call).await);
-                Ok(())
-            }
-            Action::Tell(status) => {
-                // The end of the keeper is seen by the next request.
-                let _ = self.tell.send(Ok(*status));
-                Ok(())
+    async fn step(&mut self, input: Input) -> Result<(), Error> {
+        let mut actions = Vec::new();
+        self.machine.step(self.now(), input, &mut actions);
+        let mut actions = VecDeque::from(actions);
+        let mut changes = Vec::new();
+        while let Some(action) = actions.pop_front() {
+            match action {
+                Action::Save(key, value) => changes.push((key, value)),
+                // Everything before is saved by then, in one go.
+                Action::Call(call) => {
+                    self.save(&mut changes).await?;
+                    let kind = call.r#type();
+                    if let Err(error) = self.scheduler.call(*call).await {
+                        tracing::debug!(call = kind.as_str_name(), %error, "a call has failed");
+                        let mut more = Vec::new();
+                        self.machine
+                            .step(self.now(), Input::Failed(kind), &mut more);
+                        actions.extend(more);
+                    }
+                }
+                Action::Tell(status) => {
+                    self.save(&mut changes).await?;
+                    // The end of the keeper is seen by the next request.
+                    let _ = self.tell.send(Ok(*status));
+                }
             }
         }
+        self.save(&mut changes).await
+    }
+
+    async fn save(&mut self, changes: &mut Vec<Change>) -> Result<(), Error> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let Some(mut store) = self.store.take() else {
+            return Err(Error::Ended);
+        };
+        let changes = std::mem::take(changes);
+        let first = changes.first().map(|(key, _)| key.clone());
+        let (store, saved) = blocking(move || {
+            let saved = store.save_all(&changes);
+            (store, saved)
+        })
+        .await?;
+        self.store = Some(store);
+        saved.map_err(|error| failed(&first.unwrap_or_default(), &error))
+    }
+
+    fn now(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    fn show_subscribed(&self, event: &Event) {
+        if let (event::Type::Subscribed, Some(subscribed)) = (event.r#type(), &event.subscribed) {
+            let framework_id = subscribed.framework_id.clone();
+            tracing::info!(framework = %framework_id, "subscribed");
+            self.show.send_replace(Status::Subscribed { framework_id });
+        }
+    }
+
+    fn show_disconnected(&self, reason: String) {
+        self.show.send_modify(|status| {
+            let attempts = match status {
+                Status::Disconnected { attempts, .. } => attempts.saturating_add(1),
+                _ => 1,
+            };
+            tracing::warn!(reason, attempts, "no master; trying again");
+            *status = Status::Disconnected { reason, attempts };
+        });
     }
 }
 

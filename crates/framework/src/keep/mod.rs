@@ -31,6 +31,7 @@
 //! # }
 //! ```
 
+mod constraint;
 mod keeper;
 mod machine;
 mod store;
@@ -38,6 +39,8 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use keeper::Keeper;
-pub use store::{FileStore, MemoryStore, Store};
-pub use task::{Constraint, Restart, Task};
+pub use constraint::{Constraint, Pattern};
+pub use keeper::{Keeper, Status};
+pub use machine::KeptTask;
+pub use store::{Change, FileStore, LogStore, MemoryStore, Store};
+pub use task::{Restart, Task};

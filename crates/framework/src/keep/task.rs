@@ -1,12 +1,13 @@
 //! What is to be kept running, and where.
 
 use meseta_proto::json;
-use meseta_proto::v1::value::{Scalar, Type};
-use meseta_proto::v1::{CommandInfo, Offer, Resource, TaskInfo};
+use meseta_proto::v1::{CommandInfo, Resource, TaskInfo};
 use meseta_resources::Resources;
 use serde::{Deserialize, Serialize};
 
+use super::constraint::Constraint;
 use crate::Error;
+use crate::resource::{cpus, mem};
 
 /// A task to keep running.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Task {
     pub constraints: Vec<Constraint>,
     /// Whether to run again after an end.
     pub restart: Restart,
+    /// Which tasks it keeps apart from, where its constraints say so; its own name otherwise.
+    pub group: Option<String>,
 }
 
 /// What becomes of a task that has ended.
@@ -32,24 +35,14 @@ pub enum Restart {
     Never,
 }
 
-/// What an agent must be like. `hostname` stands for the agent's name beside its attributes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Constraint {
-    /// It has the attribute, with any value.
-    Has(String),
-    /// It has the attribute, with this text.
-    Is(String, String),
-    /// It does not have the attribute with this text.
-    IsNot(String, String),
-}
-
 /// How a task is remembered.
 #[derive(PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     info: serde_json::Value,
     constraints: Vec<Constraint>,
     restart: Restart,
+    #[serde(default)]
+    group: Option<String>,
 }
 
 impl Task {
@@ -61,32 +54,60 @@ impl Task {
                 value: Some(command.into()),
                 ..CommandInfo::default()
             }),
-            resources: vec![scalar("cpus", 0.1), scalar("mem", 32.0)],
+            resources: vec![cpus(0.1), mem(32.0)],
             ..TaskInfo::default()
         };
         Self {
             info,
             constraints: Vec::new(),
             restart: Restart::default(),
+            group: None,
         }
     }
 
     /// With so many processors.
     #[must_use]
-    pub fn cpus(self, cpus: f64) -> Self {
-        self.with_scalar("cpus", cpus)
+    pub fn cpus(self, processors: f64) -> Self {
+        self.with(cpus(processors))
     }
 
     /// With so many megabytes of memory.
     #[must_use]
     pub fn mem(self, megabytes: f64) -> Self {
-        self.with_scalar("mem", megabytes)
+        self.with(mem(megabytes))
+    }
+
+    /// With another resource, in place of what it had of that name.
+    #[must_use]
+    pub fn with(mut self, resource: Resource) -> Self {
+        self.info.resources.retain(|r| r.name != resource.name);
+        self.info.resources.push(resource);
+        self
     }
 
     /// Only on agents like this.
     #[must_use]
     pub fn only_where(mut self, constraint: Constraint) -> Self {
         self.constraints.push(constraint);
+        self
+    }
+
+    /// One of a group of tasks, for constraints that keep them apart:
+    ///
+    /// ```
+    /// use meseta_framework::keep::{Constraint, Task};
+    ///
+    /// // Three servers, no two of them on one agent.
+    /// let servers = (0..3).map(|i| {
+    ///     Task::command(format!("web-{i}"), "exec python3 -m http.server")
+    ///         .in_group("web")
+    ///         .only_where(Constraint::Unique("hostname".into()))
+    /// });
+    /// assert_eq!(servers.count(), 3);
+    /// ```
+    #[must_use]
+    pub fn in_group(mut self, group: impl Into<String>) -> Self {
+        self.group = Some(group.into());
         self
     }
 
@@ -102,10 +123,9 @@ impl Task {
         &self.info.name
     }
 
-    fn with_scalar(mut self, name: &str, value: f64) -> Self {
-        self.info.resources.retain(|r| r.name != name);
-        self.info.resources.push(scalar(name, value));
-        self
+    /// The tasks that it keeps apart from.
+    pub(super) fn group(&self) -> &str {
+        self.group.as_deref().unwrap_or(self.name())
     }
 
     /// Whether it could ever be launched.
@@ -124,41 +144,12 @@ impl Task {
         }
     }
 
-    /// Takes what the task needs out of what is left of an offer, preferring what is reserved:
-    /// others cannot use that.
-    pub(super) fn take_from(&self, offer: &Offer, left: &mut Resources) -> Option<Vec<Resource>> {
-        if !self.constraints.iter().all(|c| c.is_met_by(offer)) {
-            return None;
-        }
-        let role = offer.allocation_info.as_ref().map(|a| a.role().to_owned());
-        let mut rest = left.clone();
-        let mut taken = Resources::new();
-        for wanted in Resources::from_v1(&self.info.resources).ok()?.to_v1() {
-            let offered = rest.to_v1();
-            let reserved = offered.iter().filter(|r| !r.reservations.is_empty());
-            let unreserved = offered.iter().filter(|r| r.reservations.is_empty());
-            let piece = reserved.chain(unreserved).find_map(|source| {
-                let reservations = source.reservations.clone();
-                let piece = Resource {
-                    reservations,
-                    ..wanted.clone()
-                };
-                let piece = Resources::from_v1(&[piece]).ok()?;
-                rest.contains(&piece).then_some(piece)
-            })?;
-            rest = &rest - &piece;
-            taken = &taken + &piece;
-        }
-        *left = rest;
-        let taken = role.map_or_else(|| taken.clone(), |role| taken.allocate(&role));
-        Some(taken.to_v1())
-    }
-
     pub(super) fn to_record(&self) -> Record {
         Record {
             info: serde_json::from_str(&json::to_string(&self.info)).unwrap_or_default(),
             constraints: self.constraints.clone(),
             restart: self.restart,
+            group: self.group.clone(),
         }
     }
 
@@ -168,33 +159,7 @@ impl Task {
             info: json::from_slice(info.as_bytes()).map_err(|e| e.to_string())?,
             constraints: record.constraints,
             restart: record.restart,
+            group: record.group,
         })
-    }
-}
-
-impl Constraint {
-    fn is_met_by(&self, offer: &Offer) -> bool {
-        let has = |name: &str, text: Option<&str>| {
-            let is_it = |value: &str| text.is_none_or(|text| text == value);
-            (name == "hostname" && is_it(&offer.hostname))
-                || offer.attributes.iter().any(|attribute| {
-                    let value = attribute.text.as_ref().map_or("", |t| t.value.as_str());
-                    attribute.name == name && is_it(value)
-                })
-        };
-        match self {
-            Self::Has(name) => has(name, None),
-            Self::Is(name, text) => has(name, Some(text)),
-            Self::IsNot(name, text) => !has(name, Some(text)),
-        }
-    }
-}
-
-fn scalar(name: &str, value: f64) -> Resource {
-    Resource {
-        name: name.to_owned(),
-        r#type: Type::Scalar.into(),
-        scalar: Some(Scalar { value }),
-        ..Resource::default()
     }
 }

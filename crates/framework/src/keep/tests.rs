@@ -10,7 +10,9 @@ use meseta_resources::Resources;
 
 use super::machine::{Action, Input, Machine};
 use super::{Constraint, Restart, Task};
-use crate::limits::{FIRST_RESTART, LONGEST_RESTART, RECONCILE_EVERY};
+use crate::limits::{
+    FIRST_RESTART, LONGEST_RESTART, OFFERS_EXPECTED_WITHIN, RECONCILE_EVERY, REPEAT_AFTER,
+};
 
 /// A keeper, its store, and what it did last.
 #[derive(Default)]
@@ -334,7 +336,10 @@ fn the_next_life_is_the_same_framework_and_reconciles_its_tasks() {
     let mut story = story.restart();
     assert_eq!(story.machine.framework_id(), Some(&"f".into()));
     let calls = story.event(subscribed());
-    assert_eq!(kinds(&calls), [call::Type::Reconcile]);
+    // For what is remembered, and for what is not.
+    let reconcile = call::Type::Reconcile;
+    assert_eq!(kinds(&calls), [reconcile, reconcile]);
+    assert_eq!(calls[1].reconcile, Some(call::Reconcile::default()));
     let asked = calls[0].reconcile.clone().unwrap().tasks;
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].task_id, "web.1".into());
@@ -356,6 +361,102 @@ fn a_call_that_was_lost_is_noticed_by_asking_again() {
     assert_eq!(kinds(&story.pass(RECONCILE_EVERY)), [call::Type::Reconcile]);
     story.step(Input::Disconnected);
     assert_eq!(story.pass(RECONCILE_EVERY), [], "there is nobody to ask");
+}
+
+#[test]
+fn a_lost_revive_or_suppress_is_repeated() {
+    let mut story = Story::subscribed();
+    assert_eq!(kinds(&story.declare(web())), [call::Type::Revive]);
+    assert_eq!(story.step(Input::Failed(call::Type::Revive)), []);
+    let woken = story.machine.next_wake().unwrap();
+    assert_eq!(woken, story.now + REPEAT_AFTER);
+    assert_eq!(kinds(&story.pass(REPEAT_AFTER)), [call::Type::Revive]);
+    story.offer("cpus:4;mem:4096");
+    story.step(Input::Failed(call::Type::Suppress));
+    assert_eq!(kinds(&story.pass(REPEAT_AFTER)), [call::Type::Suppress]);
+    assert_eq!(kinds(&story.pass(REPEAT_AFTER)), []);
+}
+
+#[test]
+fn a_master_that_brings_no_offers_is_asked_again_and_one_that_does_is_not() {
+    let mut story = Story::subscribed();
+    story.declare(web().cpus(100.0));
+    let half = OFFERS_EXPECTED_WITHIN / 2;
+    story.pass(half);
+    assert_eq!(
+        kinds(&story.offer("cpus:4;mem:4096")),
+        [call::Type::Decline]
+    );
+    assert!(!kinds(&story.pass(half)).contains(&call::Type::Revive));
+    assert!(kinds(&story.pass(half)).contains(&call::Type::Revive));
+}
+
+#[test]
+fn what_was_declined_is_asked_for_when_another_task_may_take_it() {
+    let mut story = Story::subscribed();
+    story.declare(web().cpus(100.0));
+    assert_eq!(kinds(&story.declare(Task::command("b", "true"))), []);
+    story.offer("cpus:0.1;mem:32");
+    story.offer("cpus:4;mem:4096");
+    let another = Task::command("c", "true");
+    assert_eq!(kinds(&story.declare(another)), [call::Type::Revive]);
+}
+
+#[test]
+fn after_a_lost_launch_the_tasks_fate_is_asked_for_soon() {
+    let mut story = Story::subscribed();
+    story.declare(web());
+    story.offer("cpus:4;mem:4096");
+    story.step(Input::Failed(call::Type::Accept));
+    let calls = story.pass(REPEAT_AFTER);
+    assert_eq!(kinds(&calls), [call::Type::Reconcile]);
+}
+
+#[test]
+fn what_nobody_remembers_is_killed() {
+    let mut story = Story::subscribed();
+    story.declare(web());
+    story.offer("cpus:4;mem:4096");
+    for id in ["web.0", "stranger.7"] {
+        let calls = story.update(id, TaskState::TaskRunning);
+        assert_eq!(kinds(&calls), [call::Type::Kill], "{id}");
+        assert_eq!(calls[0].kill.clone().unwrap().task_id, id.into());
+    }
+    assert_eq!(kinds(&story.update("web.1", TaskState::TaskRunning)), []);
+}
+
+#[test]
+fn tasks_of_a_group_keep_apart_also_after_a_crash() {
+    let mut story = Story::subscribed();
+    for name in ["web-0", "web-1"] {
+        let task = Task::command(name, "serve").in_group("web");
+        story.declare(task.only_where(Constraint::Unique("hostname".into())));
+    }
+    assert_eq!(ids(&story.offer("cpus:4;mem:4096")), ["web-0.1"]);
+    let mut story = story.restart();
+    story.event(subscribed());
+    assert_eq!(ids(&story.offer("cpus:4;mem:4096")), [""; 0]);
+    let mut elsewhere = offer("cpus:4;mem:4096");
+    elsewhere.hostname = "another".into();
+    assert_eq!(ids(&story.event(offers(elsewhere))), ["web-1.1"]);
+}
+
+#[test]
+fn people_can_see_how_tasks_are_doing() {
+    let mut story = Story::subscribed();
+    story.declare(web());
+    story.declare(Task::command("waits", "true").cpus(100.0));
+    story.offer("cpus:4;mem:4096");
+    story.update("web.1", TaskState::TaskRunning);
+    let kept = story.machine.kept();
+    let [waits, web] = &kept[..] else {
+        panic!("{kept:?}")
+    };
+    assert_eq!((waits.name.as_str(), &waits.task_id), ("waits", &None));
+    assert_eq!(web.task_id, Some("web.1".into()));
+    assert_eq!(web.agent_id, Some("a".into()));
+    assert_eq!(web.state, Some(TaskState::TaskRunning));
+    assert!(!web.is_done);
 }
 
 #[test]
