@@ -8,7 +8,7 @@ use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::Upid;
 use meseta_proto::v1::{ContainerId, ExecutorInfo, command_info, executor};
 
-use crate::nested::SharedFolder;
+use crate::nested::{OutputForm, SharedFolder, WindowSize};
 use crate::volumes::{VolumeFolder, VolumeLink};
 
 /// What an agent wants done. The shell carries actions out in order, and holds back whatever
@@ -37,6 +37,16 @@ pub enum Action {
         request: RequestId,
         /// The answer.
         reply: Reply,
+    },
+    /// Answer whoever has asked for a session with its output. When he has gone,
+    /// [`crate::Input::SessionClosed`] follows.
+    OpenSession {
+        /// Which request.
+        request: RequestId,
+        /// The session's container, which has been launched.
+        container_id: ContainerId,
+        /// How its output is written.
+        form: OutputForm,
     },
     /// Answer a SUBSCRIBE with an event stream.
     OpenStream {
@@ -184,6 +194,25 @@ pub struct Launch {
     pub stdout: PathBuf,
     /// Where standard error goes.
     pub stderr: PathBuf,
+    /// What it is instead of all that is about its sandbox, if it is a session.
+    pub session: Option<Session>,
+}
+
+/// A container that has no sandbox of its own, but the one of what it is in; its environment is added to
+/// the one there; and its input and output are its caller's, who gets them with [`Action::OpenSession`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The sandbox of what it is in, where its program starts.
+    pub directory: PathBuf,
+    /// The terminal that it is to have.
+    pub terminal: Option<Terminal>,
+}
+
+/// A terminal to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terminal {
+    /// How large it is, if that is known.
+    pub size: Option<WindowSize>,
 }
 
 /// Shows variables of the environment by their names alone: their values may be secrets.

@@ -235,6 +235,7 @@ impl Agent {
             Input::ContainerCall { request, call } => {
                 self.on_container_call(turn, request, *call);
             }
+            Input::SessionClosed { container_id } => self.on_session_closed(turn, &container_id),
             Input::StreamClosed { stream } => self.on_stream_closed(&stream),
             Input::ContainerLaunched {
                 container_id,

@@ -65,6 +65,11 @@ pub enum Input {
         /// The call.
         call: Box<ContainerCall>,
     },
+    /// Whoever has asked for a session has gone.
+    SessionClosed {
+        /// The session's container.
+        container_id: ContainerId,
+    },
     /// An executor's event stream has ended, from whichever side.
     StreamClosed {
         /// Which stream.

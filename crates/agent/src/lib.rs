@@ -73,12 +73,12 @@ mod tests;
 mod updates;
 mod volumes;
 
-pub use action::{Action, ExitReason, Launch};
+pub use action::{Action, ExitReason, Launch, Session, Terminal};
 pub use agent::Agent;
 pub use config::{Config, ReconfigurationPolicy, Recover};
 pub use input::{FoundSandbox, Input, LaunchFailure};
 pub use metrics::Counters;
-pub use nested::{ContainerCall, SharedFolder, WaitAnswer};
+pub use nested::{ContainerCall, OutputForm, SharedFolder, WaitAnswer, WindowSize};
 pub use oversubscription::{Load, QosController, ResourceEstimator};
 pub use records::{Executor, ExecutorState, Framework, NestedContainer, NestedState, Process};
 pub use snapshot::Snapshot;

@@ -91,6 +91,8 @@ pub struct NestedContainer {
     pub process: Option<Process>,
     /// The folders of other containers in its sandbox: names of links, and where they lead.
     pub links: Vec<(PathBuf, PathBuf)>,
+    /// Whether it lives only as long as who has asked for it listens, and no longer than the agent.
+    pub is_session: bool,
 }
 
 impl NestedContainer {

@@ -100,6 +100,24 @@ pub fn kill_tree(pid: i32, signal: Signal) -> std::io::Result<Vec<i32>> {
     Ok(stopped.into_iter().map(|process| process.pid).collect())
 }
 
+/// Kills everything below this process, which must be a subreaper, and returns when nothing of it runs
+/// any more. Their ends are left in the kernel.
+pub(crate) fn kill_descendants() -> std::io::Result<()> {
+    let deadline = Instant::now() + DESTROY_TIMEOUT;
+    loop {
+        let killed = stop_all(Table::below_own)?;
+        if killed.is_empty() {
+            return Ok(());
+        }
+        send(&killed, Signal::KILL)?;
+        for process in killed {
+            if !ends_before(process, deadline)? {
+                return Err(std::io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+}
+
 /// Whether it is certain, without looking at every process of the machine, that nothing of a
 /// container runs: its first process has ended, and no child of this process is an orphan.
 fn nothing_can_be_left(root: Process) -> bool {

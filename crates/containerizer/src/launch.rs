@@ -58,6 +58,14 @@ pub enum LaunchError {
         /// What has it.
         what: &'static str,
     },
+    /// There is no terminal, or no pipe, to be had.
+    #[error("Failed to make a terminal or pipes for '{program}': {source}")]
+    Streams {
+        /// The program.
+        program: String,
+        /// The reason.
+        source: std::io::Error,
+    },
     /// A file for the program's input or output cannot be opened.
     #[error("Failed to open '{path}': {source}", path = .path.display())]
     Open {
@@ -126,8 +134,30 @@ pub(crate) fn launch_with(
     stdin: OwnedFd,
     record: Option<&Record<'_>>,
 ) -> Result<Process, LaunchError> {
-    let mut child = prepare(spec, stdin)?;
-    child.record = record.map(|it| it.begin(&spec.directory)).transpose()?;
+    let streams = Streams {
+        stdin,
+        stdout: open_output(&spec.stdout)?,
+        stderr: open_output(&spec.stderr)?,
+    };
+    launch_on(spec, streams, record, &spec.directory)
+}
+
+/// What a program reads and writes.
+pub(crate) struct Streams {
+    pub(crate) stdin: OwnedFd,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
+}
+
+/// Starts a program on these streams. Its word of itself names the container by the folder `place`.
+pub(crate) fn launch_on(
+    spec: &Spec,
+    streams: Streams,
+    record: Option<&Record<'_>>,
+    place: &Path,
+) -> Result<Process, LaunchError> {
+    let mut child = prepare(spec, streams)?;
+    child.record = record.map(|it| it.begin(place)).transpose()?;
     let launching = Launching::begin();
     let pid = spawn(&child, launching.announced()).map_err(|error| {
         if let Some(record) = record {
@@ -141,20 +171,14 @@ pub(crate) fn launch_with(
     Ok(Process { pid, start_time })
 }
 
-fn prepare(spec: &Spec, stdin: OwnedFd) -> Result<Child, LaunchError> {
+fn prepare(spec: &Spec, streams: Streams) -> Result<Child, LaunchError> {
     let zero = |what: &'static str| {
         move |_| LaunchError::ZeroByte {
             program: spec.program.clone(),
             what,
         }
     };
-    let identity = match &spec.user {
-        Some(user) => Some(Identity::of(user).map_err(|source| LaunchError::User {
-            user: user.clone(),
-            source,
-        })?),
-        None => None,
-    };
+    let identity = identity(spec)?;
     let programs = candidates(spec)
         .into_iter()
         .map(|path| CString::new(path.as_os_str().as_bytes()))
@@ -181,11 +205,22 @@ fn prepare(spec: &Spec, stdin: OwnedFd) -> Result<Child, LaunchError> {
         directory,
         identity: identity.filter(|identity| !identity.is_ours()),
         file_limit: limit_at_start(),
-        stdin,
-        stdout: open_output(&spec.stdout)?,
-        stderr: open_output(&spec.stderr)?,
+        stdin: streams.stdin,
+        stdout: streams.stdout,
+        stderr: streams.stderr,
         record: None,
     })
+}
+
+/// Whom the program runs as, if anybody is named.
+pub(crate) fn identity(spec: &Spec) -> Result<Option<Identity>, LaunchError> {
+    let user = spec.user.as_ref().map(|user| {
+        Identity::of(user).map_err(|source| LaunchError::User {
+            user: user.clone(),
+            source,
+        })
+    });
+    user.transpose()
 }
 
 /// Where the program may be.

@@ -51,6 +51,7 @@ mod nested;
 mod process;
 mod rotation;
 mod sandbox;
+mod session;
 mod spawn;
 mod started;
 mod supervisor;
@@ -72,6 +73,7 @@ pub use process::{Process, environment, is_alive, lineage, send_signal, start_ti
 pub use rotation::{OutputBounds, OutputFolder, RotationError};
 pub use rustix::process::Signal;
 pub use sandbox::{Reason, Sandbox, SandboxError, prepare_sandbox};
+pub use session::{Ends, Session, Terminal, WindowSize, attend, launch_session, resize};
 pub use started::{Record, Started};
 pub use supervisor::{Supervisor, exit_status, launch_supervised, supervise};
 pub use usage::{Usage, usage};

@@ -107,6 +107,14 @@ impl Table {
         self.entries_of(&found)
     }
 
+    /// Everything below this process.
+    pub(crate) fn below_own(&self) -> Vec<Entry> {
+        let mut found = self.nothing_found(None);
+        found.queue.extend_from_slice(self.children(own_pid()));
+        self.close(&mut found);
+        self.entries_of(&found)
+    }
+
     /// The same with processes known already whose environment names the sandbox.
     pub(crate) fn tree_with(
         &self,

@@ -28,6 +28,8 @@ pub enum ContentType {
     Octets,
     /// `application/openmetrics-text`: what Prometheus reads.
     OpenMetrics,
+    /// `application/recordio`: a stream of messages in an encoding that another header names.
+    RecordIo,
 }
 
 impl ContentType {
@@ -39,6 +41,7 @@ impl ContentType {
             Self::Javascript => "text/javascript",
             Self::Text => "text/plain; charset=utf-8",
             Self::Octets => "application/octet-stream",
+            Self::RecordIo => "application/recordio",
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }

@@ -43,7 +43,7 @@ mod stream;
 pub use listener::{BindError, Listener, bind};
 pub use message::Message;
 pub use peers::Peers;
-pub use request::Request;
+pub use request::{Request, RequestStream};
 pub use response::{Body, FileBody, Response};
 pub use server::{Opener, Service, serve, serve_unix};
 pub use stream::{Backlog, EventBody, SendError, StreamSender, event_stream};

@@ -1,9 +1,10 @@
 //! Requests: from what hyper read to what a service gets.
 
 use std::error::Error as _;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
@@ -35,6 +36,43 @@ pub struct Request {
     pub body: Bytes,
     /// Who asks; `None` on a unix socket.
     pub peer: Option<SocketAddr>,
+}
+
+/// The body of a request that is read while it arrives. Nobody waits for it but who reads it: it may take
+/// as long as the connection lives.
+#[derive(Debug)]
+pub struct RequestStream {
+    body: Incoming,
+    ended: Arc<AtomicBool>,
+}
+
+impl RequestStream {
+    pub(crate) fn new(body: Incoming) -> Self {
+        let ended = Arc::new(AtomicBool::new(body.is_end_stream()));
+        Self { body, ended }
+    }
+
+    /// Tells whether all of it has been read, also when it is there no more.
+    pub(crate) fn end(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.ended)
+    }
+
+    /// What has arrived next, at most what a connection buffers; `None` after the last.
+    ///
+    /// # Errors
+    /// When the connection broke, or what came is no body.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, io::Error> {
+        loop {
+            let Some(frame) = self.body.frame().await else {
+                self.ended.store(true, Ordering::Relaxed);
+                return Ok(None);
+            };
+            // Trailers carry nothing that any client sends.
+            if let Ok(data) = frame.map_err(io::Error::other)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+    }
 }
 
 /// Why a request does not reach the service.

@@ -12,7 +12,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use hyper::body::{Frame, SizeHint};
 use meseta_machine::Reply;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::limits;
@@ -38,6 +38,15 @@ pub enum Body {
     File(FileBody),
     /// Events as they happen.
     Stream(EventBody),
+    /// What somebody sends who waits until the client has taken it. It ends with the sender.
+    Channel(mpsc::Receiver<Bytes>),
+}
+
+impl Body {
+    /// Whether it goes on for as long as the client listens.
+    pub(crate) fn is_endless(&self) -> bool {
+        matches!(self, Self::Stream(_) | Self::Channel(_))
+    }
 }
 
 impl Response {
@@ -191,6 +200,7 @@ impl<H: Unpin> hyper::body::Body for Outgoing<H> {
             Body::Stream(events) => {
                 ready!(events.poll_event(context)).map(|event| event.map_err(io::Error::other))
             }
+            Body::Channel(receiver) => ready!(receiver.poll_recv(context)).map(Ok),
         };
         Poll::Ready(next.map(|step| step.map(Frame::data)))
     }
@@ -199,7 +209,7 @@ impl<H: Unpin> hyper::body::Body for Outgoing<H> {
         match &self.body {
             Body::Full(bytes) => bytes.is_empty(),
             Body::File(file) => file.remaining == 0,
-            Body::Stream(_) => false,
+            Body::Stream(_) | Body::Channel(_) => false,
         }
     }
 
@@ -207,7 +217,7 @@ impl<H: Unpin> hyper::body::Body for Outgoing<H> {
         match &self.body {
             Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Body::File(file) => SizeHint::with_exact(file.remaining),
-            Body::Stream(_) => SizeHint::default(),
+            Body::Stream(_) | Body::Channel(_) => SizeHint::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use http::{HeaderMap, StatusCode};
@@ -23,7 +24,7 @@ use crate::connection::{Connection, InRequest, Watched};
 use crate::limits;
 use crate::listener::{Listener, configure};
 use crate::message::{self, Envelope, Message};
-use crate::request::{Bodies, Refusal, Request};
+use crate::request::{Bodies, Refusal, Request, RequestStream};
 use crate::response::{Body, Outgoing, Response};
 
 /// What answers on a listener.
@@ -34,6 +35,23 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// Answers a request, whether or not the client still waits: that shows when it is answered.
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send;
+
+    /// Whether the body of a request is to be read as it arrives, by [`Service::streamed`]. It is not
+    /// there yet.
+    fn is_streamed(&self, _: &Request) -> bool {
+        false
+    }
+
+    /// Answers a request whose body is read meanwhile, or not to its end: then the connection ends with
+    /// the answer. Dropped when the client has gone.
+    fn streamed(
+        &self,
+        request: Request,
+        body: RequestStream,
+    ) -> impl Future<Output = Response> + Send {
+        drop(body);
+        self.request(request)
+    }
 }
 
 /// Serves a listener for ever; returns only if it cannot start. Dropping the future closes the
@@ -269,7 +287,7 @@ impl<S: Service> Server<S> {
             response = crowded.into();
             None
         });
-        if matches!(response.body, Body::Stream(_)) {
+        if response.body.is_endless() {
             connection.begin_stream();
         }
         let body = Outgoing::new(response.body, &connection.cut, (in_request, room));
@@ -373,6 +391,17 @@ impl<S: Service> Server<S> {
         mut request: Request,
         body: Incoming,
     ) -> Result<Response, Refusal> {
+        if self.service.is_streamed(&request) {
+            let body = RequestStream::new(body);
+            let end = body.end();
+            let response = self.service.streamed(request, body).await;
+            let is_read = end.load(Ordering::Relaxed);
+            return Ok(if is_read {
+                response
+            } else {
+                response.closing()
+            });
+        }
         request.body = self.bodies.read(body, &request.headers).await?;
         Ok(self.service.request(request).await)
     }

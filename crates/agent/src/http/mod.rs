@@ -2,15 +2,16 @@
 
 mod endpoints;
 mod operator;
+mod origin;
 pub(crate) mod tokens;
 
-pub use endpoints::{Answer, Request, Statistics, Surroundings, answer, answer_with};
+pub use endpoints::{Answer, MoreHeaders, Request, Statistics, Surroundings, answer, answer_with};
+pub use operator::{Attaching, Input as AttachedInput, attaching, is_streamed, not_attachable};
 
 use meseta_endpoints::{accepts, call as read_call, method_not_allowed};
 use meseta_machine::{ContentType, Reply, is_uuid};
 use meseta_proto::v1::executor::{Call, call};
 use meseta_proto::v1::{TaskState, task_status};
-
 
 /// A request to `/api/v1/executor` (also under `/slave(1)`).
 #[derive(Debug, Clone, Copy)]
@@ -212,12 +213,6 @@ mod tests {
             update(r#"{"task_id":{"value":"t"},"state":"TASK_RUNNING"}"#),
             format!("{prefix}Expecting 'uuid' to be present")
         );
-        assert_eq!(
-            update(
-                r#"{"task_id":{"value":"t"},"state":"TASK_RUNNING","source":"SOURCE_AGENT",
-                "uuid":"AAAAAAAAQAAAAAAAAAAAAA=="}"#
-            ),
-            format!(
         // Sixteen zeros have no version.
         for uuid in ["", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA=="] {
             assert_eq!(
@@ -227,6 +222,12 @@ mod tests {
                 format!("{prefix}Not a valid UUID")
             );
         }
+        assert_eq!(
+            update(
+                r#"{"task_id":{"value":"t"},"state":"TASK_RUNNING","source":"SOURCE_AGENT",
+                "uuid":"AAAAAAAAQAAAAAAAAAAAAA=="}"#
+            ),
+            format!(
                 "{prefix}Received Call from executor e of framework f with invalid source, \
                  expecting 'SOURCE_EXECUTOR'"
             )

@@ -57,6 +57,7 @@ impl Agent {
             stdout: directory.join("stdout"),
             stderr: directory.join("stderr"),
             directory,
+            session: None,
         })
     }
 }

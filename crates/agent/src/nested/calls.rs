@@ -9,7 +9,7 @@ use crate::executors::RunKey;
 use crate::limits::{
     MAX_CONTAINER_DEPTH, MAX_NESTED_CONTAINERS, MAX_WAITERS_PER_CONTAINER, SIGKILL, SIGNALS,
 };
-use crate::nested::{ContainerCall, WaitAnswer};
+use crate::nested::{Asker, ContainerCall, WaitAnswer};
 use crate::records::{Executor, ExecutorState, NestedContainer, NestedState};
 
 impl Agent {
@@ -24,7 +24,27 @@ impl Agent {
                 container_id,
                 command,
                 container,
-            } => self.launch_nested(turn, request, container_id, &command, container.as_deref()),
+            } => {
+                let (command, container) = (&*command, container.as_deref());
+                let asker = Asker {
+                    request,
+                    form: None,
+                };
+                self.launch_nested(turn, asker, container_id, command, container)
+            }
+            ContainerCall::Session {
+                container_id,
+                command,
+                container,
+                form,
+            } => {
+                let (command, container) = (&*command, container.as_deref());
+                let asker = Asker {
+                    request,
+                    form: Some(form),
+                };
+                self.launch_nested(turn, asker, container_id, command, container)
+            }
             ContainerCall::Wait {
                 container_id,
                 answer,
@@ -58,7 +78,7 @@ impl Agent {
     fn launch_nested(
         &mut self,
         turn: &mut Turn<'_>,
-        request: RequestId,
+        asker: Asker,
         id: ContainerId,
         command: &CommandInfo,
         container: Option<&ContainerInfo>,
@@ -82,9 +102,13 @@ impl Agent {
             return refused(sentence);
         }
         let key = key.clone();
-        match self.nested_container(&key, executor, id, command, container) {
+        let made = match asker.form {
+            None => self.nested_container(&key, executor, id, command, container),
+            Some(_) => self.session(executor, id, command, container),
+        };
+        match made {
             Ok((record, launch)) => {
-                self.start_nested(turn, &key, request, record, launch);
+                self.start_nested(turn, &key, asker, record, launch);
                 None
             }
             Err(sentence) => refused(sentence),

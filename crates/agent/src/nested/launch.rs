@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use meseta_proto::v1::environment::variable;
 use meseta_proto::v1::volume::source::{self, sandbox_path};
-use meseta_proto::v1::{CommandInfo, ContainerId, ContainerInfo, Resource, Volume, container_info};
+use meseta_proto::v1::{
+    CommandInfo, ContainerId, ContainerInfo, Resource, TtyInfo, Volume, container_info,
+};
 
-use crate::Launch;
+use crate::action::{Launch, Session, Terminal};
 use crate::agent::Agent;
 use crate::executors::RunKey;
 use crate::launch::{DEFAULT_PATH, command_line, refuse_unserved};
-use crate::nested::{SharedFolder, directory};
+use crate::nested::{SharedFolder, WindowSize, directory};
 use crate::records::{Executor, NestedContainer, NestedState};
 
 impl Agent {
@@ -42,6 +44,7 @@ impl Agent {
             state: NestedState::Starting,
             process: None,
             links: links(&shared),
+            is_session: false,
             container_id: id,
         };
         let launch = Launch {
@@ -58,6 +61,55 @@ impl Agent {
             stdout: directory.join("stdout"),
             stderr: directory.join("stderr"),
             directory,
+            session: None,
+        };
+        Ok((record, launch))
+    }
+
+    /// The record of a session, and what starts it.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be.
+    pub(super) fn session(
+        &self,
+        executor: &Executor,
+        id: ContainerId,
+        command: &CommandInfo,
+        container: Option<&ContainerInfo>,
+    ) -> Result<(NestedContainer, Launch), String> {
+        refuse_in_session(command, container)?;
+        refuse_secrets(command)?;
+        let (program, arguments) = command_line(Some(command))?;
+        let directory = directory(&executor.directory, &id);
+        let around = id.parent.as_deref().unwrap_or(&id);
+        let session = Session {
+            directory: super::directory(&executor.directory, around),
+            terminal: container.and_then(|it| it.tty_info.as_ref()).map(terminal),
+        };
+        let record = NestedContainer {
+            user: self.user_of(executor, &id, command),
+            directory: directory.clone(),
+            state: NestedState::Starting,
+            process: None,
+            links: Vec::new(),
+            is_session: true,
+            container_id: id,
+        };
+        let launch = Launch {
+            container_id: record.container_id.clone(),
+            executor: Arc::clone(&executor.info),
+            uris: Vec::new(),
+            latest: None,
+            user: record.user.clone(),
+            program,
+            arguments,
+            environment: own_variables(command).collect(),
+            volumes: Vec::new(),
+            shared: Vec::new(),
+            stdout: directory.join("stdout"),
+            stderr: directory.join("stderr"),
+            directory,
+            session: Some(session),
         };
         Ok((record, launch))
     }
@@ -141,6 +193,44 @@ impl Agent {
     }
 }
 
+/// A session is in what is there already: it brings nothing of its own. The sentences are Mesos's where
+/// it has one.
+fn refuse_in_session(
+    command: &CommandInfo,
+    container: Option<&ContainerInfo>,
+) -> Result<(), String> {
+    if !command.uris.is_empty() {
+        return Err("This agent fetches nothing into sessions".into());
+    }
+    let Some(container) = container else {
+        return Ok(());
+    };
+    if container.r#type() != container_info::Type::Mesos {
+        return Err("The provided ContainerInfo is not supported".into());
+    }
+    if container
+        .mesos
+        .as_ref()
+        .is_some_and(|it| it.image.is_some())
+    {
+        return Err("A 'rootfs' cannot be set for DEBUG containers".into());
+    }
+    if !container.volumes.is_empty() {
+        return Err("Volumes not supported for DEBUG containers".into());
+    }
+    let without_terminal = ContainerInfo {
+        tty_info: None,
+        ..container.clone()
+    };
+    refuse_unserved(Some(&without_terminal))
+}
+
+fn terminal(info: &TtyInfo) -> Terminal {
+    Terminal {
+        size: info.window_size.map(WindowSize::from),
+    }
+}
+
 /// A program must not go without what it was to be told.
 fn refuse_secrets(command: &CommandInfo) -> Result<(), String> {
     let variables = command.environment.iter().flat_map(|it| &it.variables);
@@ -207,11 +297,13 @@ fn environment(directory: &Path, command: &CommandInfo) -> Vec<(String, String)>
         ("PATH".to_owned(), DEFAULT_PATH.to_owned()),
         ("MESOS_SANDBOX".to_owned(), sandbox),
     ]);
-    let wanted = command.environment.iter().flat_map(|it| &it.variables);
-    for variable in wanted {
-        if variable.r#type() == variable::Type::Value {
-            variables.insert(variable.name.clone(), variable.value().to_owned());
-        }
-    }
+    variables.extend(own_variables(command));
     variables.into_iter().collect()
+}
+
+/// What a command asks for.
+fn own_variables(command: &CommandInfo) -> impl Iterator<Item = (String, String)> {
+    let wanted = command.environment.iter().flat_map(|it| &it.variables);
+    let wanted = wanted.filter(|it| it.r#type() == variable::Type::Value);
+    wanted.map(|it| (it.name.clone(), it.value().to_owned()))
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use meseta_machine::{Reply, RequestId};
+use meseta_machine::Reply;
 use meseta_proto::v1::ContainerId;
 
 use crate::agent::{Agent, Turn};
 use crate::executors::RunKey;
 use crate::limits::MAX_ENDED_CONTAINERS;
+use crate::nested::Asker;
 use crate::records::{NestedContainer, NestedState, Process};
 use crate::recovery::facts::{Change, NestedFact, nested_key};
 use crate::{Action, Launch, LaunchFailure};
@@ -24,7 +25,7 @@ impl Agent {
         &mut self,
         turn: &mut Turn<'_>,
         key: &RunKey,
-        request: RequestId,
+        asker: Asker,
         record: NestedContainer,
         launch: Launch,
     ) {
@@ -32,7 +33,7 @@ impl Agent {
         if let Some(run) = self.runs.get_mut(key) {
             // One of this id that has ended is forgotten for it.
             run.nested.ended.retain(|ended| *ended != id);
-            run.nested.launches.insert(id.clone(), request);
+            run.nested.launches.insert(id.clone(), asker);
         }
         if let Some(executor) = self.executor_mut(key) {
             executor.containers.insert(id.clone(), Arc::new(record));
@@ -75,9 +76,18 @@ impl Agent {
         };
         self.persist_nested(turn, &key, id);
         let run = self.runs.get_mut(&key);
-        if let Some(request) = run.and_then(|run| run.nested.launches.remove(id)) {
-            turn.act(Action::Reply { request, reply });
-        }
+        let Some(asker) = run.and_then(|run| run.nested.launches.remove(id)) else {
+            return;
+        };
+        let request = asker.request;
+        turn.act(match asker.form.filter(|_| reply.status == 200) {
+            None => Action::Reply { request, reply },
+            Some(form) => Action::OpenSession {
+                request,
+                container_id: id.clone(),
+                form,
+            },
+        });
     }
 
     pub(crate) fn on_nested_launch_failed(
@@ -109,6 +119,17 @@ impl Agent {
             Reply::bad_request("Container destroyed during launching")
         };
         self.end_nested(turn, id, status, reply);
+    }
+
+    /// A session ends with who has asked for it.
+    pub(crate) fn on_session_closed(&mut self, turn: &mut Turn<'_>, id: &ContainerId) {
+        let nested = self.nested_mut(id);
+        let Some(nested) = nested.filter(|it| it.is_session && !it.has_ended()) else {
+            return;
+        };
+        nested.state = NestedState::Ending;
+        let container_id = id.clone();
+        turn.act(Action::Destroy { container_id });
     }
 
     /// Enters the end of a container, and tells who waits for it; first, if need be, who asked for it.
@@ -196,7 +217,8 @@ impl Agent {
         let Some(run) = self.runs.get_mut(key) else {
             return;
         };
-        for (id, request) in std::mem::take(&mut run.nested.launches) {
+        for (id, asker) in std::mem::take(&mut run.nested.launches) {
+            let request = asker.request;
             let reply = Reply::bad_request(format!("Root container {} not found", id.root()));
             turn.act(Action::Reply { request, reply });
         }

@@ -25,7 +25,7 @@ use crate::records::Executor;
 use meseta_endpoints::message;
 use meseta_machine::{ContentType, Reply, RequestId};
 use meseta_proto::v1::agent::{Response, response};
-use meseta_proto::v1::{CommandInfo, ContainerId, ContainerInfo};
+use meseta_proto::v1::{CommandInfo, ContainerId, ContainerInfo, tty_info};
 
 /// A call of the agent's API about a container, valid in itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,17 @@ pub enum ContainerCall {
         command: Box<CommandInfo>,
         /// What it is to be like.
         container: Option<Box<ContainerInfo>>,
+    },
+    /// Start one with the caller's input and output, which ends when he goes.
+    Session {
+        /// Its id, which says what it is in.
+        container_id: ContainerId,
+        /// What runs in it.
+        command: Box<CommandInfo>,
+        /// What it is to be like.
+        container: Option<Box<ContainerInfo>>,
+        /// How its output is written.
+        form: OutputForm,
     },
     /// Answer when it has ended.
     Wait {
@@ -65,9 +76,38 @@ impl ContainerCall {
     pub fn container_id(&self) -> &ContainerId {
         match self {
             Self::Launch { container_id, .. }
+            | Self::Session { container_id, .. }
             | Self::Wait { container_id, .. }
             | Self::Kill { container_id, .. }
             | Self::Remove { container_id } => container_id,
+        }
+    }
+}
+
+/// How the output of a container is written to who reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputForm {
+    /// The encoding of each message: JSON or protobuf.
+    pub messages: ContentType,
+    /// What the stream is said to be: RecordIO, or for older readers the type of its messages.
+    pub stream: ContentType,
+}
+
+/// The size of a terminal in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters in a line.
+    pub columns: u16,
+}
+
+impl From<tty_info::WindowSize> for WindowSize {
+    fn from(size: tty_info::WindowSize) -> Self {
+        let bounded = |number| u16::try_from(number).unwrap_or(u16::MAX);
+        Self {
+            rows: bounded(size.rows),
+            columns: bounded(size.columns),
         }
     }
 }
@@ -133,11 +173,19 @@ impl SharedFolder {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NestedRuns {
     /// Who waits to hear that a container has started.
-    launches: BTreeMap<ContainerId, RequestId>,
+    launches: BTreeMap<ContainerId, Asker>,
     /// Who waits for the end of a container, the executor's own among them.
     waiters: BTreeMap<ContainerId, VecDeque<(RequestId, WaitAnswer)>>,
     /// Those that have ended, in the order of their ends.
     ended: VecDeque<ContainerId>,
+}
+
+/// Who has asked for a container.
+#[derive(Debug, Clone, Copy)]
+struct Asker {
+    request: RequestId,
+    /// How it is told what the container prints, if it is a session.
+    form: Option<OutputForm>,
 }
 
 impl NestedRuns {

@@ -172,6 +172,8 @@ pub(crate) struct NestedFact {
     /// Folders of other containers in its sandbox.
     #[prost(message, repeated, tag = "8")]
     pub(crate) links: Vec<LinkFact>,
+    #[prost(bool, tag = "9")]
+    pub(crate) is_session: bool,
 }
 
 /// A link in a sandbox, and where it leads.

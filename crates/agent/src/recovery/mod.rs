@@ -28,6 +28,8 @@ pub struct Survivor {
     pub may_be_unstarted: bool,
     /// Its sandbox.
     pub directory: PathBuf,
+    /// Whether it is a session, which ends with the agent's life.
+    pub is_session: bool,
     /// The variables of its command, which may say how its output is kept.
     pub variables: Vec<(String, String)>,
 }
@@ -59,6 +61,7 @@ pub fn survivors(work_dir: &Path, boot_id: &str, facts: &[(String, Vec<u8>)]) ->
                 process: fact.process.and_then(|process| process.process(boot_id)),
                 directory,
                 container_id: fact.container_id,
+                is_session: false,
                 variables: variables(fact.info.command),
             })
         })

@@ -33,6 +33,7 @@ impl NestedFact {
                 NestedState::Starting | NestedState::Running | NestedState::Ending => None,
             },
             links: links.collect(),
+            is_session: it.is_session,
         }
     }
 }
@@ -57,6 +58,7 @@ pub(super) fn survivors<'a>(
             process: fact.process.and_then(|it| it.process(boot_id)),
             directory: nested::directory(&of_root, &fact.container_id),
             container_id: fact.container_id,
+            is_session: fact.is_session,
             // What it is in says how its output is kept.
             variables: Vec::new(),
         }
@@ -85,6 +87,7 @@ impl Agent {
             },
             process,
             links: fact.links.iter().map(link).collect(),
+            is_session: fact.is_session,
             container_id: id.clone(),
         };
         executor.containers.insert(id.clone(), Arc::new(container));

@@ -13,6 +13,7 @@ mod reconfiguration;
 mod recovery;
 mod registration;
 mod resources;
+mod sessions;
 mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};

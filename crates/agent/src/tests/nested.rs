@@ -11,7 +11,7 @@ use super::{Did, MASTER, World, custom, framework, status, task};
 use crate::nested::{ContainerCall, WaitAnswer};
 use crate::{Action, Input, LaunchFailure};
 
-fn inside(parent: &ContainerId, name: &str) -> ContainerId {
+pub(super) fn inside(parent: &ContainerId, name: &str) -> ContainerId {
     ContainerId {
         parent: Some(Box::new(parent.clone())),
         ..name.into()
@@ -54,7 +54,7 @@ fn sentence(reply: &Reply) -> (u16, String) {
 
 impl World {
     /// An agent with a custom executor that runs, and its container.
-    fn with_executor() -> (Self, ContainerId) {
+    pub(super) fn with_executor() -> (Self, ContainerId) {
         let mut world = Self::registered();
         let root = world.run(custom("t", "e")).launch().container_id;
         world.launched(&root);
@@ -77,7 +77,7 @@ impl World {
     }
 
     /// A container that runs.
-    fn start_inside(&mut self, parent: &ContainerId, name: &str) -> ContainerId {
+    pub(super) fn start_inside(&mut self, parent: &ContainerId, name: &str) -> ContainerId {
         let id = inside(parent, name);
         assert_eq!(self.ask_for(&id).launch().container_id, id);
         assert_eq!(self.launched(&id).reply(), Reply::ok());

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use meseta_agent::http::{self, Answer};
 use meseta_agent::{Action, Agent, ExitReason, Input, recovery};
-use meseta_machine::{ContentType, Entropy, StreamId};
+use meseta_machine::{ContentType, Entropy, Reply, StreamId};
 use meseta_proto::{Upid, v1};
 use meseta_store::{OnDamage, Store};
-use meseta_transport::{Message, Peers, Request};
+use meseta_transport::{Message, Peers, Request, RequestStream, Response};
 use tokio::runtime::Handle;
 
 use super::containers::{Containers, Output};
-use super::driver::{self, Clock, Effects, Inputs};
+use super::driver::{self, Clock, Effects, Inputs, Latest};
 use super::exchange::{Exchange, Found};
 use super::executor_socket::ExecutorSocket;
 use super::fetching::Fetcher;
@@ -26,7 +26,7 @@ use super::process::{self, Asked, End, Ends, Signals};
 use super::set_aside::SetAside;
 use super::started::StartedFiles;
 use super::watched::{Seen, Watched};
-use super::{config, edge, seed, system};
+use super::{config, edge, seed, sessions, system};
 use crate::address::{self, Addresses};
 use crate::flags::{Flags, agent::FLAGS};
 use crate::{Failure, daemon_flags, logging, say};
@@ -152,7 +152,11 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     };
     let exchange = Arc::clone(&effects.exchange);
     let machine = Agent::new(config, Entropy::new(seed()), clock.now());
-    let machine = Watched::new(machine, Measures::new(containers.clone()));
+    let machine = Watched::new(
+        machine,
+        Measures::new(containers.clone()),
+        containers.sessions(),
+    );
     let latest = driver::run(machine, clock, receiver, Some(store), effects)
         .map_err(|e| Failure::Start(format!("failed to start the agent's threads: {e}")))?;
     // The ends of any number of them find somebody who takes them in.
@@ -218,6 +222,14 @@ impl Effects<Action> for Shell {
                     .open(&self.runtime, request, stream, move |stream| {
                         inputs.send(Input::StreamClosed { stream });
                     });
+            }
+            Action::OpenSession {
+                request,
+                container_id,
+                form,
+            } => {
+                let response = self.containers.sessions().open(&container_id, form);
+                self.exchange.answer(request, response);
             }
             Action::Event { stream, event } => self.exchange.write(&stream, &*event),
             Action::CloseStream { stream } => self.exchange.close(&stream),
@@ -305,21 +317,7 @@ impl Edge for Watched {
     }
 
     fn look_up(seen: &Seen, exchange: &Exchange, request: &Request) -> Found<Input> {
-        let header = |name| header(request, name);
-        let answer = http::answer_with(
-            &seen.snapshot,
-            &http::Request {
-                method: request.method.as_str(),
-                path: &request.path,
-                query: &request.query,
-                content_type: header("content-type"),
-                accept: header("accept"),
-                authorization: header("authorization"),
-                body: &request.body,
-                now: config::since_epoch(),
-            },
-            seen,
-        );
+        let answer = http::answer_with(&seen.snapshot, &as_seen(request), seen);
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),
             Answer::ExecutorCall {
@@ -341,6 +339,14 @@ impl Edge for Watched {
                 let (request, answer) = exchange.ask(ContentType::Json);
                 Found::Held(Input::ContainerCall { request, call }, answer)
             }
+            Answer::AttachOutput { container_id, form } => {
+                let watched = seen.sessions.watch(&container_id, form);
+                Found::Response(
+                    watched.unwrap_or_else(|| {
+                        http::not_attachable(&seen.snapshot, &container_id).into()
+                    }),
+                )
+            }
             Answer::Elsewhere => {
                 let attached = || seen.attached();
                 let response = seen.with_files(|files| edge::answer(files, attached, request));
@@ -348,4 +354,47 @@ impl Edge for Watched {
             }
         }
     }
+
+    fn is_streamed(seen: &Seen, request: &Request) -> bool {
+        let content_type = header(request, "content-type").unwrap_or_default();
+        let method = request.method.as_str();
+        http::is_streamed(&seen.snapshot, method, &request.path, content_type)
+    }
+
+    fn streamed(
+        latest: Latest<Seen>,
+        request: Request,
+        body: RequestStream,
+    ) -> impl Future<Output = Response> + Send {
+        sessions::feed(latest, request, body)
+    }
+}
+
+/// What the machine's endpoints see of a request.
+fn as_seen(request: &Request) -> http::Request<'_> {
+    let header = |name| header(request, name);
+    http::Request {
+        method: request.method.as_str(),
+        path: &request.path,
+        query: &request.query,
+        content_type: header("content-type"),
+        accept: header("accept"),
+        authorization: header("authorization"),
+        more: http::MoreHeaders {
+            message_accept: header("message-accept"),
+            message_content_type: header("message-content-type"),
+            origin: header("origin"),
+            host: header("host"),
+        },
+        body: &request.body,
+        now: config::since_epoch(),
+    }
+}
+
+/// What the head of a request with input is for.
+///
+/// # Errors
+/// The refusal to answer with.
+pub(super) fn attaching(seen: &Seen, request: &Request) -> Result<http::Attaching, Box<Reply>> {
+    http::attaching(&seen.snapshot, &as_seen(request))
 }

@@ -5,18 +5,19 @@
 //! can't be hurried): each has a thread of its own. A container whose URIs are there comes back to
 //! the first thread, which alone decides whether it is started or was destroyed meanwhile.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use meseta_agent::{
-    Input, Launch, LaunchFailure, SharedFolder, VolumeFolder, VolumeLink, recovery,
+    Input, Launch, LaunchFailure, Session, SharedFolder, VolumeFolder, VolumeLink, WindowSize,
+    recovery,
 };
 use meseta_containerizer::{
-    self as containerizer, Container, Process, Sandbox, Spec, Supervisor, Usage, VolumeError,
-    Watcher,
+    self as containerizer, Container, LaunchError, Process, Record, Sandbox, Spec, Supervisor,
+    Usage, VolumeError, Watcher,
 };
 use meseta_proto::v1::ContainerId;
 
@@ -27,7 +28,11 @@ use super::garbage::{self, Garbage};
 use super::known_ends::KnownEnds;
 use super::output::{self, Outputs};
 use super::process::{End, Ends};
+use super::sessions::Sessions;
 use super::started::StartedFiles;
+
+/// The variable with what proves that an executor is who it says.
+const TOKEN_VARIABLE: &str = "MESOS_EXECUTOR_AUTHENTICATION_TOKEN";
 
 /// The containers of one agent.
 #[derive(Debug, Clone)]
@@ -46,6 +51,9 @@ struct Shared {
     fetcher: Fetcher,
     watcher: Watcher<ContainerId>,
     output: Output,
+    sessions: Sessions,
+    /// How the programs of sessions are started.
+    attendant: Supervisor,
     inputs: Inputs<Input>,
     /// How often something of a container may have been left.
     destroy_errors: AtomicU64,
@@ -108,6 +116,11 @@ impl Containers {
             fetcher,
             watcher: Watcher::new()?,
             output,
+            sessions: Sessions::new(inputs.clone()),
+            attendant: Supervisor {
+                program: std::env::current_exe()?,
+                arguments: vec!["meseta".into(), super::ATTENDANT.into()],
+            },
             inputs,
             destroy_errors: AtomicU64::new(0),
         });
@@ -159,6 +172,7 @@ impl Containers {
             let bounds = self.shared.output.policy.of_container(variables);
             let bounds = bounds.unwrap_or_default();
             if let Some(process) = process
+                && !survivor.is_session
                 && containerizer::is_alive(process.pid, process.start_time)
                 && self.shared.alive.has_parent_of(&id)
             {
@@ -299,6 +313,11 @@ impl Containers {
         }
     }
 
+    /// Those whose input and output are in somebody's hands.
+    pub(crate) fn sessions(&self) -> Sessions {
+        self.shared.sessions.clone()
+    }
+
     /// What each container uses that runs.
     ///
     /// # Errors
@@ -407,9 +426,11 @@ impl Shared {
             Some(_) => self.started.forget(&container_id),
         }
         self.inputs.send(Input::ContainerExited {
-            container_id,
+            container_id: container_id.clone(),
             status,
         });
+        // Its end is known by the time its reader sees it.
+        self.sessions.end(&container_id);
     }
 }
 
@@ -499,6 +520,10 @@ impl Launching {
     /// Makes the sandbox, and puts into it what the agent itself has for the container.
     fn prepare(&self, launch: &Launch) -> Result<(), LaunchFailure> {
         self.check_parent(launch)?;
+        if launch.session.is_some() {
+            // It has the sandbox of what it is in.
+            return Ok(());
+        }
         let user = launch.user.as_deref();
         let prepared = if let Some(latest) = &launch.latest {
             let sandbox = Sandbox {
@@ -586,7 +611,9 @@ impl Launching {
         let is_nested = container_id.parent.is_some();
         let word = shared.started.file(&container_id);
         let record = shared.started.record(&word);
-        let launched = if is_nested {
+        let launched = if let Some(session) = &launch.session {
+            self.start_session(launch, session, &record)
+        } else if is_nested {
             let file = shared.known_ends.file(&container_id);
             containerizer::launch_supervised(&spec, &shared.supervisor, &file, Some(&record))
         } else {
@@ -604,7 +631,9 @@ impl Launching {
             pid: process.pid.unsigned_abs(),
             start_time: process.start_time,
         });
-        shared.keep_output(&container_id, &launch.directory, bounds);
+        if launch.session.is_none() {
+            shared.keep_output(&container_id, &launch.directory, bounds);
+        }
         let container = Container {
             process: Some(process),
             directory: launch.directory.clone(),
@@ -618,6 +647,53 @@ impl Launching {
         if !shared.watch(&container_id, process) {
             shared.report_end(container_id, None);
         }
+    }
+
+    fn start_session(
+        &self,
+        launch: &Launch,
+        session: &Session,
+        record: &Record<'_>,
+    ) -> Result<Process, LaunchError> {
+        let shared = &self.shared;
+        let id = &launch.container_id;
+        // Of an earlier container of that id.
+        shared.known_ends.forget(id);
+        let size = |size: WindowSize| containerizer::WindowSize {
+            rows: size.rows,
+            columns: size.columns,
+        };
+        let terminal = session.terminal.map(|it| containerizer::Terminal {
+            size: it.size.map(size),
+        });
+        let session = containerizer::Session {
+            program: launch.program.clone(),
+            arguments: launch.arguments.clone(),
+            environment: self.environment_around(launch),
+            directory: session.directory.clone(),
+            place: launch.directory.clone(),
+            user: launch.user.clone(),
+            terminal,
+        };
+        let (process, ends) =
+            containerizer::launch_session(&session, &shared.attendant, Some(record))?;
+        if let Err(error) = shared.sessions.insert(id.clone(), ends) {
+            // Who has asked for it is told when he is to be given its output, and it ends.
+            tracing::error!(container_id = %id, %error, "a session has no streams");
+        }
+        Ok(process)
+    }
+
+    /// The environment of a session: that of what it is in, and what its own command asks for.
+    fn environment_around(&self, launch: &Launch) -> Vec<(String, String)> {
+        let around = launch.container_id.parent.as_deref();
+        let around = around.and_then(|id| self.shared.alive.get(id)?.process);
+        let around = around.and_then(|it| containerizer::environment(it).ok());
+        let mut variables: BTreeMap<_, _> = around.unwrap_or_default().into_iter().collect();
+        // It speaks for the executor, and a session does not.
+        variables.remove(TOKEN_VARIABLE);
+        variables.extend(launch.environment.iter().cloned());
+        variables.into_iter().collect()
     }
 
     fn signal(&self, container_id: &ContainerId, signal: i32) {

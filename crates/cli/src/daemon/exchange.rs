@@ -118,6 +118,13 @@ impl Exchange {
         }
     }
 
+    /// Answers a request with what was made for it.
+    pub(crate) fn answer(&self, request: RequestId, response: Response) {
+        if let Some(waiting) = lock(&self.requests).remove(&request) {
+            let _ = waiting.answer.send(response);
+        }
+    }
+
     /// Answers a request with a stream, and calls `closed` when its reader has gone or is too slow.
     pub(crate) fn open(
         self: &Arc<Self>,

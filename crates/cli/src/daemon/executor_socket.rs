@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use http::StatusCode;
-use meseta_transport::{Body, Message, Opener, Request, Response, Service};
+use meseta_transport::{Body, Message, Opener, Request, RequestStream, Response, Service};
 
 use super::containers::Containers;
 use super::process::{End, Ends};
@@ -136,6 +136,13 @@ struct Doorkeeper<S> {
     paths: [String; 2],
 }
 
+impl<S> Doorkeeper<S> {
+    fn lets_pass(&self, request: &Request) -> bool {
+        let path = request.path.as_str();
+        PATHS.contains(&path) || self.paths.iter().any(|own| own == path)
+    }
+}
+
 impl<S: Service> Service for Doorkeeper<S> {
     fn message(&self, message: Message) {
         tracing::info!(
@@ -144,11 +151,23 @@ impl<S: Service> Service for Doorkeeper<S> {
         );
     }
 
+    fn is_streamed(&self, request: &Request) -> bool {
+        self.lets_pass(request) && self.service.is_streamed(request)
+    }
+
+    fn streamed(
+        &self,
+        request: Request,
+        body: RequestStream,
+    ) -> impl Future<Output = Response> + Send {
+        self.service.streamed(request, body)
+    }
+
     async fn request(&self, request: Request) -> Response {
-        let path = request.path.as_str();
-        if PATHS.contains(&path) || self.paths.iter().any(|own| own == path) {
+        if self.lets_pass(&request) {
             return self.service.request(request).await;
         }
+        let path = request.path.as_str();
         tracing::info!(path, "refused a request to the executors' socket");
         Response::new(StatusCode::FORBIDDEN, Body::Full(bytes::Bytes::new()))
     }

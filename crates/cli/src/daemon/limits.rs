@@ -101,3 +101,32 @@ pub(crate) const TIMING_DIGITS: u8 = 2;
 /// How long what containers use is shown after it was measured: who looks more often sees no more of it,
 /// and a measurement reads some files of every process of the machine.
 pub(crate) const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is read at once of what a session prints, and becomes one record: as much as a pipe's usual writes.
+pub(crate) const OUTPUT_STEP_BYTES: usize = 32 * 1024;
+
+/// Records that wait for one reader of a session, beside what the kernel keeps for its connection: enough that
+/// reading and sending overlap.
+pub(crate) const OUTPUT_RECORDS_WAITING: usize = 4;
+
+/// Readers of one session: who has asked for it, and a few who look on.
+pub(crate) const MAX_SESSION_READERS: usize = 16;
+
+/// How long one who looks on may hold up a session, and all others who read it, before he is left out.
+pub(crate) const WATCHER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long what a session has printed is kept after its end, if nobody has begun to read it. As in Mesos.
+pub(crate) const UNREAD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often readers of a session are told that it is there. As in Mesos.
+pub(crate) const OUTPUT_HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// The longest record of a session's input: typed and pasted text comes in less, and what is piped in
+/// pieces of the sender's choice.
+pub(crate) const MAX_INPUT_RECORD: usize = 1024 * 1024;
+
+/// How long a request with input may take to say whom it is for: it is its first word.
+pub(crate) const FIRST_RECORD_TIME: Duration = Duration::from_secs(30);
+
+/// Requests that bring input to sessions at once, so that their records come to a quarter of a gigabyte.
+pub(crate) const MAX_ATTACHED_INPUTS: usize = 256;

@@ -22,13 +22,14 @@ mod measures;
 mod net;
 mod output;
 pub(crate) mod process;
+mod sessions;
 mod set_aside;
 mod started;
 mod system;
 mod timings;
 mod watched;
-
 mod whitelist;
+
 /// The hidden subcommand under which an agent starts the command executor.
 pub(crate) const COMMAND_EXECUTOR: &str = "command-executor";
 
@@ -37,6 +38,9 @@ pub(crate) const DEFAULT_EXECUTOR: &str = "default-executor";
 
 /// The hidden subcommand under which an agent starts the programs of nested containers.
 pub(crate) const SUPERVISOR: &str = "supervisor";
+
+/// The hidden subcommand under which an agent starts the programs of sessions.
+pub(crate) const ATTENDANT: &str = "attendant";
 
 /// The hidden subcommand under which an agent starts a fetch.
 pub(crate) const FETCHER: &str = "fetcher";

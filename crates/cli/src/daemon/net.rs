@@ -5,7 +5,8 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use meseta_transport::{Message, Request, Response, Service};
+use meseta_endpoints::not_found;
+use meseta_transport::{Message, Request, RequestStream, Response, Service};
 
 use super::compression::compressed;
 use super::driver::{Inputs, Latest};
@@ -25,6 +26,21 @@ pub(crate) trait Edge: 'static {
         exchange: &Exchange,
         request: &Request,
     ) -> Found<Self::Input>;
+
+    /// Whether the body of a request is to be read as it arrives.
+    fn is_streamed(_: &Self::Snapshot, _: &Request) -> bool {
+        false
+    }
+
+    /// Answers a request whose body is read as it arrives; snapshots are asked for when they are needed.
+    fn streamed(
+        latest: Latest<Self::Snapshot>,
+        request: Request,
+        body: RequestStream,
+    ) -> impl Future<Output = Response> + Send {
+        drop((latest, request, body));
+        async { not_found().into() }
+    }
 }
 
 /// A daemon's messages and requests from the network.
@@ -50,6 +66,18 @@ impl<E: Edge> Service for Net<E> {
                 other => other,
             },
         )
+    }
+
+    fn is_streamed(&self, request: &Request) -> bool {
+        E::is_streamed(&self.latest.get(), request)
+    }
+
+    fn streamed(
+        &self,
+        request: Request,
+        body: RequestStream,
+    ) -> impl Future<Output = Response> + Send {
+        E::streamed(self.latest.clone(), request, body)
     }
 }
 

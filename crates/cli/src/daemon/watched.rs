@@ -13,6 +13,7 @@ use meseta_proto::v1::FileInfo;
 
 use super::driver::{Changes, Machine};
 use super::measures::Measures;
+use super::sessions::Sessions;
 use super::system;
 use crate::files::{self, Sandboxes, Shown, WithLog};
 use crate::logging;
@@ -25,20 +26,23 @@ const LOG: &str = "/slave/log";
 pub(crate) struct Watched {
     agent: Agent,
     measures: Arc<Measures>,
+    sessions: Sessions,
 }
 
 /// What they see.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) snapshot: Snapshot,
+    pub(crate) sessions: Sessions,
     measures: Arc<Measures>,
 }
 
 impl Watched {
-    pub(crate) fn new(agent: Agent, measures: Measures) -> Self {
+    pub(crate) fn new(agent: Agent, measures: Measures, sessions: Sessions) -> Self {
         Self {
             agent,
             measures: Arc::new(measures),
+            sessions,
         }
     }
 }
@@ -63,6 +67,7 @@ impl Machine for Watched {
     fn snapshot(&self) -> Seen {
         Seen {
             snapshot: self.agent.snapshot(),
+            sessions: self.sessions.clone(),
             measures: Arc::clone(&self.measures),
         }
     }

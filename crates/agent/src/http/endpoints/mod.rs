@@ -19,7 +19,7 @@ use meseta_endpoints::{
     NoProcess, Query, find, flags, help, json, openapi, prometheus, route, version,
 };
 use meseta_machine::{ContentType, Reply};
-use meseta_proto::v1;
+use meseta_proto::v1::{self, ContainerId};
 use meseta_resources::Resources;
 
 pub use self::statistics::{Statistics, Surroundings};
@@ -27,7 +27,7 @@ pub use self::statistics::{Statistics, Surroundings};
 use self::containers::{Containers, Measured, Wanted, containers};
 use self::routes::{Endpoint, ROUTES};
 use super::{ExecutorCall, ExecutorRequest, operator, parse_executor_call, tokens};
-use crate::nested::ContainerCall;
+use crate::nested::{ContainerCall, OutputForm};
 use crate::records::Executor;
 use crate::snapshot::Snapshot;
 
@@ -46,10 +46,25 @@ pub struct Request<'a> {
     pub accept: Option<&'a str>,
     /// The `Authorization` header.
     pub authorization: Option<&'a str>,
+    /// Headers that few requests have.
+    pub more: MoreHeaders<'a>,
     /// The whole body.
     pub body: &'a [u8],
     /// The time, since the Unix epoch.
     pub now: Duration,
+}
+
+/// Headers of requests with streams in them, and of those that a browser makes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MoreHeaders<'a> {
+    /// `Message-Accept`: the encoding of what the answer streams.
+    pub message_accept: Option<&'a str>,
+    /// `Message-Content-Type`: the encoding of what the request streams.
+    pub message_content_type: Option<&'a str>,
+    /// `Origin`: the page that a browser asks for.
+    pub origin: Option<&'a str>,
+    /// `Host`: whom the client takes this agent for.
+    pub host: Option<&'a str>,
 }
 
 /// What becomes of a request.
@@ -69,8 +84,22 @@ pub enum Answer {
     /// It is a call about a container for the machine, complete and valid in itself. The answer may
     /// take as long as the container lives.
     ContainerCall(Box<ContainerCall>),
+    /// It wants to be sent what a container prints. The container's executor runs.
+    AttachOutput {
+        /// Which container.
+        container_id: ContainerId,
+        /// How it is written.
+        form: OutputForm,
+    },
     /// It is none of the machine's paths.
     Elsewhere,
+}
+
+/// Whether a path is that of the operator API.
+pub(super) fn is_operator_api(snapshot: &Snapshot, path: &str) -> bool {
+    let segments = route(path, &snapshot.config.pid.id);
+    let found = find(ROUTES, &segments);
+    found.is_some_and(|(route, _)| route.endpoint == Endpoint::OperatorApi)
 }
 
 /// Answers a request as far as the machine is not needed.

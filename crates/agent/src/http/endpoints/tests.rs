@@ -157,6 +157,7 @@ fn ask(snapshot: &Snapshot, method: &str, path: &str, query: &[(&str, &str)]) ->
         content_type: None,
         accept: None,
         authorization: None,
+        more: MoreHeaders::default(),
         body: &[],
         now: Duration::from_secs(1_700_000_000),
     };
@@ -410,6 +411,7 @@ fn recorded_requests_are_answered_as_recorded_or_reach_the_machine() {
             content_type: request["headers"]["Content-Type"].as_str(),
             accept: None,
             authorization: None,
+            more: MoreHeaders::default(),
             body: request["body"].as_str().unwrap_or_default().as_bytes(),
             now: Duration::from_secs(1_700_000_000),
         };
@@ -444,7 +446,7 @@ fn recorded_requests_are_answered_as_recorded_or_reach_the_machine() {
                 let sentence = format!("Container {} cannot be found", call.container_id());
                 assert_eq!(response["body"], sentence, "{name}");
             }
-            Answer::Elsewhere => panic!("{name} is not routed"),
+            Answer::AttachOutput { .. } | Answer::Elsewhere => panic!("{name} is not routed"),
         }
     }
     assert_eq!(seen, 37);

@@ -9,7 +9,7 @@ use meseta_proto::{decode, json};
 use serde_json::{Value, json as value};
 
 use crate::http::endpoints::tests::{Around, busy, change, idle, shape};
-use crate::http::{Answer, Request, answer_with, tokens};
+use crate::http::{Answer, MoreHeaders, Request, answer_with, tokens};
 use crate::records::{NestedContainer, NestedState, Process};
 use crate::snapshot::Snapshot;
 
@@ -26,6 +26,7 @@ fn call(snapshot: &Snapshot, call: &Value, accept: &str) -> Reply {
         content_type: Some(JSON),
         accept: Some(accept),
         authorization: None,
+        more: MoreHeaders::default(),
         body: body.as_bytes(),
         now: Duration::from_secs(1_700_000_000),
     };
@@ -166,6 +167,7 @@ fn containers_inside_of_others_are_shown_where_they_are_asked_for() {
             start_time: 8,
         }),
         links: Vec::new(),
+        is_session: false,
     };
     change(&mut snapshot, |executor| {
         executor.containers.insert(id, Arc::new(nested));
@@ -251,13 +253,9 @@ fn calls_about_unknown_containers_and_providers_are_refused_as_by_mesos() {
     assert_eq!(refused(&snapshot, &output), unknown);
     let input = value!({"type": "ATTACH_CONTAINER_INPUT",
         "attach_container_input": {"type": "CONTAINER_ID", "container_id": id}});
-    assert_eq!(refused(&snapshot, &input), unknown);
-    let session = value!({"type": "LAUNCH_NESTED_CONTAINER_SESSION",
-        "launch_nested_container_session": {"container_id": id, "command": {"value": "sh"}}});
-    assert_eq!(
-        refused(&snapshot, &session),
-        (400, "Root container p not found".to_owned())
-    );
+    let sentence =
+        "Expecting 'Content-Type' to be application/recordio for ATTACH_CONTAINER_INPUT call";
+    assert_eq!(refused(&snapshot, &input), (415, sentence.to_owned()));
     let provider = value!({"type": "REMOVE_RESOURCE_PROVIDER_CONFIG",
         "remove_resource_provider_config": {"type": "t", "name": "n"}});
     assert_eq!(
@@ -290,6 +288,7 @@ fn an_executor_that_shows_its_token_does_nothing_that_is_for_operators() {
             content_type: Some(JSON),
             accept: None,
             authorization,
+            more: MoreHeaders::default(),
             body: body.as_bytes(),
             now: Duration::from_secs(1_700_000_000),
         };

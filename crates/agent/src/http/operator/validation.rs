@@ -59,7 +59,8 @@ pub(super) fn validate(call: &Call) -> Result<(), String> {
             let attach = call.attach_container_input.as_ref();
             present("attach_container_input", attach.is_some())?;
             let has_type = attach.is_some_and(|it| it.r#type.is_some());
-            present("attach_container_input.type", has_type)
+            present("attach_container_input.type", has_type)?;
+            attach.map_or(Ok(()), validate_attach)
         }
         Type::AttachContainerOutput => {
             let attach = call.attach_container_output.as_ref();
@@ -112,6 +113,21 @@ pub(super) fn validate(call: &Call) -> Result<(), String> {
         | Type::GetAgent
         | Type::GetResourceProviders
         | Type::PruneImages => Ok(()),
+    }
+}
+
+fn validate_attach(attach: &call::AttachContainerInput) -> Result<(), String> {
+    use call::attach_container_input::Type;
+    match attach.r#type() {
+        Type::Unknown => Err("'attach_container_input.type' is unknown".into()),
+        Type::ContainerId => {
+            let id = attach.container_id.as_ref();
+            let id = id.ok_or("ID must not be empty".to_owned());
+            id.and_then(validate_id).map_err(|reason| {
+                format!("'attach_container_input.container_id' is invalid: {reason}")
+            })
+        }
+        Type::ProcessIo => Ok(()),
     }
 }
 
