@@ -53,7 +53,7 @@ pub fn invert(encoded: &[u8]) -> Result<Vec<u8>, Unreadable> {
 
 #[cfg(test)]
 mod tests {
-    use image::{ImageBuffer, Luma, Rgba, RgbaImage};
+    use image::{ImageBuffer, Luma, RgbaImage};
 
     use super::*;
 
@@ -65,10 +65,11 @@ mod tests {
 
     #[test]
     fn colours_are_inverted_to_the_bit_and_transparency_stays() {
-        let pixels = RgbaImage::from_fn(3, 2, |x, y| Rgba([x as u8, y as u8, 200, 7]));
+        let pixels = RgbaImage::from_raw(2, 1, vec![0, 100, 200, 7, 255, 1, 2, 255]).unwrap();
         let png = encoded(&pixels.into(), ImageFormat::Png);
         let inverted = image::load_from_memory(&invert(&png).unwrap()).unwrap();
-        let expected = RgbaImage::from_fn(3, 2, |x, y| Rgba([255 - x as u8, 255 - y as u8, 55, 7]));
+        let expected = vec![255, 155, 55, 7, 0, 254, 253, 255];
+        let expected = RgbaImage::from_raw(2, 1, expected).unwrap();
         assert_eq!(inverted, DynamicImage::ImageRgba8(expected));
     }
 
@@ -111,7 +112,10 @@ mod tests {
         let checksum = crc32(&png[12..29]);
         png[29..33].copy_from_slice(&checksum.to_be_bytes());
         let error = invert(&png).unwrap_err();
-        assert!(matches!(error, Unreadable::TooLarge(3_221_225_472)), "{error}");
+        assert!(
+            matches!(error, Unreadable::TooLarge(3_221_225_472)),
+            "{error}"
+        );
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

@@ -98,13 +98,13 @@ async fn use_offer(scheduler: &Scheduler, work: &mut Work, offer: Offer) -> Resu
     }
     let launch = operations::launch(tasks.clone());
     match scheduler.accept([offer.id], [launch], None).await {
-        // Whether the master has taken the call is unknown: reconciliation will tell.
-        Err(Error::Unreachable { .. }) => Ok(()),
+        // After an exchange that broke off it is unknown whether the master has taken the call:
+        // reconciliation will tell.
+        Ok(()) | Err(Error::Unreachable { .. }) => Ok(()),
         Err(error) => {
             work.on_not_launched(tasks);
             passing(Err(error))
         }
-        Ok(()) => Ok(()),
     }
 }
 

@@ -307,7 +307,10 @@ mod tests {
             ..ended("1.1", TaskState::TaskFailed)
         };
         let given_up = work.on_update(&status);
-        assert!(matches!(given_up, Some(News::GivenUp { .. })), "{given_up:?}");
+        assert!(
+            matches!(given_up, Some(News::GivenUp { .. })),
+            "{given_up:?}"
+        );
         assert!(work.is_over());
     }
 

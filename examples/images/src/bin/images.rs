@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use std::{fs, io};
 
 use clap::{Args, Parser, Subcommand};
+use images::samples;
 use images::scheduler::{self, Told};
 use images::server::{self, Files};
 use images::work::{News, Plan, Work};
-use images::samples;
 use indicatif::{ProgressBar, ProgressStyle};
 use meseta_framework::resource::{cpus, mem};
 use meseta_framework::v1::{CommandInfo, command_info::Uri};
@@ -78,7 +78,7 @@ struct Run {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Run(run) => run.to_its_end().await,
+        Command::Run(run) => run.finish_all().await,
         Command::Samples { folder, count } => samples::make(&folder, count)
             .map(|()| true)
             .map_err(|error| format!("{}: {error}", folder.display()).into()),
@@ -95,7 +95,7 @@ async fn main() -> ExitCode {
 
 impl Run {
     /// Whether every image has a result.
-    async fn to_its_end(self) -> Result<bool, Box<dyn Error>> {
+    async fn finish_all(self) -> Result<bool, Box<dyn Error>> {
         let names = names(&self.images)
             .map_err(|e| format!("cannot read the folder {}: {e}", self.images.display()))?;
         if names.is_empty() {
@@ -116,7 +116,7 @@ impl Run {
             .map_err(|e| format!("cannot listen on {}: {e}", self.listen))?;
         let server = self.address(listener.local_addr()?);
         let work = Work::new(self.plan(&server), names.iter().cloned());
-        let watched = Watched::new(names.len() as u64);
+        let mut watched = Watched::new(names.len() as u64);
         let files = Files {
             executor,
             names,
@@ -124,9 +124,8 @@ impl Run {
             results: self.results.clone(),
         };
         let (calls, mut events) = scheduler::connect(&self.master, &self.user);
-        let watched = std::cell::RefCell::new(watched);
         tokio::select! {
-            done = scheduler::run(&calls, &mut events, work, |told| watched.borrow_mut().on(told)) => done?,
+            done = scheduler::run(&calls, &mut events, work, |told| watched.on(told)) => done?,
             stopped = server::serve(listener, files) => {
                 scheduler::end(&calls).await?;
                 stopped.map_err(|e| format!("the file server stopped: {e}"))?;
@@ -136,7 +135,7 @@ impl Run {
                 return Err("interrupted".into());
             }
         }
-        watched.into_inner().finish(&self.results)
+        watched.finish(&self.results)
     }
 
     fn executor(&self) -> Result<Vec<u8>, Box<dyn Error>> {
@@ -187,7 +186,11 @@ fn names(folder: &Path) -> io::Result<BTreeSet<String>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-        if !["png", "jpg", "jpeg"].iter().any(|known| extension == *known) || !path.is_file() {
+        if !["png", "jpg", "jpeg"]
+            .iter()
+            .any(|known| extension == *known)
+            || !path.is_file()
+        {
             continue;
         }
         match path.file_name().and_then(|name| name.to_str()) {
