@@ -108,6 +108,7 @@ const COUNTERS: &[&str] = &[
     "gc/path_removals_failed",
     "gc/path_removals_succeeded",
     "master/dropped_messages",
+    "master/event_streams_cut_off",
     "master/http_cache_hits",
     "master/invalid_",
     "master/messages_",
@@ -180,6 +181,14 @@ const HELP: &[(&str, &str)] = &[
         "Messages that came from nobody who may send them",
     ),
     ("master/elected", "Whether this master leads"),
+    (
+        "master/event_streams_cut_off",
+        "Schedulers and operators whose event streams were ended because they did not read",
+    ),
+    (
+        "master/event_streams_waiting_bytes",
+        "Events that schedulers and operators have not read yet",
+    ),
     (
         "master/frameworks_",
         "Frameworks that are connected or not, active or not",

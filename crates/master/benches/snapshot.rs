@@ -120,6 +120,7 @@ fn snapshots(criterion: &mut Criterion) {
             content_type: None,
             accept: None,
             stream_id: None,
+            last_event_id: None,
             host: None,
             body: &[],
         };

@@ -6,6 +6,7 @@ use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::{Upid, v1};
 
 use crate::input::Opening;
+use crate::recent::EventId;
 use crate::snapshot::Moment;
 
 /// What a master wants done, in this order.
@@ -60,6 +61,10 @@ pub enum Action {
         moment: Moment,
         /// How much of it is told.
         opening: Opening,
+        /// The last event before those that follow.
+        after: EventId,
+        /// Events that come at once.
+        missed: Vec<Arc<v1::master::Event>>,
     },
     /// Write an event to the streams of operators.
     TellWatchers {

@@ -6,6 +6,7 @@ use meseta_machine::{RequestId, StreamId};
 use meseta_proto::{Upid, v1};
 
 use crate::operator::Change;
+use crate::recent::EventId;
 use crate::why::Question;
 
 /// What can happen to a master.
@@ -71,6 +72,8 @@ pub enum Input {
         stream: StreamId,
         /// What the stream begins with.
         opening: Opening,
+        /// The last event that the caller has seen, if it wants those that it has missed.
+        after: Option<EventId>,
     },
     /// The list of agents that may be offered has changed.
     Whitelist {

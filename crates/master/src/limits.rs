@@ -30,6 +30,15 @@ pub(crate) const MAX_STATUSES_PER_OPERATION: usize = 8;
 /// back to this master yet. As in Mesos.
 pub(crate) const ORPHANED_OPERATION_WAIT: Duration = Duration::from_mins(10);
 
+/// Events that are remembered for operators whose streams break, and what they come to as messages: a
+/// minute of a busy cluster. In memory it is some times that.
+pub(crate) const MAX_RECENT_EVENTS: usize = 8_192;
+pub(crate) const MAX_RECENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// For how long they go on being remembered when the last stream has ended. A master that nobody
+/// watches shall not work for them for ever.
+pub(crate) const RECENT_PATIENCE: Duration = Duration::from_mins(5);
+
 /// The shortest time between two looks through the agents that stay away, which takes some
 /// milliseconds when there are many.
 pub(crate) const MIN_REGISTRY_GC_INTERVAL: Duration = Duration::from_secs(1);

@@ -18,7 +18,7 @@ use crate::records::OperationKey;
 use crate::snapshot::Snapshot;
 use crate::step::Step;
 use crate::timers::Timer;
-use crate::watchers::Watchers;
+use crate::watchers::{Subscription, Watchers};
 use crate::why::Inquiries;
 use crate::{allocation, frameworks};
 
@@ -158,7 +158,7 @@ impl Master {
                 self.on_scheduler_call(step, origin, *call, new_stream);
             }
             Input::StreamClosed { stream } => {
-                if !self.on_watcher_gone(&stream) {
+                if !self.on_watcher_gone(step, &stream) {
                     self.on_stream_closed(step, &stream);
                 }
             }
@@ -173,7 +173,11 @@ impl Master {
                 request,
                 stream,
                 opening,
-            } => self.on_watcher(step, request, stream, opening),
+                after,
+            } => {
+                let subscription = Subscription { opening, after };
+                self.on_watcher(step, request, stream, subscription);
+            }
             Input::Whitelist { hostnames } => self.allocator.set_whitelist(hostnames),
             Input::Why { request, question } => self.on_question(step, request, question),
             Input::Wake => self.on_wake(step),

@@ -7,8 +7,6 @@ use meseta_proto::v1::FrameworkId;
 use meseta_proto::{Upid, Wire, v1};
 
 use crate::action::Action;
-use crate::input::Opening;
-use crate::snapshot::Moment;
 
 /// One step: its time, and what it has decided so far.
 #[derive(Debug)]
@@ -78,26 +76,16 @@ impl<'a> Step<'a> {
         });
     }
 
-    pub(crate) fn open_watch(
-        &mut self,
-        request: RequestId,
-        stream: StreamId,
-        moment: Moment,
-        opening: Opening,
-    ) {
-        self.actions.push(Action::OpenWatch {
-            request,
-            stream,
-            moment,
-            opening,
-        });
+    pub(crate) fn act(&mut self, action: Action) {
+        self.actions.push(action);
     }
 
-    pub(crate) fn tell_watchers(&mut self, streams: Arc<[StreamId]>, event: v1::master::Event) {
-        self.actions.push(Action::TellWatchers {
-            streams,
-            event: Arc::new(event),
-        });
+    pub(crate) fn tell_watchers(
+        &mut self,
+        streams: Arc<[StreamId]>,
+        event: Arc<v1::master::Event>,
+    ) {
+        self.actions.push(Action::TellWatchers { streams, event });
     }
 
     pub(crate) fn close_stream(&mut self, stream: StreamId) {

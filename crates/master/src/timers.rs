@@ -22,6 +22,8 @@ pub(crate) enum Timer {
     Heartbeat(FrameworkId),
     /// Operators who watch are to hear that their streams are alive.
     WatchersHeartbeat,
+    /// Nobody watches any more, and nobody has come back.
+    RecentEvents,
     /// An offer was held for too long.
     Offer(OfferId),
     /// The next part of an answer is to be found out.
@@ -47,6 +49,7 @@ impl Master {
                 }
                 Timer::Heartbeat(framework) => self.on_heartbeat_due(step, &framework),
                 Timer::WatchersHeartbeat => self.on_watchers_heartbeat_due(step),
+                Timer::RecentEvents => self.watchers.forget(),
                 Timer::Offer(offer) => self.rescind_offer(step, &offer),
                 Timer::Why => self.on_inquiry_due(step),
                 Timer::Authentication(number) => self.on_authentication_timeout(number),

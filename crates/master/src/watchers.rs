@@ -1,18 +1,22 @@
 //! Operators who watch what happens in the cluster, by the event stream of the operator API.
 //!
 //! What happens is noted while it happens and told at the end of the step, so that agents and
-//! frameworks are shown as the step leaves them. Nothing is noted while nobody watches.
+//! frameworks are shown as the step leaves them. Nothing is noted while nobody watches, but for a
+//! while after the last one has gone: who comes back is told what it has missed.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use meseta_machine::{RequestId, StreamId};
+use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::v1::master::{Event, event};
 use meseta_proto::v1::{AgentId, FrameworkId, FrameworkInfo, Task};
 
+use crate::action::Action;
 use crate::http::views;
 use crate::input::Opening;
+use crate::limits::RECENT_PATIENCE;
 use crate::master::Master;
+use crate::recent::{EventId, Recent};
 use crate::snapshot::Moment;
 use crate::step::Step;
 use crate::timers::Timer;
@@ -25,6 +29,16 @@ pub(crate) struct Watchers {
     /// The same, to go with every event.
     shared: Arc<[StreamId]>,
     news: Vec<News>,
+    recent: Recent,
+    /// Whether news are noted.
+    attentive: bool,
+}
+
+/// How an operator wants to watch.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) opening: Opening,
+    pub(crate) after: Option<EventId>,
 }
 
 /// Something that has happened.
@@ -40,9 +54,9 @@ pub(crate) enum News {
 }
 
 impl Watchers {
-    /// Notes something, if anybody watches.
+    /// Notes something, if anybody watches or has done so lately.
     pub(crate) fn note(&mut self, news: impl FnOnce() -> News) {
-        if !self.streams.is_empty() {
+        if self.attentive {
             self.news.push(news());
         }
     }
@@ -54,7 +68,14 @@ impl Watchers {
         self.streams.len() < before
     }
 
+    /// Nobody has come back.
+    pub(crate) fn forget(&mut self) {
+        self.attentive = false;
+        self.recent.forget();
+    }
+
     fn add(&mut self, stream: StreamId) {
+        self.attentive = true;
         self.streams.push_back(stream);
         self.shared = self.streams.iter().cloned().collect();
     }
@@ -67,8 +88,19 @@ impl Master {
         step: &mut Step<'_>,
         request: RequestId,
         stream: StreamId,
-        opening: Opening,
+        subscription: Subscription,
     ) {
+        let Subscription { opening, after } = subscription;
+        let (opening, missed) = match &after {
+            None => (opening, Vec::new()),
+            Some(after) => match self.missed(after) {
+                Ok(missed) => (Opening::Bare, missed),
+                Err(sentence) => {
+                    step.reply(request, Reply::refused(410, sentence));
+                    return;
+                }
+            },
+        };
         let bound = self
             .state
             .config
@@ -81,15 +113,44 @@ impl Master {
             self.watchers.remove(&oldest);
             step.close_stream(oldest);
         }
-        let moment = Moment(Arc::new(self.state.clone()));
-        step.open_watch(request, stream.clone(), moment, opening);
+        let last = EventId {
+            run: self.state.config.id.clone(),
+            number: self.watchers.recent.last,
+        };
+        step.act(Action::OpenWatch {
+            request,
+            stream: stream.clone(),
+            moment: Moment(Arc::new(self.state.clone())),
+            opening,
+            after: after.unwrap_or(last),
+            missed,
+        });
         // Some clients read an event only when the next one begins.
-        step.tell_watchers(Arc::from([stream.clone()]), of_type(event::Type::Heartbeat));
+        let heartbeat = of_type(event::Type::Heartbeat).into();
+        step.tell_watchers(Arc::from([stream.clone()]), heartbeat);
+        self.timers.cancel(&Timer::RecentEvents);
         self.watchers.add(stream);
         self.state.watchers = self.watchers.streams.len();
         if self.state.watchers == 1 {
             self.schedule_watchers_heartbeat(step);
         }
+    }
+
+    /// What somebody has missed who has seen this event, or why that can't be told.
+    fn missed(&self, after: &EventId) -> Result<Vec<Arc<Event>>, String> {
+        let run = &self.state.config.id;
+        let why = if after.run == *run {
+            let missed = self.watchers.recent.after(after.number);
+            match missed {
+                Some(missed) => return Ok(missed),
+                None => "not all of them are remembered".to_owned(),
+            }
+        } else {
+            format!("this is another run of the master, {run}")
+        };
+        Err(format!(
+            "The events after {after} can't be told: {why}. Subscribe without Last-Event-ID"
+        ))
     }
 
     fn schedule_watchers_heartbeat(&mut self, step: &Step<'_>) {
@@ -100,19 +161,21 @@ impl Master {
     pub(crate) fn on_watchers_heartbeat_due(&mut self, step: &mut Step<'_>) {
         if !self.watchers.streams.is_empty() {
             let streams = Arc::clone(&self.watchers.shared);
-            step.tell_watchers(streams, of_type(event::Type::Heartbeat));
+            step.tell_watchers(streams, of_type(event::Type::Heartbeat).into());
             self.schedule_watchers_heartbeat(step);
         }
     }
 
     /// A stream ended. Says whether it was a watcher's.
-    pub(crate) fn on_watcher_gone(&mut self, stream: &StreamId) -> bool {
+    pub(crate) fn on_watcher_gone(&mut self, step: &Step<'_>, stream: &StreamId) -> bool {
         let was_there = self.watchers.remove(stream);
         if was_there {
             self.state.watchers = self.watchers.streams.len();
         }
-        if self.watchers.streams.is_empty() {
+        if was_there && self.watchers.streams.is_empty() {
             self.timers.cancel(&Timer::WatchersHeartbeat);
+            let end = step.now.monotonic + RECENT_PATIENCE;
+            self.timers.set(Timer::RecentEvents, end);
         }
         was_there
     }
@@ -132,8 +195,11 @@ impl Master {
                 News::FrameworkUpdated(id) => self.framework_updated(&id),
                 other => self.event_of(other),
             };
-            if let Some(event) = event {
-                step.tell_watchers(Arc::clone(&self.watchers.shared), event);
+            if let Some(event) = event.map(Arc::new) {
+                self.watchers.recent.add(Arc::clone(&event));
+                if !self.watchers.streams.is_empty() {
+                    step.tell_watchers(Arc::clone(&self.watchers.shared), event);
+                }
             }
         }
     }

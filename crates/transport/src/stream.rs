@@ -33,6 +33,13 @@ pub fn event_stream(limit_bytes: usize, backlog: &Backlog) -> (StreamSender, Eve
 #[derive(Debug, Clone, Default)]
 pub struct Backlog(Arc<AtomicUsize>);
 
+impl Backlog {
+    /// How many they are now.
+    pub fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The end of an event stream that events are put into. Clones write to the same stream; when the
 /// last one is dropped, the stream ends as with [`StreamSender::close`].
 #[derive(Clone)]
@@ -75,7 +82,7 @@ struct Stream {
 #[derive(Default)]
 struct State {
     /// What comes before the queue, and does not count in it.
-    first: Option<Bytes>,
+    first: VecDeque<Bytes>,
     queue: VecDeque<Bytes>,
     queued_bytes: usize,
     phase: Phase,
@@ -154,24 +161,25 @@ impl Drop for SenderHandle {
 }
 
 impl EventBody {
-    /// Puts an event before all others, which may be sent already. However large it is, it does not
-    /// count as what its client has not taken; but it counts in the backlog of all.
+    /// Puts events before all others, which may be sent already. However large they are, they do not
+    /// count as what its client has not taken; but they count in the backlog of all.
     ///
     /// # Errors
-    /// When so much waits for others that there is no room for it.
-    pub fn begin_with(&self, event: Bytes) -> Result<(), SendError> {
+    /// When so much waits for others that there is no room for them.
+    pub fn begin_with(&self, events: Vec<Bytes>) -> Result<(), SendError> {
+        let size = events.iter().map(Bytes::len).sum();
         let stream = &self.0;
         let mut state = stream.state();
         let of_all = stream.backlog.0.load(Ordering::Relaxed);
-        if of_all.saturating_add(event.len()) > limits::STREAMS_BYTES {
+        if of_all.saturating_add(size) > limits::STREAMS_BYTES {
             return Err(SendError::Overflow {
                 queued: of_all,
-                event: event.len(),
+                event: size,
                 limit: limits::STREAMS_BYTES,
             });
         }
-        stream.backlog.0.fetch_add(event.len(), Ordering::Relaxed);
-        state.first = Some(event);
+        stream.backlog.0.fetch_add(size, Ordering::Relaxed);
+        state.first = events.into();
         state.wake_reader();
         Ok(())
     }
@@ -195,7 +203,7 @@ impl EventBody {
         if state.phase == Phase::Overflown {
             return Poll::Ready(Some(Err(Overflown)));
         }
-        if let Some(event) = state.first.take() {
+        if let Some(event) = state.first.pop_front() {
             self.0.backlog.0.fetch_sub(event.len(), Ordering::Relaxed);
             return Poll::Ready(Some(Ok(event)));
         }
@@ -248,7 +256,8 @@ impl Stream {
     /// Drops what waits.
     fn forget(&self, state: &mut State) {
         state.queue = VecDeque::new();
-        let first = state.first.take().map_or(0, |event| event.len());
+        let first = std::mem::take(&mut state.first);
+        let first: usize = first.iter().map(Bytes::len).sum();
         let bytes = std::mem::take(&mut state.queued_bytes) + first;
         self.backlog.0.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -399,21 +408,21 @@ mod tests {
         let backlog = Backlog::default();
         let (sender, body) = event_stream(4, &backlog);
         sender.send(Bytes::from_static(b"next")).unwrap();
-        body.begin_with(Bytes::from_static(b"a large state"))
+        body.begin_with(vec!["a large state".into(), "what was missed".into()])
             .unwrap();
-        assert_eq!(backlog.0.load(Ordering::Relaxed), 17);
-        for expected in ["a large state", "next"] {
+        assert_eq!(backlog.bytes(), 32);
+        for expected in ["a large state", "what was missed", "next"] {
             let event = poll(&body);
             assert_eq!(event, Poll::Ready(Some(Ok(Bytes::from(expected)))));
         }
-        assert_eq!(backlog.0.load(Ordering::Relaxed), 0);
-        body.begin_with(Bytes::from_static(b"unread")).unwrap();
+        assert_eq!(backlog.bytes(), 0);
+        body.begin_with(vec!["unread".into()]).unwrap();
         drop(body);
-        assert_eq!(backlog.0.load(Ordering::Relaxed), 0);
+        assert_eq!(backlog.bytes(), 0);
         let (_, body) = event_stream(4, &backlog);
         let room = limits::STREAMS_BYTES;
         backlog.0.fetch_add(room, Ordering::Relaxed);
-        assert!(body.begin_with(Bytes::from_static(b"x")).is_err());
+        assert!(body.begin_with(vec!["x".into()]).is_err());
     }
 
     #[test]

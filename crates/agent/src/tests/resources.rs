@@ -105,7 +105,9 @@ fn operations_that_the_agent_never_saw_are_reported_dropped() {
     let mut world = World::registered();
     let ask = internal::ReconcileOperationsMessage {
         operations: vec![internal::reconcile_operations_message::Operation {
-            operation_uuid: Some(Uuid { value: super::uuid(7) }),
+            operation_uuid: Some(Uuid {
+                value: super::uuid(7),
+            }),
             ..Default::default()
         }],
         framework_id: None,

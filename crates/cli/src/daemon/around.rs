@@ -7,6 +7,7 @@ use meseta_endpoints::{Piece, Process, Timing};
 use meseta_machine::Reply;
 use meseta_proto::v1::FileInfo;
 
+use super::exchange::SlowReaders;
 use super::system;
 use super::timings::Timings;
 use crate::files::{self, Nothing, WithLog};
@@ -20,6 +21,8 @@ const LOG: &str = "/master/log";
 pub(crate) struct AroundMaster<'a> {
     /// How long its parts take.
     pub(crate) timings: &'a Timings,
+    /// How the readers of its event streams keep up.
+    pub(crate) slow_readers: SlowReaders,
     /// When it began, since the Unix epoch.
     pub(crate) start_time: Duration,
     /// The flags that it was started with.
@@ -36,6 +39,18 @@ impl AroundMaster<'_> {
         }
     }
 
+    #[allow(clippy::cast_precision_loss, reason = "all metrics are doubles")]
+    fn of_streams(&self) -> [(&'static str, f64); 2] {
+        let SlowReaders {
+            cut_off,
+            waiting_bytes,
+        } = self.slow_readers;
+        [
+            ("master/event_streams_cut_off", cut_off as f64),
+            ("master/event_streams_waiting_bytes", waiting_bytes as f64),
+        ]
+    }
+
     /// The same by the paths that requests may name.
     pub(crate) fn attached(&self) -> BTreeMap<String, String> {
         let log = logging::shown(self.flags);
@@ -50,6 +65,7 @@ impl Process for AroundMaster<'_> {
         let metrics = system::metrics("master/uptime_secs", self.start_time);
         let metrics = metrics.into_iter();
         metrics
+            .chain(self.of_streams())
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }

@@ -8,7 +8,7 @@ use http::StatusCode;
 use meseta_machine::{ContentType, Reply, RequestId, StreamId};
 use meseta_proto::json;
 use meseta_proto::{Wire, recordio};
-use meseta_transport::{Backlog, Body, Request, Response, StreamSender, event_stream};
+use meseta_transport::{Backlog, Body, Request, Response, SendError, StreamSender, event_stream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
@@ -30,6 +30,15 @@ pub(crate) struct Exchange {
     streams: Mutex<HashMap<StreamId, Open>>,
     /// What waits for the readers of all streams.
     backlog: Backlog,
+    /// How many readers were too slow.
+    cut_off: AtomicU64,
+}
+
+/// How the readers of event streams keep up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlowReaders {
+    pub(crate) cut_off: u64,
+    pub(crate) waiting_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -53,6 +62,7 @@ impl Default for Exchange {
             requests: Mutex::default(),
             streams: Mutex::default(),
             backlog: Backlog::default(),
+            cut_off: AtomicU64::new(0),
         }
     }
 }
@@ -156,14 +166,15 @@ impl Exchange {
         });
     }
 
-    /// Answers a request with a stream that begins with what is rendered for it, away from the caller.
-    /// What is written meanwhile comes after that.
+    /// Answers a request with a stream that begins with the records that are rendered for it, away
+    /// from the caller. What is written meanwhile comes after them. `headers` are beside its own.
     pub(crate) fn open_after(
         self: &Arc<Self>,
         runtime: &tokio::runtime::Handle,
         request: RequestId,
         stream: StreamId,
-        render: impl FnOnce(ContentType) -> Vec<u8> + Send + 'static,
+        headers: Vec<(&'static str, String)>,
+        render: impl FnOnce(ContentType) -> Vec<Vec<u8>> + Send + 'static,
         closed: impl FnOnce(StreamId) + Send + 'static,
     ) {
         let Some(waiting) = lock(&self.requests).remove(&request) else {
@@ -184,12 +195,21 @@ impl Exchange {
         runtime.spawn(async move {
             // As many are rendered at once as other answers.
             let place = exchange.reads.acquire().await;
-            let first = spawn_blocking(move || recordio::encode(&render(stream_type))).await;
+            let records = spawn_blocking(move || {
+                let records = render(stream_type);
+                records.iter().map(|it| recordio::encode(it)).collect()
+            });
+            let records = records.await;
             drop(place);
-            let response = match first.map(|first| body.begin_with(first)) {
-                Ok(Ok(())) => Response::new(StatusCode::OK, Body::Stream(body))
-                    .header("Content-Type", stream_type.as_str())
-                    .header("Mesos-Stream-Id", &stream.0),
+            let response = match records.map(|records| body.begin_with(records)) {
+                Ok(Ok(())) => {
+                    let response = Response::new(StatusCode::OK, Body::Stream(body))
+                        .header("Content-Type", stream_type.as_str())
+                        .header("Mesos-Stream-Id", &stream.0);
+                    headers.iter().fold(response, |response, (name, value)| {
+                        response.header(name, value)
+                    })
+                }
                 Ok(Err(_)) => failed("has no room for one more stream"),
                 Err(_) => failed("has failed to answer this request"),
             };
@@ -213,12 +233,12 @@ impl Exchange {
                 continue;
             };
             let record = match stream_type {
-                ContentType::Protobuf => {
-                    as_protobuf.get_or_insert_with(|| recordio::encode(&event.encode_to_vec()))
-                }
-                _ => as_json.get_or_insert_with(|| recordio::encode(&json::to_vec(event))),
+                ContentType::Protobuf => &mut as_protobuf,
+                _ => &mut as_json,
             };
-            let _ = sender.send(record.clone());
+            let record =
+                record.get_or_insert_with(|| recordio::encode(&encoded(event, stream_type)));
+            self.put_in(&sender, record.clone());
         }
     }
 
@@ -230,12 +250,22 @@ impl Exchange {
         let Some((sender, stream_type)) = open else {
             return;
         };
-        let record = match stream_type {
-            ContentType::Protobuf => event.encode_to_vec(),
-            _ => json::to_vec(event),
-        };
-        // A reader that is too slow is cut off by the sender, and reported by `closed`.
-        let _ = sender.send(recordio::encode(&record));
+        self.put_in(&sender, recordio::encode(&encoded(event, stream_type)));
+    }
+
+    /// A reader that is too slow is cut off by the sender, and reported by `closed`.
+    fn put_in(&self, sender: &StreamSender, record: bytes::Bytes) {
+        if let Err(SendError::Overflow { .. }) = sender.send(record) {
+            self.cut_off.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many readers were too slow until now, and how many bytes wait for all others.
+    pub(crate) fn slow_readers(&self) -> SlowReaders {
+        SlowReaders {
+            cut_off: self.cut_off.load(Ordering::Relaxed),
+            waiting_bytes: self.backlog.bytes(),
+        }
     }
 
     /// Ends a stream after what was written to it.
@@ -243,6 +273,14 @@ impl Exchange {
         if let Some(open) = lock(&self.streams).remove(stream) {
             open.sender.close();
         }
+    }
+}
+
+/// An event in the encoding that its reader asked for.
+pub(crate) fn encoded<M: Wire>(event: &M, stream_type: ContentType) -> Vec<u8> {
+    match stream_type {
+        ContentType::Protobuf => event.encode_to_vec(),
+        _ => json::to_vec(event),
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use super::around::AroundMaster;
 use super::driver::{self, Clock, Effects, Inputs, Latest};
-use super::exchange::{Exchange, Found};
+use super::exchange::{self, Exchange, Found};
 use super::net::{Edge, Net, header};
 use super::process::{self, End, Ends, Signals};
 use super::timings::{Seen, Timed, Timings};
@@ -144,13 +144,22 @@ impl Effects<Action> for Shell {
                 stream,
                 moment,
                 opening,
+                after,
+                missed,
             } => {
                 let inputs = self.inputs.clone();
                 self.exchange.open_after(
                     &self.runtime,
                     request,
                     stream,
-                    move |stream_type| http::subscribed(&moment.0, stream_type, opening),
+                    vec![("Meseta-Event-Id", after.to_string())],
+                    move |stream_type| {
+                        let first = http::subscribed(&moment.0, stream_type, opening);
+                        let missed = missed
+                            .iter()
+                            .map(|event| exchange::encoded(&**event, stream_type));
+                        std::iter::once(first).chain(missed).collect()
+                    },
                     move |stream| inputs.send(Input::StreamClosed { stream }),
                 );
             }
@@ -205,6 +214,7 @@ impl Edge for Timed {
         let around = AroundMaster {
             start_time: snapshot.config.start_time,
             timings: &seen.timings,
+            slow_readers: exchange.slow_readers(),
             flags: &snapshot.config.flags,
         };
         let answer = http::answer_with(
@@ -216,6 +226,7 @@ impl Edge for Timed {
                 content_type: header("content-type"),
                 accept: header("accept"),
                 stream_id: header("mesos-stream-id"),
+                last_event_id: header("last-event-id"),
                 host: header("host"),
                 body: &request.body,
             },
@@ -253,6 +264,7 @@ impl Edge for Timed {
             Answer::Subscribe {
                 stream_type,
                 opening,
+                after,
             } => {
                 let (request, answer) = exchange.ask(stream_type);
                 let stream = StreamId(uuid::Uuid::new_v4().to_string());
@@ -260,6 +272,7 @@ impl Edge for Timed {
                     request,
                     stream,
                     opening,
+                    after,
                 };
                 Found::Question(input, answer)
             }

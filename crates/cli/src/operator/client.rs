@@ -6,6 +6,8 @@ use std::io::{self, Read as _};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use meseta_master::EventId as Place;
+use meseta_proto::v1::master::event::Type;
 use meseta_proto::v1::{agent, master};
 use meseta_proto::{Wire, decode, recordio};
 use prost::Message as _;
@@ -46,6 +48,8 @@ struct Question<'a> {
     /// What is posted; a GET without.
     call: Option<Vec<u8>>,
     accept: &'a str,
+    /// The last event that was seen, where a stream is to go on.
+    after: Option<String>,
     /// Whether it changes something, so that it must not be sent twice.
     changes: bool,
     /// For errors: `failed to {attempt}`.
@@ -129,6 +133,7 @@ impl Client {
             target: MASTER_API,
             call: Some(call.encode_to_vec()),
             accept: PROTOBUF,
+            after: None,
             changes: false,
             attempt,
         };
@@ -142,6 +147,7 @@ impl Client {
             target: MASTER_API,
             call: Some(call.encode_to_vec()),
             accept: PROTOBUF,
+            after: None,
             changes: true,
             attempt,
         };
@@ -156,7 +162,10 @@ impl Client {
     }
 
     /// The events of the leading master.
-    pub(super) fn subscribe(&self, attempt: &str) -> Result<Events, Error> {
+    ///
+    /// `after` is the last event that was seen, where only what came after it is wanted; a master
+    /// that does not remember all of that refuses.
+    pub(super) fn subscribe(&self, after: Option<&Place>, attempt: &str) -> Result<Events, Error> {
         let call = master::Call {
             r#type: Some(master::call::Type::Subscribe.into()),
             ..master::Call::default()
@@ -165,11 +174,14 @@ impl Client {
             target: MASTER_API,
             call: Some(call.encode_to_vec()),
             accept: PROTOBUF,
+            after: after.map(ToString::to_string),
             changes: false,
             attempt,
         };
         let (address, answer) = self.put_to_leader(&question)?;
+        let place = answer.headers().get("meseta-event-id");
         Ok(Events {
+            place: place.and_then(|it| it.to_str().ok()?.parse().ok()),
             address,
             attempt: attempt.to_owned(),
             reader: answer
@@ -192,6 +204,7 @@ impl Client {
             target: "/api/v1",
             call: Some(call.encode_to_vec()),
             accept: PROTOBUF,
+            after: None,
             changes: false,
             attempt,
         };
@@ -271,6 +284,9 @@ impl Client {
             attempt: question.attempt.to_owned(),
             reasons: reasons.join("; "),
         })
+        if let Some(after) = &question.after {
+            request = request.header("Last-Event-ID", after);
+        }
     }
 
     fn put(&self, base: &str, question: &Question<'_>) -> Result<Response<Body>, ureq::Error> {
@@ -292,6 +308,7 @@ impl Client {
         }
     }
 }
+        after: None,
 
 fn reading<'a>(target: &'a str, attempt: &'a str) -> Question<'a> {
     Question {
@@ -419,6 +436,8 @@ fn understood<M: Wire>(address: &str, answer: Response<Body>, attempt: &str) -> 
         attempt: attempt.to_owned(),
         address: address.to_owned(),
         reason: error.to_string(),
+    /// Where the stream is, if its master counts. Not all do: Mesos does not.
+    place: Option<Place>,
     })
 }
 
@@ -434,8 +453,22 @@ impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Events")
             .field("address", &self.address)
+    /// The last event that was seen, for a stream that goes on after it.
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
             .finish_non_exhaustive()
     }
+        let event = self.read()?;
+        let counts = !matches!(event.r#type(), Type::Heartbeat | Type::Subscribed);
+        if let Some(place) = self.place.as_mut().filter(|_| counts) {
+            place.number += 1;
+        }
+        Ok(event)
+    }
+
+    fn read(&mut self) -> Result<master::Event, Error> {
 }
 
 impl Events {

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::SystemTime;
 
+use meseta_master::EventId as Place;
 use meseta_proto::json;
 use meseta_proto::v1::master::Event;
 use meseta_proto::v1::master::event::Type;
@@ -15,12 +16,15 @@ use super::output::Output;
 use super::{agent, framework, text};
 use crate::complain;
 
+/// The status of a stream that can't go on where it was.
+const GONE: u16 = 410;
+
 const ATTEMPT: &str = "follow the cluster's events";
 
 pub(super) fn run(command: &Command, client: &Client, output: &Output) -> Result<(), Error> {
     let kinds: Result<Vec<Type>, Error> = command.kinds.iter().map(|it| kind(it)).collect();
     let kinds = kinds?;
-    let mut events = client.subscribe(ATTEMPT)?;
+    let mut events = client.subscribe(None, ATTEMPT)?;
     loop {
         match events.next() {
             Ok(event) => {
@@ -34,20 +38,22 @@ pub(super) fn run(command: &Command, client: &Client, output: &Output) -> Result
             // A master that ends or loses its lead ends its streams; the next one has them again.
             Err(error @ Error::Broken { .. }) => {
                 complain(&format!("{error}; subscribing again"));
-                events = again(client);
+                events = again(client, events.place().cloned());
             }
             Err(error) => return Err(error),
         }
     }
 }
 
-/// A new stream, as soon as there is a leader.
-fn again(client: &Client) -> super::client::Events {
+/// A new stream, as soon as there is a leader. It goes on after the last event that was seen, if the
+/// leader still knows what came then, and begins with all that there is otherwise.
+fn again(client: &Client, mut after: Option<Place>) -> super::client::Events {
     loop {
-        if let Ok(events) = client.subscribe(ATTEMPT) {
-            return events;
+        match client.subscribe(after.as_ref(), ATTEMPT) {
+            Ok(events) => return events,
+            Err(Error::Refused { status: GONE, .. }) if after.is_some() => after = None,
+            Err(_) => thread::sleep(SUBSCRIBE_EVERY),
         }
-        thread::sleep(SUBSCRIBE_EVERY);
     }
 }
 

@@ -52,3 +52,4 @@ mod task_groups;
 mod thousand;
 mod tutorial;
 mod volumes;
+mod watching;

@@ -39,6 +39,7 @@ use self::operations::Order;
 use self::routes::{Endpoint, ROUTES};
 use crate::input::Opening;
 use crate::operator::Change;
+use crate::recent::EventId;
 use crate::snapshot::Snapshot;
 use crate::why::Question;
 
@@ -57,6 +58,8 @@ pub struct Request<'a> {
     pub accept: Option<&'a str>,
     /// The `Mesos-Stream-Id` header.
     pub stream_id: Option<&'a str>,
+    /// The `Last-Event-ID` header.
+    pub last_event_id: Option<&'a str>,
     /// The `Host` header.
     pub host: Option<&'a str>,
     /// The whole body.
@@ -90,6 +93,8 @@ pub enum Answer {
         stream_type: ContentType,
         /// What it begins with.
         opening: Opening,
+        /// The last event that the caller has seen, if it wants those that it has missed.
+        after: Option<EventId>,
     },
     /// The machine is to find out why a framework gets no offers.
     Why(Question),

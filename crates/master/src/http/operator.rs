@@ -17,6 +17,7 @@ use super::scheduler::answer_type;
 use super::{Answer, Request, maintenance, metrics, quota, views, weights};
 use crate::input::Opening;
 use crate::operator::Change;
+use crate::recent::EventId;
 use crate::snapshot::Snapshot;
 use crate::validation;
 
@@ -27,10 +28,12 @@ pub(super) fn answer(snapshot: &Snapshot, request: &Request<'_>, process: &dyn P
         Err(refusal) => return Answer::Reply(*refusal),
     };
     if call.r#type() == Type::Subscribe {
-        return match opening(Query(request.query)) {
-            Ok(opening) => Answer::Subscribe {
+        let query = Query(request.query);
+        return match opening(query).and_then(|opening| Ok((opening, after(request)?))) {
+            Ok((opening, after)) => Answer::Subscribe {
                 stream_type: answer_type,
                 opening,
+                after,
             },
             Err(refusal) => Answer::Reply(*refusal),
         };
@@ -67,6 +70,18 @@ fn opening(query: Query<'_>) -> Result<Opening, Box<Reply>> {
         ))
         .into()),
     }
+}
+
+/// The last event that a watcher has seen, if it says so: by the header, or by the parameter where a
+/// client can't set headers.
+fn after(request: &Request<'_>) -> Result<Option<EventId>, Box<Reply>> {
+    let text = request.last_event_id;
+    let Some(text) = text.or_else(|| Query(request.query).get("last_event_id")) else {
+        return Ok(None);
+    };
+    text.parse()
+        .map(Some)
+        .map_err(|e| Reply::bad_request(format!("Failed to parse 'Last-Event-ID': {e}")).into())
 }
 
 fn parse(request: &Request<'_>) -> Result<(Call, ContentType), Box<Reply>> {

@@ -70,7 +70,10 @@ const fn route(
 #[rustfmt::skip] // A table.
 pub(super) const ROUTES: &[Route<Endpoint>] = &[
     route(Endpoint::SchedulerApi, POST, "/api/v1/scheduler", "Calls of schedulers; SUBSCRIBE answers with a stream of events.", &[]),
-    route(Endpoint::OperatorApi, POST, "/api/v1", "Calls of operators; SUBSCRIBE answers with a stream of events.", &[("state", "false: a stream of events begins without the state of the cluster")]),
+    route(Endpoint::OperatorApi, POST, "/api/v1", "Calls of operators; SUBSCRIBE answers with a stream of events.", &[
+        ("state", "false: a stream of events begins without the state of the cluster"),
+        ("last_event_id", "the last event that was seen: a stream begins with those after it; as the header Last-Event-ID"),
+    ]),
     route(Endpoint::State, GET, "/state", "All agents, frameworks and tasks.", &[JSONP]),
     route(Endpoint::StateSummary, GET, "/state-summary", "All agents and frameworks, with the numbers of their tasks.", &[JSONP]),
     route(Endpoint::Agents, GET, "/slaves", "All agents.", &[("slave_id", "only this agent"), JSONP]),

@@ -232,6 +232,7 @@ fn ask(snapshot: &Snapshot, method: &str, target: &str, body: &str) -> Answer {
         content_type: None,
         accept: None,
         stream_id: None,
+        last_event_id: None,
         host: None,
         body: body.as_bytes(),
     };
@@ -346,6 +347,7 @@ fn what_only_the_process_knows_is_among_the_metrics() {
         content_type: None,
         accept: None,
         stream_id: None,
+        last_event_id: None,
         host: None,
         body: &[],
     };
@@ -551,6 +553,7 @@ fn replay(recorded: &Value) -> Answer {
             content_type: header("Content-Type"),
             accept: header("Accept"),
             stream_id: header("Mesos-Stream-Id"),
+            last_event_id: None,
             host: None,
             body: request["body"].as_str().unwrap_or_default().as_bytes(),
         },
@@ -607,6 +610,7 @@ fn the_stream_type_follows_the_accept_header_and_the_stream_its_own() {
             content_type: Some("application/json"),
             accept,
             stream_id: None,
+            last_event_id: None,
             host: None,
             body: subscribe.as_bytes(),
         };

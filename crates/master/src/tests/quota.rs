@@ -28,6 +28,7 @@ fn ask(world: &mut World, method: &str, path: &str, body: &str) -> (Reply, Vec<A
         content_type: Some("application/json"),
         accept: None,
         stream_id: None,
+        last_event_id: None,
         host: None,
         body: body.as_bytes(),
     };

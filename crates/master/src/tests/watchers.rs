@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use meseta_machine::{RequestId, StreamId};
+use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::v1::TaskState;
 use meseta_proto::v1::master::{Event, event::Type};
 
 use super::world::*;
-use crate::{Action, Input, Opening};
+use crate::limits::RECENT_PATIENCE;
+use crate::{Action, EventId, Input, Opening};
 
 fn watch(world: &mut World, name: &str) -> StreamId {
     let stream = StreamId(name.to_owned());
@@ -15,6 +16,7 @@ fn watch(world: &mut World, name: &str) -> StreamId {
         request: RequestId(7),
         stream: stream.clone(),
         opening: Opening::State,
+        after: None,
     });
     stream
 }
@@ -166,4 +168,93 @@ fn the_oldest_watcher_gives_way_when_there_are_too_many() {
         |action: &Action| matches!(action, Action::CloseStream { stream } if *stream == oldest);
     assert!(actions.iter().any(closes));
     assert_eq!(world.master.snapshot().watchers, 2);
+}
+
+/// Comes back after a place in the sequence: what was missed, or the refusal.
+fn come_back(world: &mut World, after: &EventId) -> Result<Vec<Event>, Reply> {
+    world.actions();
+    world.step(Input::Watch {
+        request: RequestId(9),
+        stream: StreamId("back".to_owned()),
+        opening: Opening::State,
+        after: Some(after.clone()),
+    });
+    match world.actions().remove(0) {
+        Action::OpenWatch {
+            opening: Opening::Bare,
+            after: told,
+            missed,
+            ..
+        } if told == *after => Ok(missed.into_iter().map(|it| Event::clone(&it)).collect()),
+        Action::Reply { reply, .. } => Err(reply),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn place(world: &mut World) -> EventId {
+    let opened = world.actions().into_iter().find_map(|action| match action {
+        Action::OpenWatch { after, .. } => Some(after),
+        _ => None,
+    });
+    opened.unwrap()
+}
+
+#[test]
+fn who_comes_back_is_told_what_has_happened_meanwhile() {
+    let mut world = World::new();
+    let stream = watch(&mut world, "w");
+    let mut seen = place(&mut world);
+    world.agent(&upid("slave(1)", 5051));
+    assert_eq!(told(&mut world, &stream).len(), 1);
+    seen.number += 1;
+    world.step(Input::StreamClosed { stream });
+    world.subscribe(framework_info());
+    world.agent(&upid("slave(1)", 5052));
+    let missed = come_back(&mut world, &seen).unwrap();
+    assert_eq!(types(&missed), [Type::FrameworkAdded, Type::AgentAdded]);
+    // Two may come back from the same place.
+    assert_eq!(come_back(&mut world, &seen).unwrap(), missed);
+}
+
+#[test]
+fn who_comes_back_too_late_is_told_so() {
+    let mut world = World::new();
+    let stream = watch(&mut world, "w");
+    let seen = place(&mut world);
+    let refused = |world: &mut World, after: EventId| {
+        let reply = come_back(world, &after).unwrap_err();
+        (
+            reply.status,
+            String::from_utf8(reply.body.to_vec()).unwrap(),
+        )
+    };
+    let other = EventId {
+        run: "other".into(),
+        ..seen.clone()
+    };
+    assert_eq!(
+        refused(&mut world, other),
+        (
+            410,
+            "The events after other:0 can't be told: this is another run of the master, m. \
+             Subscribe without Last-Event-ID"
+                .into()
+        )
+    );
+    let later = EventId {
+        number: 1,
+        ..seen.clone()
+    };
+    assert_eq!(refused(&mut world, later).0, 410);
+    world.step(Input::StreamClosed { stream });
+    world.pass(RECENT_PATIENCE);
+    assert_eq!(
+        refused(&mut world, seen),
+        (
+            410,
+            "The events after m:0 can't be told: not all of them are remembered. Subscribe \
+             without Last-Event-ID"
+                .into()
+        )
+    );
 }

@@ -16,6 +16,7 @@ fn call(snapshot: &Snapshot, call: &Value, accept: ContentType) -> Answer {
         content_type: Some("application/json"),
         accept: Some(accept.as_str()),
         stream_id: None,
+        last_event_id: None,
         host: None,
         body: body.as_bytes(),
     };
@@ -225,6 +226,7 @@ fn a_stream_of_events_can_begin_without_the_state_of_the_cluster() {
             content_type: Some("application/json"),
             accept: None,
             stream_id: None,
+            last_event_id: None,
             host: None,
             body: br#"{"type": "SUBSCRIBE"}"#,
         };
@@ -238,4 +240,40 @@ fn a_stream_of_events_can_begin_without_the_state_of_the_cluster() {
     assert_eq!(opening("state=true"), Opening::State);
     assert_eq!(opening("state=false"), Opening::Bare);
     assert!(matches!(ask("state=0"), Answer::Reply(reply) if reply.status == 400));
+}
+
+#[test]
+fn a_watcher_that_comes_back_says_what_it_saw_last() {
+    let snapshot = fresh();
+    let ask = |header: Option<&str>, query: &str| {
+        let query = form(query.as_bytes());
+        let request = Request {
+            method: "POST",
+            path: "/api/v1",
+            query: &query,
+            content_type: Some("application/json"),
+            accept: None,
+            stream_id: None,
+            last_event_id: header,
+            host: None,
+            body: br#"{"type": "SUBSCRIBE"}"#,
+        };
+        match answer(&snapshot, &request) {
+            Answer::Subscribe { after, .. } => Ok(after.map(|it| it.to_string())),
+            Answer::Reply(reply) => Err(String::from_utf8(reply.body.to_vec()).unwrap()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ask(None, ""), Ok(None));
+    let last = Some("run:7".to_owned());
+    assert_eq!(ask(Some("run:7"), ""), Ok(last.clone()));
+    assert_eq!(ask(None, "last_event_id=run:7"), Ok(last));
+    assert_eq!(
+        ask(Some("7"), ""),
+        Err(
+            "Failed to parse 'Last-Event-ID': expected the run of a master, a colon and a number, \
+             but received '7'"
+                .into()
+        )
+    );
 }

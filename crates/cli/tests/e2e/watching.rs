@@ -1,0 +1,120 @@
+//! Operators who watch, and do so badly: who loses its stream, and who does not read.
+
+use std::io::BufReader;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use crate::support::daemon::{Place, scheduler_api, start_master};
+use crate::support::events::next_record;
+use crate::support::http::{self, Body};
+use crate::support::scheduler::{Scheduler, Voice, framework};
+use crate::support::{eventually, processes};
+
+const SUBSCRIBE: &[u8] = br#"{"type":"SUBSCRIBE"}"#;
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// A stream, where it begins, and its first event.
+fn watch(master: SocketAddr, after: Option<&str>) -> (BufReader<Body>, String, Value) {
+    let last = after.map(|id| ("last-event-id", id));
+    let headers: Vec<_> = [JSON].into_iter().chain(last).collect();
+    let open = http::open(master, "POST", "/api/v1", &headers, Some(SUBSCRIBE));
+    let open = open.expect("a stream");
+    assert_eq!(open.head.status, 200);
+    let place = open.head.header("meseta-event-id").expect("a place");
+    let place = place.to_owned();
+    let mut stream = BufReader::new(open.body);
+    let first = event(&mut stream);
+    assert_eq!(first["type"], "SUBSCRIBED");
+    (stream, place, first)
+}
+
+/// The next event that is no heartbeat.
+fn event(stream: &mut BufReader<Body>) -> Value {
+    loop {
+        let record = next_record(stream).expect("an event");
+        let event: Value = serde_json::from_slice(&record).expect("JSON");
+        if event["type"] != "HEARTBEAT" {
+            return event;
+        }
+    }
+}
+
+fn name(event: &Value) -> &Value {
+    &event["framework_added"]["framework"]["framework_info"]["name"]
+}
+
+#[test]
+fn a_watcher_that_comes_back_has_missed_nothing() {
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let subscribe = |name: &str| {
+        Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, framework(name))
+    };
+    let (mut stream, begin, first) = watch(master.address, None);
+    assert!(first["subscribed"]["get_state"].is_object());
+    let _one = subscribe("one");
+    assert_eq!(name(&event(&mut stream)), "one");
+    drop(stream);
+    let _two = subscribe("two");
+
+    // It has seen one event.
+    let (run, number) = begin.split_once(':').expect("a run and a number");
+    let number: u64 = number.parse().expect("a number");
+    let seen = format!("{run}:{}", number + 1);
+    let (mut stream, again, first) = watch(master.address, Some(&seen));
+    assert_eq!(again, seen);
+    assert!(first["subscribed"].get("get_state").is_none());
+    assert_eq!(name(&event(&mut stream)), "two");
+    let _three = subscribe("three");
+    assert_eq!(name(&event(&mut stream)), "three");
+
+    let refusal = |id: &str| {
+        let headers = [JSON, ("last-event-id", id)];
+        let answer = http::request(master.address, "POST", "/api/v1", &headers, Some(SUBSCRIBE));
+        answer.expect("an answer").status()
+    };
+    assert_eq!(refusal("another:1"), 410);
+    assert_eq!(refusal(&format!("{run}:99")), 410);
+    assert_eq!(refusal("what"), 400);
+}
+
+#[test]
+fn a_watcher_that_does_not_read_is_cut_off_before_memory_grows() {
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let metric = |name: &str| {
+        let shown = http::get(master.address, "/metrics/snapshot").json();
+        shown[format!("master/{name}")].as_f64().expect("a number")
+    };
+    // Large enough that some of them fill the stream and the kernel's buffers.
+    let large = |n: usize| {
+        let mut info = framework("large");
+        info["webui_url"] = format!("http://{n}/{}", "x".repeat(1 << 20)).into();
+        info
+    };
+    let scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, large(0));
+    // It is open, and nobody reads what comes.
+    let (stream, _, _) = watch(master.address, None);
+    let bound = 64.0 * 1024.0 * 1024.0;
+    let mut n = 0;
+    eventually("the end of who does not read", || {
+        n += 1;
+        let mut info = large(n);
+        info["id"] = json!({"value": scheduler.id});
+        let answer = scheduler.call(json!({
+            "type": "UPDATE_FRAMEWORK",
+            "update_framework": {"framework_info": info},
+        }));
+        assert_eq!(answer.status(), 200, "{}", answer.text());
+        assert!(metric("event_streams_waiting_bytes") <= bound);
+        (metric("event_streams_cut_off") > 0.0).then_some(())
+    });
+    eventually("the subscriber's end", || {
+        (metric("operator_event_stream_subscribers") == 0.0).then_some(())
+    });
+    assert_eq!(metric("event_streams_waiting_bytes"), 0.0);
+    let resident = processes::resident(master.pid());
+    assert!(resident < 512 * 1024 * 1024, "{resident}");
+    drop(stream);
+}
