@@ -146,6 +146,10 @@ fn one_line(error: &clap::Error) -> String {
         Some(ContextValue::StyledStrs(s)) => s.first().map(StyledStr::to_string),
         _ => None,
     };
+    let words = |kind| match error.get(kind) {
+        Some(ContextValue::Strings(words)) => words.join(", "),
+        _ => String::new(),
+    };
     let suggestion = context(ContextKind::SuggestedArg)
         .or_else(|| context(ContextKind::SuggestedSubcommand))
         .map_or_else(
@@ -163,14 +167,16 @@ fn one_line(error: &clap::Error) -> String {
         (ErrorKind::InvalidSubcommand, _, Some(word)) => {
             format!("error: unknown command '{word}'{suggestion}")
         }
+        (ErrorKind::InvalidValue, Some(arg), _) if error.get(ContextKind::ValidValue).is_some() => {
+            let value = context(ContextKind::InvalidValue).unwrap_or_default();
+            let valid = words(ContextKind::ValidValue);
+            format!("error: invalid value '{value}' for '{arg}': there are: {valid}")
+        }
         (ErrorKind::MissingRequiredArgument, Some(arg), _) => {
             format!("error: {arg} is missing; see --help")
         }
         (ErrorKind::MissingSubcommand, ..) => {
-            let valid = match error.get(ContextKind::ValidSubcommand) {
-                Some(ContextValue::Strings(words)) => words.join(", "),
-                _ => String::new(),
-            };
+            let valid = words(ContextKind::ValidSubcommand);
             format!("error: a command is missing; there are: {valid}")
         }
         _ => {

@@ -11,6 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
 
+use super::limits::MIN_INTERVAL;
+
 /// See and change a cluster.
 #[derive(Debug, Parser)]
 #[command(
@@ -183,7 +185,7 @@ pub(super) enum Agent {
         #[command(flatten)]
         agent: AgentName,
         /// Longest time that a task may take to end, such as 5m [default: what its kill policy says]
-        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", value_parser = time)]
         grace: Option<Duration>,
         /// Mark the agent gone for good when it is drained
         #[arg(long)]
@@ -376,7 +378,7 @@ pub(super) enum Maintenance {
         #[arg(long, value_name = "TIME", requires = "machines")]
         start: Option<String>,
         /// How long the window is, such as 90m [default: without end]
-        #[arg(long, value_name = "TIME", requires = "start", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", requires = "start", value_parser = time)]
         duration: Option<Duration>,
         /// Remove the machines' windows, or all without machines
         #[arg(long, conflicts_with = "start")]
@@ -385,15 +387,22 @@ pub(super) enum Maintenance {
     /// Take scheduled machines down: their agents end
     Start {
         #[command(flatten)]
-        machines: MachineNames,
+        machines: SomeMachines,
         #[command(flatten)]
         consent: Consent,
     },
     /// Bring machines up again
     Stop {
         #[command(flatten)]
-        machines: MachineNames,
+        machines: SomeMachines,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SomeMachines {
+    /// Machines, by their agents' ids or hosts, or as HOST/IP
+    #[arg(value_name = "MACHINE", required = true)]
+    pub(super) machines: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -496,8 +505,22 @@ pub(super) struct Events {
 #[derive(Debug, Args)]
 pub(super) struct Top {
     /// Time between looks, such as 2s
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
     pub(super) every: Duration,
+}
+
+/// A time between looks: no master is asked without a pause.
+fn interval(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time >= MIN_INTERVAL => Ok(time),
+        Ok(_) => Err("expected 100ms or more".to_owned()),
+        Err(_) => Err("expected a time, such as 2s".to_owned()),
+    }
+}
+
+/// A time as people write it.
+fn time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a time, such as 90s or 5m".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

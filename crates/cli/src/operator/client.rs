@@ -212,17 +212,6 @@ impl Client {
         understood(&address, answer, attempt)
     }
 
-    /// The JSON that stands at a path of an agent.
-    pub(super) fn get_from_agent(
-        &self,
-        address: &str,
-        target: &str,
-        attempt: &str,
-    ) -> Result<Vec<u8>, Error> {
-        let (address, answer) = self.put_to_agent(address, &reading(target, attempt))?;
-        body(&address, answer, attempt)
-    }
-
     fn put_to_agent(
         &self,
         address: &str,
@@ -235,6 +224,11 @@ impl Client {
                 attempt: question.attempt.to_owned(),
                 agent: base.clone(),
                 reason: reason(&error) + tls_advice(&error),
+                advice: if tls_advice(&error) == PLAIN {
+                    "; `meseta context set NAME --agents=http` says that agents do"
+                } else {
+                    ""
+                },
             })?;
         accepted(base, answer, question.attempt)
     }
@@ -284,15 +278,15 @@ impl Client {
             attempt: question.attempt.to_owned(),
             reasons: reasons.join("; "),
         })
-        if let Some(after) = &question.after {
-            request = request.header("Last-Event-ID", after);
-        }
     }
 
     fn put(&self, base: &str, question: &Question<'_>) -> Result<Response<Body>, ureq::Error> {
         let mut request = Request::builder()
             .uri(format!("{base}{}", question.target))
             .header(ACCEPT, question.accept);
+        if let Some(after) = &question.after {
+            request = request.header("Last-Event-ID", after);
+        }
         if let Some(Credentials { principal, secret }) = &self.access.credentials {
             let pair = BASE64_STANDARD.encode(format!("{principal}:{secret}"));
             request = request.header(AUTHORIZATION, format!("Basic {pair}"));
@@ -308,13 +302,13 @@ impl Client {
         }
     }
 }
-        after: None,
 
 fn reading<'a>(target: &'a str, attempt: &'a str) -> Question<'a> {
     Question {
         target,
         call: None,
         accept: JSON,
+        after: None,
         changes: false,
         attempt,
     }
@@ -333,6 +327,9 @@ fn is_before_sending(error: &ureq::Error) -> bool {
     }
 }
 
+/// Of a server that does not answer a greeting of TLS with one.
+const PLAIN: &str = "; it seems to speak plain HTTP";
+
 /// What helps where TLS is at fault.
 fn tls_advice(error: &ureq::Error) -> &'static str {
     let ureq::Error::Io(error) = error else {
@@ -342,9 +339,7 @@ fn tls_advice(error: &ureq::Error) -> &'static str {
         Some(rustls::Error::InvalidCertificate(_)) => {
             "; --ca-cert names the certificate of who vouches for the cluster"
         }
-        Some(rustls::Error::InvalidMessage(_)) => {
-            "; it seems to speak plain HTTP (`meseta context set NAME --agents=http` says that agents do)"
-        }
+        Some(rustls::Error::InvalidMessage(_)) => PLAIN,
         _ => "",
     }
 }
@@ -436,13 +431,13 @@ fn understood<M: Wire>(address: &str, answer: Response<Body>, attempt: &str) -> 
         attempt: attempt.to_owned(),
         address: address.to_owned(),
         reason: error.to_string(),
-    /// Where the stream is, if its master counts. Not all do: Mesos does not.
-    place: Option<Place>,
     })
 }
 
 /// What happens on a cluster, as its master tells.
 pub(super) struct Events {
+    /// Where the stream is, if its master counts. Not all do: Mesos does not.
+    place: Option<Place>,
     address: String,
     attempt: String,
     reader: BodyReader<'static>,
@@ -453,13 +448,18 @@ impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Events")
             .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Events {
     /// The last event that was seen, for a stream that goes on after it.
     pub(super) fn place(&self) -> Option<&Place> {
         self.place.as_ref()
     }
 
-            .finish_non_exhaustive()
-    }
+    /// Waits for the next event. The end of the stream is an error: it has none.
+    pub(super) fn next(&mut self) -> Result<master::Event, Error> {
         let event = self.read()?;
         let counts = !matches!(event.r#type(), Type::Heartbeat | Type::Subscribed);
         if let Some(place) = self.place.as_mut().filter(|_| counts) {
@@ -469,11 +469,6 @@ impl std::fmt::Debug for Events {
     }
 
     fn read(&mut self) -> Result<master::Event, Error> {
-}
-
-impl Events {
-    /// Waits for the next event. The end of the stream is an error: it has none.
-    pub(super) fn next(&mut self) -> Result<master::Event, Error> {
         let mut piece = [0; 16 * 1024];
         loop {
             let record = self.decoder.next_record();

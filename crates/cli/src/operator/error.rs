@@ -12,11 +12,12 @@ pub(super) enum Error {
     )]
     Unreachable { attempt: String, reasons: String },
     /// An agent did not take the question.
-    #[error("failed to {attempt}: the agent at {agent} was not reached: {reason}")]
+    #[error("failed to {attempt}: the agent at {agent} was not reached: {reason}{advice}")]
     AgentUnreachable {
         attempt: String,
         agent: String,
         reason: String,
+        advice: &'static str,
     },
     /// The connection ended before the answer.
     #[error("failed to {attempt}: {address} did not answer to the end: {reason}{advice}")]

@@ -37,3 +37,6 @@ pub(super) const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 
 /// Between two attempts to subscribe again when a stream of events is lost.
 pub(super) const SUBSCRIBE_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two looks of `meseta top`, at least.
+pub(super) const MIN_INTERVAL: Duration = Duration::from_millis(100);

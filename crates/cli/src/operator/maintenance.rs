@@ -35,7 +35,7 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
             }
         }
         Command::Start { machines, consent } => {
-            let machines = some(named(client, &machines.machines)?)?;
+            let machines = named(client, &machines.machines)?;
             let all = listed(&machines);
             consent::ask(
                 &consent,
@@ -49,7 +49,7 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
             output.done(&format!("Down for maintenance: {all}."))
         }
         Command::Stop { machines } => {
-            let machines = some(named(client, &machines.machines)?)?;
+            let machines = named(client, &machines.machines)?;
             let all = listed(&machines);
             let call = Call {
                 stop_maintenance: Some(call::StopMaintenance { machines }),
@@ -59,17 +59,6 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
             output.done(&format!("Up again: {all}."))
         }
     }
-}
-
-fn some(machines: Vec<MachineId>) -> Result<Vec<MachineId>, Error> {
-    if machines.is_empty() {
-        return Err(Error::Word {
-            what: "machines",
-            value: String::new(),
-            reason: "name at least one machine".to_owned(),
-        });
-    }
-    Ok(machines)
 }
 
 /// The machines that words mean: those of agents, those in the schedule, or `HOST/IP`.

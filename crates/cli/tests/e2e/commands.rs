@@ -5,6 +5,7 @@ mod changes;
 mod clusters;
 mod following;
 mod looking;
+mod top;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -208,6 +208,10 @@ impl Screen {
             .header(heading)
             .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
         let mut chosen = self.chosen;
+        // A terminal that has grown shows the rows before those that it showed.
+        let room = usize::from(table.height.saturating_sub(1));
+        let last = entries.len().saturating_sub(room);
+        *chosen.offset_mut() = chosen.offset().min(last);
         frame.render_stateful_widget(drawn, table, &mut chosen);
         self.chosen = chosen;
     }

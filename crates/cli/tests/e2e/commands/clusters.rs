@@ -3,15 +3,18 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 
 use serde_json::json;
 
 use super::{User, constant};
 use crate::support::daemon::{Cluster, Place, RESOURCES, registered_agents, start_agent};
+use crate::support::gateway::{Demands, Gateway};
 use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
 use crate::support::scheduler::{Endpoint, Scheduler, Voice, framework, shell_task};
-use crate::support::{eventually, skip};
+use crate::support::{eventually, servers, skip};
 
 /// A server that answers each request so, and gives the requests' heads.
 fn answering(answer: String) -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
@@ -113,6 +116,119 @@ fn contexts_keep_addresses_and_credentials() {
     constant(|| insta::assert_snapshot!("contexts", text + &more));
 }
 
+/// What a gateway says to a client that it does not let through, or does not trust it.
+fn refusal(user: &User<'_>, words: &[&str]) -> String {
+    let output = user.run(words);
+    assert_eq!(output.status.code(), Some(1), "{words:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_password_opens_what_asks_for_it() {
+    let cluster = Cluster::in_place(Place::new(), &[RESOURCES]);
+    registered_agents(cluster.master(), 1);
+    let user = User {
+        place: &cluster.place,
+        master: None,
+    };
+    let demands = Demands::default().password("ops", "xy: zzy");
+    let gateway = Gateway::start(cluster.master(), demands);
+    for (name, secret) in [("good", "xy: zzy\n"), ("bad", "xyzzy\n")] {
+        let file = cluster.place.join(name);
+        std::fs::write(&file, secret).expect("a secret");
+        let address = format!("--address={}", gateway.address);
+        let secret = format!("--secret={}", file.display());
+        user.told(&["context", "set", name, &address, "--principal=ops", &secret]);
+    }
+    user.told(&["context", "use", "good"]);
+    assert!(user.told(&["agent", "list"]).contains("-S0"));
+    user.told(&["weight", "set", "web=2"]);
+    assert!(user.told(&["weight", "list"]).contains("web"));
+    assert!(user.told(&["events"]).contains("SUBSCRIBED"));
+    let passed = gateway.passed();
+    assert!(passed.len() >= 4, "{passed:?}");
+
+    for words in [
+        &["agent", "list", "--context=bad"][..],
+        &["agent", "list", &format!("--master={}", gateway.address)],
+    ] {
+        let said = refusal(&user, words);
+        assert!(said.contains("401") && said.contains("--secret"), "{said}");
+    }
+    assert_eq!(gateway.passed(), passed);
+}
+
+#[test]
+fn masters_behind_tls_are_trusted_by_the_authority_that_is_named() {
+    if !servers::are_set_up() {
+        return skip("no Python package to make certificates with");
+    }
+    let cluster = Cluster::in_place(Place::new(), &[RESOURCES]);
+    registered_agents(cluster.master(), 1);
+    let mut scheduler = cluster.subscribe(framework("shop"));
+    scheduler.start_and_see_running(&shell_task("cart-1", "echo hello; sleep 1000"));
+    let user = User {
+        place: &cluster.place,
+        master: None,
+    };
+    let (certificate, authority) = servers::certificate(&cluster.place);
+    let gateway = Gateway::start(cluster.master(), Demands::default().tls(&certificate));
+    let masters = format!("https://{}", gateway.address);
+    let master = format!("--master={masters}");
+    let authority = format!("--ca-cert={}", authority.display());
+
+    let said = refusal(&user, &["agent", "list", &master]);
+    assert!(
+        said.contains("UnknownIssuer") && said.contains("--ca-cert"),
+        "{said}"
+    );
+    let listed = user.told(&["agent", "list", &master, &authority]);
+    assert!(listed.contains("-S0"), "{listed}");
+    assert!(gateway.passed().len() == 1, "{:?}", gateway.passed());
+
+    // Agents are taken to speak as their masters do, unless the context says something else.
+    let address = format!("--address={masters}");
+    user.told(&["context", "set", "prod", &address, &authority]);
+    let said = refusal(&user, &["task", "logs", "cart-1"]);
+    assert!(said.contains("--agents=http"), "{said}");
+    user.told(&["context", "set", "prod", "--agents=http"]);
+    eventually("the task's output", || {
+        (user.told(&["task", "logs", "cart-1"]) == "hello\n").then_some(())
+    });
+    assert!(user.told(&["events"]).contains("1 task"));
+
+    let said = refusal(
+        &user,
+        &[
+            "agent",
+            "list",
+            &format!("--master=https://{}", cluster.master()),
+        ],
+    );
+    assert!(said.contains("plain HTTP"), "{said}");
+    let none = format!("--ca-cert={}", cluster.place.join("none").display());
+    let said = refusal(&user, &["agent", "list", &master, &none]);
+    assert!(said.contains("read the certificates"), "{said}");
+}
+
+/// What bash offers to go on with after words of which the last is begun.
+fn completed_by_bash(script: &Path, words: &[&str]) -> Vec<String> {
+    let last = words.len() - 1;
+    let before = words.get(last - 1).copied().unwrap_or_default();
+    let program = format!(
+        "source {script}; COMP_WORDS=({all}); COMP_CWORD={last}; \
+         _meseta meseta '{begun}' '{before}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        script = script.display(),
+        all = words.join(" "),
+        begun = words[last],
+    );
+    let output = Command::new("bash").args(["-c", &program]).output();
+    let output = output.expect("bash");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().map(str::to_owned).collect()
+}
+
 #[test]
 fn completions_and_manual_pages_are_written() {
     let place = Place::new();
@@ -123,7 +239,25 @@ fn completions_and_manual_pages_are_written() {
     for shell in ["bash", "zsh", "fish"] {
         let text = user.told(&["completions", shell]);
         assert!(text.contains("teardown") && text.contains("work_dir"));
+        let script = place.join(shell);
+        std::fs::write(&script, text).expect("the script");
+        if shell == "fish" {
+            continue;
+        }
+        match Command::new(shell).arg("-n").arg(&script).output() {
+            Ok(checked) => assert!(checked.status.success(), "{checked:?}"),
+            Err(_) => skip(&format!("{shell} is not installed")),
+        }
     }
+    let script = place.join("bash");
+    let offered = |words| completed_by_bash(&script, words);
+    assert_eq!(offered(&["meseta", "agent", "dr"]), ["drain"]);
+    assert_eq!(offered(&["meseta", "task", "logs", "--ta"]), ["--tail"]);
+    assert_eq!(offered(&["meseta", "agent", "list", "-o", "y"]), ["yaml"]);
+    assert_eq!(
+        offered(&["meseta", "master", "--advertise_i"]),
+        ["--advertise_ip"]
+    );
     let folder = place.join("man");
     user.told(&["man", &folder.display().to_string()]);
     let page = std::fs::read_to_string(folder.join("meseta-agent-drain.1")).expect("a page");

@@ -1,12 +1,18 @@
 //! What goes on for as long as one looks: logs, events and `top`.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Stdio};
+
+use serde_json::json;
 
 use super::User;
-use crate::support::daemon::{Cluster, Place, RESOURCES, registered_agents};
+use crate::support::daemon::{
+    Cluster, Place, RESOURCES, registered_agents, start_agent, start_master,
+};
+use crate::support::eventually;
 use crate::support::scheduler::{framework, shell_task};
-use crate::support::{eventually, processes, skip};
 
 fn cluster() -> Cluster {
     let cluster = Cluster::in_place(Place::new(), &[RESOURCES]);
@@ -53,12 +59,110 @@ fn logs_are_followed_as_they_grow_until_the_task_has_ended() {
     ] {
         assert_eq!(user.told(words), "one\ntwo\n");
     }
+    for (tail, printed) in [
+        ("--tail=0", ""),
+        ("--tail=1", "two\n"),
+        ("-n2", "one\ntwo\n"),
+        ("-n3", "one\ntwo\n"),
+    ] {
+        assert_eq!(user.told(&["task", "logs", "cart-1", tail]), printed);
+        assert_eq!(user.told(&["task", "logs", "cart", "-f", tail]), printed);
+    }
     let said = user.run(&["task", "logs", "cart-1", "--file=core"]);
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(
         said.contains("has no file") && said.contains("/core"),
         "{said}"
     );
+}
+
+#[test]
+fn the_last_lines_of_a_long_output_are_found_from_its_end() {
+    let cluster = cluster();
+    let user = User::of(&cluster.place, cluster.master());
+    let mut scheduler = cluster.subscribe(framework("shop"));
+    // Of more than what is read at once, and without an end of the last line.
+    let command = "seq 1 150000; printf last >&2; printf last; sleep 1000";
+    scheduler.start_and_see_running(&shell_task("cart-1", command));
+    eventually("the task's output", || {
+        let printed = user.told(&["task", "logs", "cart-1", "--tail=2"]);
+        (printed == "150000\nlast").then_some(())
+    });
+    let printed = user.told(&["task", "logs", "cart-1", "--tail=120000"]);
+    assert!(printed.starts_with("30002\n"), "{:.20}", printed);
+    assert_eq!(printed.lines().count(), 120_000);
+    let words = ["task", "logs", "cart-1", "--stderr", "--tail=7"];
+    assert_eq!(user.told(&words), "last");
+}
+
+#[test]
+fn logs_are_followed_from_before_the_task_runs() {
+    let cluster = cluster();
+    let user = User::of(&cluster.place, cluster.master());
+    let mut scheduler = cluster.subscribe(framework("shop"));
+    // A fetch that waits keeps the task from starting.
+    let source = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = source.local_addr().expect("its address");
+    let mut task = shell_task("cart-1", "cat file");
+    task["command"]["uris"] = json!([{"value": format!("http://{address}/file")}]);
+    scheduler.start(&task);
+    let (mut request, _) = source.accept().expect("a request");
+    let mut follower = started(&user, &["task", "logs", "-f", "--tail=5", "cart-1"]);
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\nfetched\n";
+    request.write_all(answer.as_bytes()).expect("an answer");
+    drop(request);
+    for state in ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"] {
+        scheduler.expect(state);
+    }
+    let mut output = follower.stdout.take().expect("its output");
+    let mut printed = String::new();
+    output.read_to_string(&mut printed).expect("the output");
+    assert_eq!(printed, "fetched\n");
+    assert!(follower.wait().expect("its end").success());
+}
+
+#[test]
+fn logs_of_masters_and_agents_are_printed_and_followed() {
+    let place = Place::new();
+    let log = place.join("log-of-master");
+    std::fs::write(&log, "one\ntwo\nthree\n").expect("a log");
+    let named = format!("--external_log_file={}", log.display());
+    let master = start_master(&place, &[&named]);
+    let named = format!("--log_dir={}", place.join("log-of-agent").display());
+    let _agent = start_agent(&place, master.address, 0, &[RESOURCES, &named]);
+    registered_agents(master.address, 1);
+    let user = User::of(&place, master.address);
+    assert_eq!(user.told(&["master", "logs"]), "one\ntwo\nthree\n");
+    let said = user.told(&["agent", "logs", "S0"]);
+    assert!(said.contains("the agent listens"), "{said}");
+
+    let mut follower = started(&user, &["master", "logs", "-f", "-n1"]);
+    let mut output = BufReader::new(follower.stdout.take().expect("its output"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    assert_eq!(line, "three\n");
+    let mut written = File::options().append(true).open(&log).expect("the log");
+    written.write_all(b"four\n").expect("a line");
+    line.clear();
+    output.read_line(&mut line).expect("a line");
+    assert_eq!(line, "four\n");
+    // A log that begins anew is followed from its beginning.
+    std::fs::write(&log, "five\n").expect("a new log");
+    line.clear();
+    output.read_line(&mut line).expect("a line");
+    assert_eq!(line, "five\n");
+    follower.kill().expect("it runs");
+    follower.wait().expect("its end");
+}
+
+#[test]
+fn who_keeps_no_log_says_how_to() {
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let user = User::of(&place, master.address);
+    let said = user.run(&["master", "logs"]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("--log_dir"), "{said}");
 }
 
 #[test]
@@ -123,77 +227,4 @@ fn who_reads_no_more_ends_a_command_without_complaint() {
     let ended = follower.wait_with_output().expect("its end");
     assert!(ended.status.success());
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
-}
-
-/// A terminal of eighty columns, in a tmux of its own.
-struct Terminal {
-    socket: std::path::PathBuf,
-}
-
-impl Terminal {
-    fn tmux(&self, words: &[&str]) -> String {
-        let output = Command::new("tmux")
-            .arg("-S")
-            .arg(&self.socket)
-            .args(["-f", "/dev/null"])
-            .args(words)
-            .output()
-            .expect("tmux");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    fn shows(&self, words: &[&str]) -> String {
-        eventually(&format!("{words:?} in the terminal"), || {
-            let screen = self.tmux(&["capture-pane", "-p"]);
-            words
-                .iter()
-                .all(|word| screen.contains(word))
-                .then_some(screen)
-        })
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let server = self.tmux(&["display-message", "-p", "#{pid}"]);
-        self.tmux(&["kill-server"]);
-        if let Ok(pid) = server.trim().parse() {
-            processes::kill9(pid);
-        }
-    }
-}
-
-#[test]
-fn top_shows_the_cluster_live_in_a_terminal() {
-    if Command::new("tmux").arg("-V").output().is_err() {
-        return skip("tmux is not installed");
-    }
-    let cluster = cluster();
-    let terminal = Terminal {
-        socket: cluster.place.join("tmux"),
-    };
-    let top = format!(
-        "{} top --every=200ms --master={}; echo over: $?; exec cat",
-        env!("CARGO_BIN_EXE_meseta"),
-        cluster.master()
-    );
-    terminal.tmux(&["new-session", "-d", "-x", "80", "-y", "24", &top]);
-    terminal.shows(&["meseta top", "1 agent", "0 running", "q quit"]);
-
-    let mut scheduler = cluster.subscribe(framework("shop"));
-    scheduler.start_and_see_running(&shell_task("cart-1", "sleep 1000"));
-    let screen = terminal.shows(&["1 running", "FRAMEWORK", "shop", "0.1/4", "32M/4G"]);
-    let longest = screen.lines().map(|line| line.chars().count()).max();
-    assert!(longest <= Some(80), "{screen}");
-    terminal.tmux(&["send-keys", "Tab"]);
-    terminal.shows(&["AGENT", "HOST", "-S0", "127.0.0.1"]);
-    terminal.tmux(&["send-keys", "s"]);
-    terminal.shows(&["Agents by memory"]);
-
-    scheduler.kill("cart-1");
-    scheduler.expect("TASK_KILLING");
-    scheduler.expect("TASK_KILLED");
-    terminal.shows(&["0 running", "1 killed"]);
-    terminal.tmux(&["send-keys", "q"]);
-    terminal.shows(&["over: 0"]);
 }

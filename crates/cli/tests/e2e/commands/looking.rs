@@ -101,6 +101,11 @@ fn what_cannot_be_done_is_said_with_what_helps() {
         "agent list --master=zk://10.0.0.1:2181/mesos",
         "agent list --context=nowhere",
         "agent --no-such-flag",
+        "agent list -o xml",
+        "task kill cart-1",
+        "maintenance start",
+        "top --every=0s",
+        "completions tcsh",
     ]);
     constant(|| insta::assert_snapshot!("refusals", text));
 }
