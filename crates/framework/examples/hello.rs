@@ -11,9 +11,13 @@ use std::io::{Write as _, stdout};
 use meseta_framework::keep::{Keeper, MemoryStore, Restart, Task};
 use meseta_framework::v1::FrameworkInfo;
 use meseta_framework::{Settings, is_terminal};
+use tracing_subscriber::filter::LevelFilter;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // Says on the terminal what goes wrong, for example that no master answers.
+    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN);
+    log.init();
     let mut arguments = std::env::args().skip(1);
     let masters = arguments.next().unwrap_or("127.0.0.1:5050".into());
     let framework = FrameworkInfo {
@@ -27,7 +31,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     keeper.declare(hello).await?;
     while let Some(status) = keeper.next().await? {
         let state = status.state();
-        writeln!(stdout(), "{} {}", status.task_id, state.as_str_name())?;
+        let (id, message) = (&status.task_id, status.message());
+        writeln!(stdout(), "{id} {} {message}", state.as_str_name())?;
         if is_terminal(state) {
             keeper.teardown().await?;
             break;

@@ -1,6 +1,7 @@
 //! The half that reads events and keeps the framework subscribed.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -56,10 +57,15 @@ impl fmt::Debug for Events {
 enum State {
     /// The next attempt is due at that time.
     Waiting(Instant),
+    /// Kept while [`Events::next`] is dropped: an attempt that is dropped half-way may have made a
+    /// framework that nobody knows of.
+    Opening(Attempt),
     Streaming(Box<Stream>),
     /// The master has ended the framework.
     Ended,
 }
+
+type Attempt = Pin<Box<dyn Future<Output = Result<Stream, Failure>> + Send>>;
 
 /// Why an attempt failed.
 enum Failure {
@@ -96,15 +102,18 @@ impl Events {
                         () = sleep_until(until) => {}
                         () = news(&mut self.masters) => {}
                     }
-                    match self.open().await {
-                        Ok(stream) => self.state = State::Streaming(Box::new(stream)),
-                        Err(Failure::Passing(reason)) => return Ok(Some(self.disconnect(reason))),
-                        Err(Failure::Final(error)) => {
-                            self.end();
-                            return Err(error);
-                        }
+                    match self.prepare().await {
+                        Ok(attempt) => self.state = State::Opening(attempt),
+                        Err(failure) => return self.fail(failure),
                     }
                 }
+                State::Opening(attempt) => match attempt.as_mut().await {
+                    Ok(stream) => {
+                        self.settings.tls.clone_from(&stream.target.tls);
+                        self.state = State::Streaming(Box::new(stream));
+                    }
+                    Err(failure) => return self.fail(failure),
+                },
                 State::Streaming(stream) => {
                     let peer = stream.target.endpoint.clone();
                     let moved_to = tokio::select! {
@@ -168,13 +177,23 @@ impl Events {
         Incoming::Disconnected { reason }
     }
 
+    fn fail(&mut self, failure: Failure) -> Result<Option<Incoming>, Error> {
+        match failure {
+            Failure::Passing(reason) => Ok(Some(self.disconnect(reason))),
+            Failure::Final(error) => {
+                self.end();
+                Err(error)
+            }
+        }
+    }
+
     fn end(&mut self) {
         self.session.set(None);
         self.state = State::Ended;
     }
 
-    /// Subscribes at the leading master, to which any other leads the way.
-    async fn open(&mut self) -> Result<Stream, Failure> {
+    /// What an attempt needs to know. It may be dropped while it waits.
+    async fn prepare(&mut self) -> Result<Attempt, Failure> {
         if let Some((framework, suppressed_roles)) = self.session.take_update() {
             let id = self.settings.framework.id.take();
             self.settings.framework = framework;
@@ -190,7 +209,7 @@ impl Events {
             None => masters.next().await.map_err(Failure::Passing)?,
         };
         let credential = self.settings.credential.as_ref();
-        let mut target = Target {
+        let target = Target {
             endpoint,
             path: PATH.to_owned(),
             encoding: self.settings.encoding,
@@ -211,32 +230,35 @@ impl Events {
             ..Call::default()
         };
         let body = self.settings.encoding.encode(&subscribe);
-        for _ in 0..=MAX_REDIRECTS {
-            let passing = |error: Error| Failure::Passing(error.to_string());
-            if matches!(target.endpoint, Endpoint::Tls(_)) && target.tls.is_none() {
-                let tls = Tls::native().map_err(Failure::Final)?;
-                self.settings.tls = Some(tls.clone());
-                target.tls = Some(tls);
+        Ok(Box::pin(open(target, body)))
+    }
+}
+
+/// Subscribes at the leading master, to which any other leads the way.
+async fn open(mut target: Target, body: Vec<u8>) -> Result<Stream, Failure> {
+    for _ in 0..=MAX_REDIRECTS {
+        let passing = |error: Error| Failure::Passing(error.to_string());
+        if matches!(target.endpoint, Endpoint::Tls(_)) && target.tls.is_none() {
+            target.tls = Some(Tls::native().map_err(Failure::Final)?);
+        }
+        let mut connection = Connection::open(&target).await.map_err(passing)?;
+        let answer = connection.post(body.clone(), None).await.map_err(passing)?;
+        match answer.status() {
+            StatusCode::OK => return Ok(Stream::new(connection, target, answer)),
+            StatusCode::TEMPORARY_REDIRECT => {
+                target.endpoint = leader(&answer, &target).map_err(passing)?;
             }
-            let mut connection = Connection::open(&target).await.map_err(passing)?;
-            let answer = connection.post(body.clone(), None).await.map_err(passing)?;
-            match answer.status() {
-                StatusCode::OK => return Ok(Stream::new(connection, target, answer)),
-                StatusCode::TEMPORARY_REDIRECT => {
-                    target.endpoint = leader(&answer, &target).map_err(passing)?;
-                }
-                status => {
-                    let error = connection.refusal(answer).await;
-                    return Err(if status.is_client_error() {
-                        Failure::Final(error)
-                    } else {
-                        passing(error)
-                    });
-                }
+            status => {
+                let error = connection.refusal(answer).await;
+                return Err(if status.is_client_error() {
+                    Failure::Final(error)
+                } else {
+                    passing(error)
+                });
             }
         }
-        Err(Failure::Passing("the masters redirect in a circle".into()))
     }
+    Err(Failure::Passing("the masters redirect in a circle".into()))
 }
 
 /// [`Masters::news`], once there are masters.

@@ -4,6 +4,10 @@
 //!   is `examples/hello.rs`.
 //! * [`subscribe`]: the v1 scheduler API itself, for schedulers that decide everything.
 //! * [`executor`]: the v1 executor API, for programs that run tasks in their own way.
+//! * [`resource`] and [`operations`]: resources and what is done with them, in words.
+//! * `testing`, with the feature of that name: a master for the unit tests of frameworks.
+//!
+//! With the feature `zookeeper`, masters are looked up at `zk://…`, too.
 //!
 //! # Schedulers
 //!
@@ -85,6 +89,8 @@ pub mod resource;
 mod scheduler;
 mod state;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod tls;
 #[cfg(feature = "zookeeper")]
 mod zookeeper;

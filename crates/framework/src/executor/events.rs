@@ -1,6 +1,7 @@
 //! The half that reads events and keeps the executor subscribed.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use meseta_proto::v1::executor::{Call, Event, call, event};
@@ -27,9 +28,13 @@ pub struct Events {
 enum State {
     /// The next attempt is due at that time.
     Waiting(Instant),
+    /// Kept while [`Events::next`] is dropped: an agent takes another attempt for another executor.
+    Opening(Attempt),
     Streaming(Box<Stream>),
     Ended,
 }
+
+type Attempt = Pin<Box<dyn Future<Output = Result<Stream, Error>> + Send>>;
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,24 +72,28 @@ impl Events {
                 State::Ended => return Ok(None),
                 State::Waiting(until) => {
                     sleep_until(*until).await;
-                    match self.open().await {
-                        Ok(stream) => {
-                            self.state = State::Streaming(Box::new(stream));
-                            continue;
-                        }
-                        // An agent that still recovers answers 503; other refusals are final.
-                        Err(
-                            error @ (Error::Refused {
-                                status: 400..500, ..
-                            }
-                            | Error::Unauthenticated { .. }),
-                        ) => {
-                            self.end();
-                            return Err(error);
-                        }
-                        Err(error) => error.to_string(),
-                    }
+                    let (settings, session) = (&self.settings, &self.session);
+                    let attempt = open(Arc::clone(settings), Arc::clone(session));
+                    self.state = State::Opening(Box::pin(attempt));
+                    continue;
                 }
+                State::Opening(attempt) => match attempt.as_mut().await {
+                    Ok(stream) => {
+                        self.state = State::Streaming(Box::new(stream));
+                        continue;
+                    }
+                    // An agent that still recovers answers 503; other refusals are final.
+                    Err(
+                        error @ (Error::Refused {
+                            status: 400..500, ..
+                        }
+                        | Error::Unauthenticated { .. }),
+                    ) => {
+                        self.end();
+                        return Err(error);
+                    }
+                    Err(error) => error.to_string(),
+                },
                 State::Streaming(stream) => {
                     let next = tokio::select! {
                         next = stream.next::<Event>() => next,
@@ -157,20 +166,20 @@ impl Events {
         self.session.state().target = None;
         self.state = State::Ended;
     }
+}
 
-    async fn open(&mut self) -> Result<Stream, Error> {
-        let target = self.settings.target();
-        let mut connection = Connection::open(&target).await?;
-        let subscribe = self.session.state().unacknowledged.subscribe();
-        let call = Call {
-            subscribe: Some(subscribe),
-            ..of(&self.settings, call::Type::Subscribe)
-        };
-        let answer = connection.post(target.encoding.encode(&call), None).await?;
-        if answer.status().is_success() {
-            Ok(Stream::new(connection, target, answer))
-        } else {
-            Err(connection.refusal(answer).await)
-        }
+async fn open(settings: Arc<Settings>, session: Arc<Session>) -> Result<Stream, Error> {
+    let target = settings.target();
+    let mut connection = Connection::open(&target).await?;
+    let subscribe = session.state().unacknowledged.subscribe();
+    let call = Call {
+        subscribe: Some(subscribe),
+        ..of(&settings, call::Type::Subscribe)
+    };
+    let answer = connection.post(target.encoding.encode(&call), None).await?;
+    if answer.status().is_success() {
+        Ok(Stream::new(connection, target, answer))
+    } else {
+        Err(connection.refusal(answer).await)
     }
 }

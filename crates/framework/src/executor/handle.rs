@@ -70,7 +70,8 @@ impl Executor {
         if !self.session.state().unacknowledged.push(update) {
             return Err(Error::TooManyUpdates(MAX_UNACKNOWLEDGED));
         }
-        self.flush().await
+        // Calls are large: on the heap they do not make every future that holds this one large.
+        Box::pin(self.flush()).await
     }
 
     /// Sends bytes to the scheduler, which may never see them: nothing confirms them.

@@ -10,20 +10,25 @@
 //! An executor that finishes each task at once (a whole one is `examples/executor.rs`):
 //!
 //! ```no_run
-//! use meseta_framework::executor::{Settings, subscribe};
-//! use meseta_framework::{Error, Incoming};
+//! use meseta_framework::Error;
+//! use meseta_framework::executor::{Happening, Settings, subscribe};
 //! use meseta_framework::v1::{TaskState, TaskStatus};
 //!
 //! # async fn run() -> Result<(), Error> {
 //! let (executor, mut events) = subscribe(Settings::from_environment()?);
 //! while let Some(incoming) = events.next().await? {
-//!     let Incoming::Event(event) = incoming else { continue };
-//!     if let Some(launch) = event.launch {
-//!         for state in [TaskState::TaskRunning, TaskState::TaskFinished] {
-//!             let task_id = launch.task.task_id.clone();
-//!             let status = TaskStatus { task_id, state: state.into(), ..Default::default() };
-//!             executor.update(status).await?;
+//!     match incoming.into_happening() {
+//!         Happening::Launch(task) => {
+//!             for state in [TaskState::TaskRunning, TaskState::TaskFinished] {
+//!                 executor.update(TaskStatus {
+//!                     task_id: task.task_id.clone(),
+//!                     state: state.into(),
+//!                     ..TaskStatus::default()
+//!                 }).await?;
+//!             }
 //!         }
+//!         Happening::Shutdown => break,
+//!         _ => {}
 //!     }
 //! }
 //! # Ok(())
@@ -33,6 +38,7 @@
 mod duration;
 mod events;
 mod handle;
+mod happening;
 mod settings;
 mod unacknowledged;
 
@@ -40,6 +46,7 @@ use std::sync::Arc;
 
 pub use events::Events;
 pub use handle::Executor;
+pub use happening::{Happening, Subscribed};
 pub use settings::{Recovery, Settings};
 
 /// Prepares a subscription; the first [`Events::next`] connects.
