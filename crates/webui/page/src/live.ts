@@ -34,17 +34,36 @@ class Live {
   private count = 0;
 
   start(): void {
-    if (this.end) return;
-    this.end = new AbortController();
-    void this.follow(this.end.signal);
+    document.addEventListener("visibilitychange", this.look);
+    addEventListener("pagehide", this.leave);
+    addEventListener("pageshow", this.look);
+    this.look();
   }
 
   stop(): void {
+    document.removeEventListener("visibilitychange", this.look);
+    removeEventListener("pagehide", this.leave);
+    removeEventListener("pageshow", this.look);
+    this.leave();
+    this.happenings = [];
+  }
+
+  /**
+   * Browsers have six connections to a host, for all of its pages together. A page that nobody sees
+   * leaves them to others: it reads everything again when it is seen.
+   */
+  private readonly look = (): void => {
+    if (document.hidden) return this.leave();
+    if (this.end) return;
+    this.end = new AbortController();
+    void this.follow(this.end.signal);
+  };
+
+  private readonly leave = (): void => {
     this.end?.abort();
     this.end = undefined;
     this.link = "connecting";
-    this.happenings = [];
-  }
+  };
 
   listen(listener: Listener): () => void {
     this.listeners.add(listener);

@@ -74,6 +74,7 @@ export function usePolled<T>(
     const deaf = live.listen(hear);
     const again = () => void turn();
     document.addEventListener("visibilitychange", again);
+    addEventListener("pageshow", again);
     addEventListener("changed", again);
     void turn();
     return () => {
@@ -81,6 +82,7 @@ export function usePolled<T>(
       clearTimeout(timer);
       deaf();
       document.removeEventListener("visibilitychange", again);
+      removeEventListener("pageshow", again);
       removeEventListener("changed", again);
     };
   }, [key]);

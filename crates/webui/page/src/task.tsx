@@ -1,6 +1,7 @@
 import { type Check, type TaskDetails, tasks } from "./api";
 import { date, duration, reasonName, stateName } from "./format";
 import type { Cluster } from "./master";
+import { useFrameworkNames } from "./names";
 import { Crumbs, Fact, Id, State, Time, Trouble, amounts } from "./parts";
 import { usePolled } from "./poll";
 import { link } from "./route";
@@ -43,7 +44,7 @@ export function TaskView(props: {
 
 function Known({ task, cluster }: { task: Task & TaskDetails; cluster: Cluster }) {
   const agent = cluster.summary.slaves.find((one) => one.id === task.slave_id);
-  const framework = cluster.summary.frameworks.find((one) => one.id === task.framework_id);
+  const name = useFrameworkNames(cluster, [task.framework_id]);
   const there = origin(agent?.pid, location.protocol);
   const statuses = task.history ?? task.statuses ?? [];
   const last = statuses.at(-1);
@@ -71,7 +72,7 @@ function Known({ task, cluster }: { task: Task & TaskDetails; cluster: Cluster }
         {task.name !== task.id && <Fact name="Name">{task.name || "–"}</Fact>}
         <Fact name="Framework">
           <a href={link(["frameworks", task.framework_id])}>
-            {framework?.name ?? task.framework_id}
+            {name(task.framework_id)}
           </a>
         </Fact>
         <Fact name="Agent">

@@ -4,6 +4,7 @@ import { type Counts, type TaskPage, type TaskQuery, tasks } from "./api";
 import { count, stateName } from "./format";
 import { type Column, List } from "./list";
 import type { Cluster } from "./master";
+import { useFrameworkNames } from "./names";
 import { State, Time, Trouble } from "./parts";
 import { usePolled } from "./poll";
 import { type Tasks, link, tasksLink } from "./route";
@@ -83,6 +84,9 @@ export function TasksView({ cluster, route }: { cluster: Cluster; route: Tasks }
 /** Rows that the master is asked for at a time. */
 const CHUNK = 50;
 
+/** Rows that are kept to go back to. */
+const REMEMBERED = 4_000;
+
 /** What was read of a query's tasks, by their place among them. */
 interface Kept {
   key: string;
@@ -114,9 +118,12 @@ export function TaskList(props: {
     // Where else the list has been may have moved since; it is read again when it is looked at.
     kept.current.total = value.total;
     value.tasks.forEach((task, n) => kept.current?.rows.set(value.chunk + n, task));
+    forget(kept.current.rows, value.chunk);
   }
   const shown = kept.current;
-  const columns = useColumns(cluster, query);
+  const inSight = Array.from({ length: limit }, (_, n) => shown?.rows.get(chunk + n)?.framework_id);
+  const name = useFrameworkNames(cluster, inSight.filter((id) => id !== undefined));
+  const columns = columnsFor(cluster, query, name);
   return (
     <>
       <Trouble error={error} />
@@ -133,6 +140,14 @@ export function TaskList(props: {
   );
 }
 
+/** Drops rows that are far from where the list is, once there are many. */
+function forget(rows: Map<number, Task>, chunk: number): void {
+  if (rows.size <= REMEMBERED) return;
+  for (const index of rows.keys()) {
+    if (Math.abs(index - chunk) > REMEMBERED / 4) rows.delete(index);
+  }
+}
+
 /** A task's id may be used again on another agent, or after it has ended. */
 function taskKey(task: Task): string {
   return JSON.stringify([task.framework_id, task.id, task.slave_id, started(task)]);
@@ -142,10 +157,12 @@ export function taskLink(task: Task): string {
   return link(["tasks", task.framework_id, task.slave_id, task.id]);
 }
 
-function useColumns(cluster: Cluster, query: TaskQuery): Column<Task>[] {
-  const { frameworks, slaves } = cluster.summary;
-  const names = new Map(frameworks.map((framework) => [framework.id, framework.name]));
-  const hosts = new Map(slaves.map((agent) => [agent.id, agent.hostname]));
+function columnsFor(
+  cluster: Cluster,
+  query: TaskQuery,
+  name: (framework: string) => string,
+): Column<Task>[] {
+  const hosts = new Map(cluster.summary.slaves.map((agent) => [agent.id, agent.hostname]));
   const columns: (Column<Task> | false)[] = [
     {
       name: "Task",
@@ -167,7 +184,7 @@ function useColumns(cluster: Cluster, query: TaskQuery): Column<Task>[] {
       width: "minmax(0, 2fr)",
       cell: (task) => (
         <a href={link(["frameworks", task.framework_id])} title={task.framework_id}>
-          {names.get(task.framework_id) || task.framework_id}
+          {name(task.framework_id)}
         </a>
       ),
       minor: true,

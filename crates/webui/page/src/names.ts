@@ -1,0 +1,23 @@
+import { type Frameworks, ask } from "./api";
+import type { Cluster } from "./master";
+import { usePolled } from "./poll";
+
+/**
+ * The names of frameworks, also of those that have ended: the master's summary does not have them, so it is
+ * asked for them when one is to be shown.
+ */
+export function useFrameworkNames(cluster: Cluster, ids: string[]): (id: string) => string {
+  const names = new Map(cluster.summary.frameworks.map(({ id, name }) => [id, name]));
+  const unknown = [...new Set(ids.filter((id) => !names.has(id)))].sort();
+  const { value } = usePolled<[string, string][]>(
+    JSON.stringify(["names", unknown]),
+    async (last, signal) => {
+      if (last || unknown.length === 0) return last ?? [];
+      const { completed_frameworks: ended } = await ask<Frameworks>("GET_FRAMEWORKS", signal);
+      return (ended ?? []).map(({ framework_info: { id, name } }) => [id.value, name]);
+    },
+    "by events",
+  );
+  for (const [id, name] of value ?? []) names.set(id, name);
+  return (id) => names.get(id) || id;
+}
