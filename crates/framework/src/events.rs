@@ -276,3 +276,39 @@ async fn another(masters: &mut Option<Masters>) -> Endpoint {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use meseta_proto::v1::FrameworkInfo;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use crate::{Error, Settings, subscribe};
+
+    #[tokio::test]
+    async fn an_attempt_is_made_once_however_often_the_wait_for_it_is_dropped() {
+        let master = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = master.local_addr().unwrap().to_string();
+        let settings = Settings::new(address, FrameworkInfo::default());
+        let (_, mut events) = subscribe(settings);
+        let (mut only, _) = tokio::select! {
+            connection = master.accept() => connection.unwrap(),
+            _ = events.next() => panic!("nobody has answered"),
+        };
+        let mut request = Vec::new();
+        while !request.windows(4).any(|part| part == b"\r\n\r\n") {
+            let read = tokio::select! {
+                read = only.read_buf(&mut request) => read.unwrap(),
+                _ = events.next() => panic!("nobody has answered"),
+            };
+            assert!(read > 0, "the attempt was dropped");
+        }
+        let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno";
+        only.write_all(refusal).await.unwrap();
+        let error = events.next().await.unwrap_err();
+        assert!(
+            matches!(error, Error::Refused { status: 403, .. }),
+            "{error}"
+        );
+    }
+}

@@ -28,7 +28,7 @@ pub struct Events {
 enum State {
     /// The next attempt is due at that time.
     Waiting(Instant),
-    /// Kept while [`Events::next`] is dropped: an agent takes another attempt for another executor.
+    /// Kept while [`Events::next`] is dropped, so that the agent gets one attempt and not many.
     Opening(Attempt),
     Streaming(Box<Stream>),
     Ended,
