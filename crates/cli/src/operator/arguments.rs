@@ -311,6 +311,34 @@ pub(super) enum Task {
         #[arg(long, value_name = "PATH")]
         file: Option<String>,
     },
+    /// Run a command in a task's container, or a shell; ends as that does
+    Exec(Exec),
+    /// See what a task prints that has a terminal, and type there; Ctrl-P Ctrl-Q lets it go
+    Attach(Attach),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Exec {
+    /// Pass standard input on
+    #[arg(short, long)]
+    pub(super) interactive: bool,
+    /// Give the command a terminal: this one
+    #[arg(short, long)]
+    pub(super) tty: bool,
+    #[command(flatten)]
+    pub(super) task: TaskName,
+    /// The command with its arguments [default: a shell, with -i and -t]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Attach {
+    #[command(flatten)]
+    pub(super) task: TaskName,
+    /// Only look: what is typed goes nowhere
+    #[arg(long)]
+    pub(super) no_stdin: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,7 @@
 //! Questions to the leading master and to agents, in the operator API of Mesos.
 
+mod streams;
+
 use std::cell::RefCell;
 use std::error::Error as _;
 use std::io::{self, Read as _};
@@ -12,10 +14,11 @@ use meseta_proto::v1::{agent, master};
 use meseta_proto::{Wire, decode, recordio};
 use prost::Message as _;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
-use ureq::http::{Request, Response, StatusCode};
+use ureq::http::{Request, Response, StatusCode, request};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, BodyReader};
 
+pub(super) use self::streams::{ContainerOutput, RecordReader};
 use super::error::Error;
 use super::limits::{
     CONNECT_PATIENCE, MAX_ANSWER, MAX_EVENT, MAX_REDIRECTS, MAX_REFUSAL, PATIENCE, SILENCE,
@@ -212,6 +215,24 @@ impl Client {
         understood(&address, answer, attempt)
     }
 
+    /// Has an agent do something that is answered without words.
+    pub(super) fn tell_agent(
+        &self,
+        address: &str,
+        call: &agent::Call,
+        attempt: &str,
+    ) -> Result<(), Error> {
+        let question = Question {
+            target: "/api/v1",
+            call: Some(call.encode_to_vec()),
+            accept: PROTOBUF,
+            after: None,
+            changes: true,
+            attempt,
+        };
+        self.put_to_agent(address, &question).map(drop)
+    }
+
     fn put_to_agent(
         &self,
         address: &str,
@@ -280,6 +301,15 @@ impl Client {
         })
     }
 
+    /// Says who asks.
+    fn authorized(&self, request: request::Builder) -> request::Builder {
+        let Some(Credentials { principal, secret }) = &self.access.credentials else {
+            return request;
+        };
+        let pair = BASE64_STANDARD.encode(format!("{principal}:{secret}"));
+        request.header(AUTHORIZATION, format!("Basic {pair}"))
+    }
+
     fn put(&self, base: &str, question: &Question<'_>) -> Result<Response<Body>, ureq::Error> {
         let mut request = Request::builder()
             .uri(format!("{base}{}", question.target))
@@ -287,10 +317,7 @@ impl Client {
         if let Some(after) = &question.after {
             request = request.header("Last-Event-ID", after);
         }
-        if let Some(Credentials { principal, secret }) = &self.access.credentials {
-            let pair = BASE64_STANDARD.encode(format!("{principal}:{secret}"));
-            request = request.header(AUTHORIZATION, format!("Basic {pair}"));
-        }
+        let request = self.authorized(request);
         match &question.call {
             Some(call) => self.agent.run(
                 request

@@ -40,3 +40,15 @@ pub(super) const SUBSCRIBE_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two looks of `meseta top`, at least.
 pub(super) const MIN_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The longest record of what a container prints: agents make one of what they read at once.
+pub(super) const MAX_OUTPUT_RECORD: usize = 16 * 1024 * 1024;
+
+/// What is read at once of standard input for a container.
+pub(super) const INPUT_STEP_BYTES: usize = 32 * 1024;
+
+/// Records of input that wait to be sent: enough that reading and sending overlap.
+pub(super) const INPUT_RECORDS_WAITING: usize = 4;
+
+/// Between two words to an agent that whoever may type is still there. As in Mesos.
+pub(super) const INPUT_HEARTBEAT: Duration = Duration::from_secs(30);

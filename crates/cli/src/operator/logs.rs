@@ -122,7 +122,7 @@ enum Phase {
 
 /// A task, and where it runs.
 #[derive(Debug)]
-struct Whereabouts {
+pub(super) struct Whereabouts {
     id: String,
     framework: String,
     agent: String,
@@ -134,7 +134,7 @@ struct Whereabouts {
 
 impl Whereabouts {
     /// The task that is meant. Only what is no whole id of one task is looked for among all.
-    fn of(name: &TaskName, client: &Client) -> Result<Self, Error> {
+    pub(super) fn of(name: &TaskName, client: &Client) -> Result<Self, Error> {
         if name.framework.is_none() && !name.task.is_empty() {
             let attempt = format!("look for task {}", name.task);
             let target = format!("/master/tasks?task_id={}", encoded(&name.task));
@@ -167,20 +167,30 @@ impl Whereabouts {
         Ok(self.phase)
     }
 
+    /// The container that it runs in, if it does.
+    pub(super) fn running_in(&self) -> Option<&ContainerId> {
+        let container = self.container.as_ref();
+        container.filter(|_| self.phase == Phase::Running)
+    }
+
+    /// The address and path of its agent's process.
+    pub(super) fn agent_address(&self, client: &Client, attempt: &str) -> Result<String, Error> {
+        let target = format!("/master/slaves?slave_id={}", encoded(&self.agent));
+        let answer: Agents = read(client, &target, attempt)?;
+        let agent = answer.slaves.into_iter().find(|it| it.id == self.agent);
+        let Some((process, address)) = agent.as_ref().and_then(|it| it.pid.rsplit_once('@')) else {
+            return Err(Error::Unfit {
+                attempt: attempt.to_owned(),
+                reason: format!("its agent {} is not connected", self.agent),
+            });
+        };
+        Ok(format!("{address}/{process}"))
+    }
+
     /// A file of its sandbox.
     fn file<'a>(&self, name: &str, client: &'a Client) -> Result<File<'a>, Error> {
         let attempt = format!("read {name} of task {}", self.id);
-        let target = format!("/master/slaves?slave_id={}", encoded(&self.agent));
-        let answer: Agents = read(client, &target, &attempt)?;
-        let agent = answer.slaves.into_iter().find(|it| it.id == self.agent);
-        let Some((process, address)) = agent.as_ref().and_then(|it| it.pid.rsplit_once('@')) else {
-            let reason = format!(
-                "its agent {} is not connected, and the files are there",
-                self.agent
-            );
-            return Err(Error::Unfit { attempt, reason });
-        };
-        let address = format!("{address}/{process}");
+        let address = self.agent_address(client, &attempt)?;
         let folder = self.sandbox(client, &address, &attempt)?;
         Ok(File {
             client,

@@ -10,6 +10,7 @@ mod consent;
 mod context;
 mod error;
 mod events;
+mod exec;
 mod file;
 mod find;
 mod framework;
@@ -77,7 +78,7 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         Err(error) => return FlagError::Usage(error).report().into(),
     };
     match perform(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         // Who reads our output has seen enough.
         Err(Error::Local { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
@@ -89,16 +90,16 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn perform(arguments: Arguments) -> Result<(), Error> {
+fn perform(arguments: Arguments) -> Result<ExitCode, Error> {
     let Arguments { common, command } = arguments;
     let output = Output::new(common.output);
     let client = || context::client(&common);
-    match command {
+    let done = match command {
         Operation::Master(Master::Logs { part }) => logs::of_master(part, &client()?, &output),
         Operation::Agent(command) => agent::run(command, &client()?, &output),
         Operation::Framework(command) => framework::run(command, &client()?, &output),
         Operation::Why(command) => why::run(&command, &client()?, &output),
-        Operation::Task(command) => task::run(command, &client()?, &output),
+        Operation::Task(command) => return task::run(command, &client()?, &output),
         Operation::Role(command) => role::run(&command, &client()?, &output),
         Operation::Quota(command) => quota::run(command, &client()?, &output),
         Operation::Weight(command) => weight::run(command, &client()?, &output),
@@ -113,5 +114,6 @@ fn perform(arguments: Arguments) -> Result<(), Error> {
         Operation::Version => version::run(&client()?, &output),
         Operation::Completions { shell } => manual::completions(shell, &output),
         Operation::Man { folder } => manual::pages(folder.as_deref(), &output),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

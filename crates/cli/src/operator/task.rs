@@ -1,5 +1,6 @@
 //! `meseta task`: tasks, and what became of them.
 
+use std::process::ExitCode;
 use std::time::SystemTime;
 
 use meseta_proto::v1::master::call::Type;
@@ -11,10 +12,12 @@ use super::client::Client;
 use super::error::Error;
 use super::find::{self, Names};
 use super::output::{Output, Table};
-use super::{agent, framework, logs, text};
+use super::{agent, exec, framework, logs, text};
 
-pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<(), Error> {
-    match command {
+pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<ExitCode, Error> {
+    let done = match command {
+        Command::Exec(exec) => return exec::exec(&exec, client),
+        Command::Attach(attach) => return exec::attach(&attach, client),
         Command::List {
             all,
             framework,
@@ -40,7 +43,8 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                 logs::print(&task, file, tail, client, output)
             }
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// All tasks, in all states.

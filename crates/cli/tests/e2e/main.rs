@@ -47,6 +47,7 @@ mod page;
 mod sandboxes;
 mod places;
 mod pymesos;
+mod sessions;
 mod sharing;
 mod support;
 mod task_groups;

@@ -33,7 +33,7 @@ fn stat(pid: u32) -> Option<(char, u32)> {
 }
 
 /// Every process of the machine.
-fn all() -> impl Iterator<Item = u32> {
+pub(crate) fn all() -> impl Iterator<Item = u32> {
     fs::read_dir("/proc")
         .expect("/proc")
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

@@ -1,0 +1,84 @@
+//! This terminal, in the hands of a program elsewhere.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use meseta_proto::v1::tty_info::WindowSize;
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+
+use crate::operator::error::Error;
+
+/// The terminal at standard input. Copies are of the same; when the last one goes, or one is told to, it
+/// is as it was before.
+#[derive(Debug, Clone)]
+pub(super) struct Terminal(Arc<Kept>);
+
+#[derive(Debug)]
+struct Kept(Mutex<Option<Termios>>);
+
+impl Terminal {
+    /// The terminal; with `is_typed_on`, every key that is typed there is to go to the program from now on,
+    /// those that mean something to terminals among them.
+    pub(super) fn open(is_typed_on: bool) -> Result<Self, Error> {
+        let stdin = rustix::stdio::stdin();
+        if !isatty(stdin) {
+            return Err(Error::Word {
+                what: "option",
+                value: "--tty".to_owned(),
+                reason: "standard input is no terminal; without it, --interactive passes input on"
+                    .to_owned(),
+            });
+        }
+        let before = is_typed_on.then(|| tcgetattr(stdin)).transpose();
+        let before = before.map_err(|errno| local(errno.into()))?;
+        Ok(Self(Arc::new(Kept(Mutex::new(before)))))
+    }
+
+    /// Takes it over, if it is to be typed on.
+    pub(super) fn take_over(&self) -> Result<(), Error> {
+        let Some(mut raw) = self.0.before().clone() else {
+            return Ok(());
+        };
+        raw.make_raw();
+        let set = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw);
+        set.map_err(|errno| local(errno.into()))
+    }
+
+    /// Gives it back.
+    pub(super) fn release(&self) {
+        self.0.restore();
+    }
+
+    /// How large it is.
+    pub(super) fn size(&self) -> Option<WindowSize> {
+        let size = tcgetwinsize(rustix::stdio::stdin()).ok()?;
+        Some(WindowSize {
+            rows: size.ws_row.into(),
+            columns: size.ws_col.into(),
+        })
+    }
+}
+
+impl Kept {
+    fn before(&self) -> MutexGuard<'_, Option<Termios>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn restore(&self) {
+        if let Some(before) = self.before().take() {
+            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &before);
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.restore();
+    }
+}
+
+fn local(source: std::io::Error) -> Error {
+    Error::Local {
+        attempt: "take the terminal over".to_owned(),
+        source,
+    }
+}
