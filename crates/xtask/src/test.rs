@@ -30,14 +30,42 @@ const NEEDS: &[Need] = &[
         packages: &["chromium"],
     },
     Need {
+        what: "npm, for whether the web page is accessible to everybody",
+        probe: &["npm", "--version"],
+        packages: &["npm"],
+    },
+    Need {
         what: "tmux, for `meseta top` in a terminal",
         probe: &["tmux", "-V"],
         packages: &["tmux"],
     },
     Need {
+        what: "ZooKeeper and a Java for it, for frameworks that look the leading master up",
+        probe: &[
+            "sh",
+            "-c",
+            "test -e /usr/share/java/zookeeper.jar && java -version",
+        ],
+        packages: &["zookeeper", "default-jre-headless"],
+    },
+    Need {
         what: "Python with venv, for a genuine Mesos and other servers to test against",
         probe: &["python3", "-c", "import venv, ensurepip"],
         packages: &["python3", "python3-venv"],
+    },
+    Need {
+        what: "Python's headers, for a published client that is partly C",
+        probe: &[
+            "python3",
+            "-c",
+            "import os, sysconfig; os.stat(sysconfig.get_path('include') + '/Python.h')",
+        ],
+        packages: &["python3-dev"],
+    },
+    Need {
+        what: "Node and npm, for a published client in JavaScript",
+        probe: &["sh", "-c", "node --version && npm --version"],
+        packages: &["nodejs", "npm"],
     },
     Need {
         what: "a C++ compiler and the libraries of a genuine Mesos",
@@ -58,10 +86,53 @@ const NEEDS: &[Need] = &[
     },
 ];
 
+/// Programs of others that tests run, put into a folder by a script that does nothing when all is there.
+/// Their tests skip themselves, and say so, where they can't be had: that is no failure of what is
+/// under test.
+struct Fixture {
+    script: &'static str,
+    folder: &'static str,
+    help: &'static str,
+}
+
+const FIXTURES: &[Fixture] = &[
+    Fixture {
+        script: "tests/axe/setup.sh",
+        folder: "target/axe",
+        help: "the check whether the web page is accessible to everybody will skip itself",
+    },
+    Fixture {
+        script: "tests/oracle/setup.sh",
+        folder: "target/oracle",
+        help: "the tests against a genuine Mesos will skip themselves",
+    },
+    Fixture {
+        script: "tests/servers/setup.sh",
+        folder: "target/servers",
+        help: "the tests that fetch from real servers will skip themselves",
+    },
+    Fixture {
+        script: "tests/clients/setup.sh",
+        folder: "target/clients",
+        help: "the tests of published clients will skip themselves",
+    },
+    Fixture {
+        script: "tests/readers/setup.sh",
+        folder: "target/readers",
+        help: "the tests of published programs that read a cluster will skip themselves",
+    },
+    Fixture {
+        script: "examples/notebook/setup.sh",
+        folder: "target/notebook",
+        help: "the notebook's test will skip itself",
+    },
+];
+
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
     provide(root)?;
-    set_up_oracle(root);
-    set_up_servers(root);
+    for fixture in FIXTURES {
+        set_up(root, fixture);
+    }
     let nextest = answers(&["cargo", "nextest", "--version"]);
     let mut line: Vec<&str> = if nextest {
         vec!["cargo", "nextest", "run"]
@@ -137,27 +208,11 @@ fn provide(root: &Path) -> Result<(), Error> {
     .show()
 }
 
-/// Puts servers to fetch from into `target/servers`. Their tests skip themselves where they can't be
-/// had.
-fn set_up_servers(root: &Path) {
+fn set_up(root: &Path, fixture: &Fixture) {
     let outcome = Run {
         root,
-        line: &["bash", "tests/servers/setup.sh", "target/servers"],
-        help: "the tests that fetch from real servers will skip themselves",
-    }
-    .show();
-    if let Err(error) = outcome {
-        eprintln!("({error})");
-    }
-}
-
-/// Puts a genuine Mesos to test against into `target/oracle`. Its tests skip themselves, and say
-/// so, where it can't be had: that is no failure of what is under test.
-fn set_up_oracle(root: &Path) {
-    let outcome = Run {
-        root,
-        line: &["bash", "tests/oracle/setup.sh", "target/oracle"],
-        help: "the tests against a genuine Mesos will skip themselves",
+        line: &["bash", fixture.script, fixture.folder],
+        help: fixture.help,
     }
     .show();
     if let Err(error) = outcome {
