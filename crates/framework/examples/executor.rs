@@ -11,6 +11,7 @@ use meseta_framework::executor::{Executor, Happening, Settings, subscribe};
 use meseta_framework::v1::{TaskId, TaskInfo, TaskState, TaskStatus};
 use tokio::process::Command;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 /// Ends a task when it is told to, or dropped.
 type Kill = oneshot::Sender<()>;
@@ -19,21 +20,24 @@ type Kill = oneshot::Sender<()>;
 async fn main() -> Result<(), Box<dyn Error>> {
     let (executor, mut events) = subscribe(Settings::from_environment()?);
     let mut tasks: HashMap<String, Kill> = HashMap::new();
+    let mut running = JoinSet::new();
     while let Some(incoming) = events.next().await? {
         match incoming.into_happening() {
             Happening::Launch(task) => {
                 let (kill, killed) = oneshot::channel();
                 tasks.insert(task.task_id.to_string(), kill);
-                tokio::spawn(run(executor.clone(), *task, killed));
+                running.spawn(run(executor.clone(), *task, killed));
             }
             Happening::Kill { task_id, .. } => drop(tasks.remove(task_id.as_str())),
             Happening::Message(data) => executor.message(data).await?,
-            // The agent kills what is left of the tasks with this process.
             Happening::Shutdown => break,
             Happening::Disconnected { reason } => writeln!(stdout(), "no agent: {reason}")?,
             _ => {}
         }
     }
+    // All end, and the agent knows of it before this process is gone.
+    tasks.clear();
+    running.join_all().await;
     Ok(())
 }
 

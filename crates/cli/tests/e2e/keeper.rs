@@ -1,28 +1,29 @@
 //! A keeper of the SDK on a real cluster.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use meseta_framework::Settings;
 use meseta_framework::keep::{FileStore, Keeper, Restart, Task};
-use meseta_framework::v1::{FrameworkInfo, TaskState};
+use meseta_framework::resource::{cpus, mem};
+use meseta_framework::v1::{CommandInfo, ExecutorInfo, FrameworkInfo, TaskState};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::support::daemon::{Cluster, Place};
-use crate::support::{PATIENCE, http};
+use crate::support::daemon::{Cluster, Place, registered_agents};
+use crate::support::examples::{sdk_example, this_user};
+use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
+use crate::support::{PATIENCE, eventually, http, skip};
 
-async fn keeper(cluster: &Cluster, folder: &Path) -> Keeper {
+async fn keeper(master: SocketAddr, folder: &Path) -> Keeper {
     let framework = FrameworkInfo {
-        user: nix::unistd::User::from_uid(nix::unistd::getuid())
-            .expect("the users")
-            .expect("this user")
-            .name,
+        user: this_user(),
         name: "kept".into(),
         checkpoint: Some(true),
         failover_timeout: Some(3600.0),
         ..FrameworkInfo::default()
     };
-    let settings = Settings::new(cluster.master().to_string(), framework);
+    let settings = Settings::new(master.to_string(), framework);
     let store = FileStore::open(folder).expect("a store");
     Keeper::start(settings, store).await.expect("a keeper")
 }
@@ -42,8 +43,8 @@ async fn state(keeper: &mut Keeper, task_id: &str, state: TaskState) {
         .unwrap_or_else(|_| panic!("{task_id} is never {state:?}"));
 }
 
-fn frameworks(cluster: &Cluster) -> Vec<Value> {
-    let state = http::get(cluster.master(), "/state").json();
+fn frameworks(master: SocketAddr) -> Vec<Value> {
+    let state = http::get(master, "/master/state").json();
     state["frameworks"].as_array().expect("a list").clone()
 }
 
@@ -54,21 +55,21 @@ fn sleeper(name: &str) -> Task {
 #[tokio::test]
 async fn the_next_keeper_goes_on_with_the_same_tasks_as_the_same_framework() {
     let (cluster, store) = (Cluster::start(), Place::new());
-    let mut first = keeper(&cluster, store.path()).await;
+    let mut first = keeper(cluster.master(), store.path()).await;
     for name in ["a", "b"] {
         first.declare(sleeper(name)).await.expect("declared");
         state(&mut first, &format!("{name}.1"), TaskState::TaskRunning).await;
     }
-    let before = frameworks(&cluster);
+    let before = frameworks(cluster.master());
     drop(first);
 
-    let mut second = keeper(&cluster, store.path()).await;
+    let mut second = keeper(cluster.master(), store.path()).await;
     // Reconciliation tells of both, and a third shows that the keeper is at work.
     for name in ["a", "b", "c"] {
         second.declare(sleeper(name)).await.expect("declared");
     }
     state(&mut second, "c.1", TaskState::TaskRunning).await;
-    let after = frameworks(&cluster);
+    let after = frameworks(cluster.master());
     assert_eq!(after.len(), 1, "{after:?}");
     assert_eq!(after[0]["id"], before[0]["id"]);
     let tasks = after[0]["tasks"].as_array().expect("a list");
@@ -76,13 +77,13 @@ async fn the_next_keeper_goes_on_with_the_same_tasks_as_the_same_framework() {
     ids.sort_unstable();
     assert_eq!(ids, ["a.1", "b.1", "c.1"]);
     second.teardown().await.expect("the end");
-    assert_eq!(frameworks(&cluster), Vec::<Value>::new());
+    assert_eq!(frameworks(cluster.master()), Vec::<Value>::new());
 }
 
 #[tokio::test]
 async fn what_ends_runs_again_until_it_is_withdrawn() {
     let (cluster, store) = (Cluster::start(), Place::new());
-    let mut keeper = keeper(&cluster, store.path()).await;
+    let mut keeper = keeper(cluster.master(), store.path()).await;
     let once = Task::command("once", "true").restart(Restart::Never);
     keeper.declare(once).await.expect("declared");
     state(&mut keeper, "once.1", TaskState::TaskFinished).await;
@@ -97,4 +98,62 @@ async fn what_ends_runs_again_until_it_is_withdrawn() {
     keeper.withdraw("stays").await.expect("withdrawn");
     state(&mut keeper, "stays.1", TaskState::TaskKilled).await;
     keeper.teardown().await.expect("the end");
+}
+
+/// A task that the SDK's own executor runs: the genuine agent here has no command executor.
+fn run_by(program: &Path, name: &str, script: &str) -> Task {
+    let mut task = Task::command(name, "").restart(Restart::Never);
+    task.info.command = None;
+    task.info.data = Some(script.as_bytes().to_vec());
+    task.info.executor = Some(ExecutorInfo {
+        executor_id: format!("executor of {name}").into(),
+        command: Some(CommandInfo {
+            value: Some(format!("exec {}", program.display())),
+            ..CommandInfo::default()
+        }),
+        resources: vec![cpus(0.1), mem(32.0)],
+        ..ExecutorInfo::default()
+    });
+    task
+}
+
+#[tokio::test]
+async fn a_genuine_master_and_its_agent_are_served_as_ours_are() {
+    let Some(oracle) = oracle() else {
+        return skip("no genuine Mesos in target/oracle");
+    };
+    // It may take long, and the genuine one ends by itself.
+    let program = sdk_example("executor");
+    let (place, store) = (Place::new(), Place::new());
+    let port = free_port();
+    let arguments = ["cluster", &port.to_string(), SECONDS];
+    let _genuine = Genuine::run(&place, &oracle, &arguments, &[]);
+    let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    registered_agents(master, 1);
+
+    let mut first = keeper(master, store.path()).await;
+    let once = run_by(&program, "once", "exit 0");
+    first.declare(once.clone()).await.expect("declared");
+    state(&mut first, "once.1", TaskState::TaskFinished).await;
+    let stays = run_by(&program, "stays", "exec sleep 1000");
+    first.declare(stays.clone()).await.expect("declared");
+    state(&mut first, "stays.1", TaskState::TaskRunning).await;
+    let before = frameworks(master);
+    first.leave().await;
+
+    let mut second = keeper(master, store.path()).await;
+    for task in [once, stays] {
+        second.declare(task).await.expect("declared");
+    }
+    // It is told again: nobody has acknowledged it, or the new keeper has asked.
+    state(&mut second, "stays.1", TaskState::TaskRunning).await;
+    let after = frameworks(master);
+    assert_eq!(after.len(), 1, "{after:?}");
+    assert_eq!(after[0]["id"], before[0]["id"]);
+    second.withdraw("stays").await.expect("withdrawn");
+    state(&mut second, "stays.1", TaskState::TaskKilled).await;
+    second.teardown().await.expect("the end");
+    eventually("the framework's end", || {
+        frameworks(master).is_empty().then_some(())
+    });
 }

@@ -8,6 +8,7 @@ pub(crate) mod custom;
 pub(crate) mod daemon;
 pub(crate) mod driver;
 pub(crate) mod events;
+pub(crate) mod examples;
 pub(crate) mod gateway;
 pub(crate) mod genuine;
 pub(crate) mod golden;
@@ -15,6 +16,7 @@ pub(crate) mod http;
 pub(crate) mod processes;
 pub(crate) mod scheduler;
 pub(crate) mod servers;
+pub(crate) mod zookeeper;
 
 use std::time::{Duration, Instant};
 
