@@ -53,13 +53,11 @@ pub async fn run(
             }
             Happening::ExecutorEnded {
                 agent_id: Some(agent_id),
+                executor_id,
                 ..
-            }
-            | Happening::AgentLost(Some(agent_id)) => work.on_executor_ended(&agent_id),
-            Happening::Disconnected { reason } => {
-                work.on_disconnected();
-                tell(Told::MasterAway(reason));
-            }
+            } => work.on_executor_ended(&agent_id, Some(&executor_id)),
+            Happening::AgentLost(Some(agent_id)) => work.on_executor_ended(&agent_id, None),
+            Happening::Disconnected { reason } => tell(Told::MasterAway(reason)),
             Happening::Ended(reason) => return Err(Error::EndedByMaster(reason)),
             _ => {}
         }

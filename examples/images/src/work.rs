@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use meseta_framework::is_terminal;
 use meseta_framework::resource::Remainder;
+use meseta_framework::v1::task_status::Source;
 use meseta_framework::v1::{
-    AgentId, CommandInfo, ExecutorInfo, Offer, Resource, TaskId, TaskInfo, TaskState, TaskStatus,
+    AgentId, CommandInfo, ExecutorId, ExecutorInfo, Offer, Resource, TaskId, TaskInfo, TaskState,
+    TaskStatus,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -56,9 +58,19 @@ pub enum News {
 pub struct Work {
     plan: Plan,
     waiting: VecDeque<Image>,
-    running: BTreeMap<TaskId, (Image, AgentId)>,
+    running: BTreeMap<TaskId, Running>,
     /// Who runs on which agents already, and needs no room there.
     executors: BTreeMap<AgentId, ExecutorInfo>,
+    /// Each executor has an id of its own: agents still know an ended one for as long as updates of its
+    /// tasks wait for acknowledgement, and take no tasks for it.
+    last_executor: u32,
+}
+
+#[derive(Debug)]
+struct Running {
+    image: Image,
+    agent_id: AgentId,
+    executor_id: ExecutorId,
 }
 
 #[derive(Debug, Clone)]
@@ -83,6 +95,7 @@ impl Work {
             waiting: images.collect(),
             running: BTreeMap::new(),
             executors: BTreeMap::new(),
+            last_executor: 0,
         }
     }
 
@@ -94,7 +107,7 @@ impl Work {
     /// The tasks that are at work, and where.
     pub fn running(&self) -> impl Iterator<Item = (TaskId, Option<AgentId>)> {
         let running = self.running.iter();
-        running.map(|(task_id, (_, agent_id))| (task_id.clone(), Some(agent_id.clone())))
+        running.map(|(task_id, it)| (task_id.clone(), Some(it.agent_id.clone())))
     }
 
     /// As many tasks as fit into an offer. From now on they count as running.
@@ -110,29 +123,37 @@ impl Work {
     fn fit_one(&mut self, offer: &Offer, left: &mut Remainder) -> Option<TaskInfo> {
         self.waiting.front()?;
         let mut rest = left.clone();
-        let executor = match self.executors.get(&offer.agent_id) {
-            Some(executor) => executor.clone(),
-            None => self.plan.executor(rest.take(&self.plan.executor_share)?),
+        let executor = if let Some(running) = self.executors.get(&offer.agent_id) {
+            running.clone()
+        } else {
+            let resources = rest.take(&self.plan.executor_share)?;
+            self.plan.executor(self.last_executor + 1, resources)
         };
         let resources = rest.take(&self.plan.share)?;
         *left = rest;
         let mut image = self.waiting.pop_front()?;
         image.tries += 1;
-        self.executors
-            .insert(offer.agent_id.clone(), executor.clone());
+        let agent_id = offer.agent_id.clone();
+        let started = self.executors.insert(agent_id.clone(), executor.clone());
+        self.last_executor += u32::from(started.is_none());
+        let running = Running {
+            image: image.clone(),
+            agent_id,
+            executor_id: executor.executor_id.clone(),
+        };
         let task = self.plan.task(&image, offer, executor, resources);
-        let place = (image, offer.agent_id.clone());
-        self.running.insert(task.task_id.clone(), place);
+        self.running.insert(task.task_id.clone(), running);
         Some(task)
     }
 
     /// The master has not taken these tasks: the try does not count.
     pub fn on_not_launched(&mut self, tasks: Vec<TaskInfo>) {
         for task in tasks.into_iter().rev() {
-            self.executors.remove(&task.agent_id);
-            if let Some((mut image, _)) = self.running.remove(&task.task_id) {
-                image.tries -= 1;
-                self.waiting.push_front(image);
+            if let Some(mut running) = self.running.remove(&task.task_id) {
+                // It may have been about to be started for them.
+                self.on_executor_ended(&running.agent_id, Some(&running.executor_id));
+                running.image.tries -= 1;
+                self.waiting.push_front(running.image);
             }
         }
     }
@@ -143,7 +164,12 @@ impl Work {
         if !is_terminal(status.state()) {
             return None;
         }
-        let (image, _) = self.running.remove(&status.task_id)?;
+        let running = self.running.remove(&status.task_id)?;
+        if status.source() != Source::Executor {
+            // Who cannot speak for its tasks any more is not given others.
+            self.on_executor_ended(&running.agent_id, Some(&running.executor_id));
+        }
+        let image = running.image;
         let name = image.name.clone();
         if status.state() == TaskState::TaskFinished {
             return Some(News::Done { name });
@@ -163,21 +189,19 @@ impl Work {
         Some(News::Again { name, reason })
     }
 
-    /// An agent's executor, or the agent itself, is gone; each of its tasks gets an update.
-    pub fn on_executor_ended(&mut self, agent_id: &AgentId) {
-        self.executors.remove(agent_id);
-    }
-
-    /// While there was no master, executors may have ended without word of it.
-    pub fn on_disconnected(&mut self) {
-        self.executors.clear();
+    /// An executor is gone, or a whole agent; each of its tasks gets an update.
+    pub fn on_executor_ended(&mut self, agent_id: &AgentId, executor_id: Option<&ExecutorId>) {
+        let known = self.executors.get(agent_id);
+        if known.is_some_and(|it| executor_id.is_none_or(|id| it.executor_id == *id)) {
+            self.executors.remove(agent_id);
+        }
     }
 }
 
 impl Plan {
-    fn executor(&self, resources: Vec<Resource>) -> ExecutorInfo {
+    fn executor(&self, number: u32, resources: Vec<Resource>) -> ExecutorInfo {
         ExecutorInfo {
-            executor_id: "inverter".into(),
+            executor_id: format!("inverter-{number}").into(),
             name: Some("inverts colours".into()),
             command: Some(self.executor.clone()),
             resources,
@@ -241,6 +265,7 @@ mod tests {
             task_id: task_id.into(),
             state: state.into(),
             message: Some("because".into()),
+            source: Some(Source::Executor.into()),
             ..TaskStatus::default()
         }
     }
@@ -261,8 +286,37 @@ mod tests {
         assert_eq!(ids(&more), ["3.1"]);
         assert_eq!(more[0].executor, tasks[0].executor);
         assert_eq!(work.fit(&offer("b", "cpus:1;mem:64")), []);
-        work.on_executor_ended(&"a".into());
+        work.on_executor_ended(&"a".into(), Some(&"inverter-1".into()));
         assert_eq!(work.fit(&offer("a", "cpus:1;mem:64")), []);
+    }
+
+    #[test]
+    fn tasks_of_an_executor_that_died_go_to_another_and_late_words_of_it_change_nothing() {
+        let mut work = work(3);
+        let executors = |tasks: &[TaskInfo]| {
+            let id = |task: &TaskInfo| task.executor.clone().unwrap().executor_id;
+            tasks.iter().map(id).collect::<Vec<_>>()
+        };
+        let tasks = work.fit(&offer("a", "cpus:2.5;mem:4096"));
+        assert_eq!(
+            executors(&tasks),
+            ["inverter-1".into(), "inverter-1".into()]
+        );
+        let died = |task_id| TaskStatus {
+            source: Some(Source::Agent.into()),
+            ..ended(task_id, TaskState::TaskFailed)
+        };
+        work.on_update(&died("1.1"));
+        let more = work.fit(&offer("a", "cpus:1.5;mem:4096"));
+        assert_eq!(executors(&more), ["inverter-2".into()]);
+        work.on_update(&died("2.1"));
+        work.on_executor_ended(&"a".into(), Some(&"inverter-1".into()));
+        let more = work.fit(&offer("a", "cpus:1;mem:4096"));
+        assert_eq!(executors(&more), ["inverter-2".into()]);
+        // The whole agent, whoever runs there.
+        work.on_executor_ended(&"a".into(), None);
+        let more = work.fit(&offer("a", "cpus:1.5;mem:4096"));
+        assert_eq!(executors(&more), ["inverter-3".into()]);
     }
 
     #[test]
