@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::command::Run;
 use crate::error::Error;
 use crate::release;
-use daemon::Master;
+use daemon::{Load, Master};
 use document::Document;
 
 /// The page with the figures.
@@ -97,12 +97,19 @@ const PARTS: [(&str, &str, &str); 4] = [
     ("commit", "meseta-store", "commit"),
 ];
 
+/// The web page with many tasks, in a browser.
+const FRAMES: &str = "page";
+
+/// As many tasks as a large cluster runs, of few agents.
+const TASKS: [&str; 2] = ["--agents=2", "--tasks=50000"];
+
 /// Measures what is named, or everything.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
     let mut size = Size::Small;
     let mut wanted: Vec<&str> = Vec::new();
     let known = SCENARIOS.iter().map(|scenario| scenario.name);
-    let known: Vec<&str> = known.chain(PARTS.map(|(name, ..)| name)).collect();
+    let known = known.chain(PARTS.map(|(name, ..)| name));
+    let known: Vec<&str> = known.chain([FRAMES]).collect();
     for argument in arguments {
         match argument.as_str() {
             "--large" => size = Size::Large,
@@ -116,6 +123,10 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
     for scenario in SCENARIOS.iter().filter(|s| is_wanted(s.name)) {
         let text = scenario.measure(root, size)?;
         Document::read(&page)?.replace(scenario.name, &text)?;
+    }
+    if is_wanted(FRAMES) {
+        let text = measure_frames(root)?;
+        Document::read(&page)?.replace(FRAMES, &text)?;
     }
     for (name, package, bench) in PARTS {
         if is_wanted(name) {
@@ -133,6 +144,33 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// How long the frames of the page are while somebody works with a list of 100,000 tasks.
+fn measure_frames(root: &Path) -> Result<String, Error> {
+    let binary = root.join("target/release/meseta");
+    let binary = binary.to_string_lossy();
+    let master = Master::start(&binary)?;
+    let at = format!("--master={}", master.address);
+    // The agents stay with their tasks for as long as they would be measured.
+    let stay = [
+        "--pollers=0",
+        "--launches=1",
+        "--time=1h",
+        "--rest=1h",
+        "--patience=10m",
+    ];
+    let flags: Vec<&str> = TASKS.into_iter().chain(stay).chain([&*at]).collect();
+    let _load = Load::start(&binary, "state", &flags)?;
+    let page = format!("http://{}", master.address);
+    let output = Run {
+        root,
+        line: &["node", "crates/webui/page/frames.mjs", &page, "100000"],
+        help: "it needs Node and Chromium",
+    }
+    .output()?;
+    let text = String::from_utf8_lossy(&output);
+    Ok(document::scenario("cargo xtask bench page", &text))
 }
 
 impl Scenario {

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
 use crate::support::daemon::{
-    Cluster, Place, RESOURCES, agent_address, meseta, registered_agents, start_master,
+    Cluster, Place, RESOURCES, agent_address, meseta, registered_agents, start_agent, start_master,
 };
 use crate::support::scheduler::{Scheduler, framework, shell_task, text};
-use crate::support::{PATIENCE, http, skip, within};
+use crate::support::{PATIENCE, eventually, http, skip, within};
 
 /// Everything that a master shows without anything in particular being asked for, with its title.
 const VIEWS: [(&str, &str); 8] = [
@@ -49,10 +49,11 @@ struct Axe(String);
 
 impl Axe {
     fn find() -> Option<Self> {
-        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../webui/page");
-        let script = std::fs::read_to_string(page.join("node_modules/axe-core/axe.min.js")).ok();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let script = root.join("target/axe/node_modules/axe-core/axe.min.js");
+        let script = std::fs::read_to_string(script).ok();
         if script.is_none() {
-            skip("accessibility is not checked: `cargo xtask webui` installs what that needs");
+            skip("accessibility is not checked: `cargo xtask test` installs what that needs");
         }
         script.map(Self)
     }
@@ -112,7 +113,13 @@ fn every_view_opens_is_accessible_and_complains_of_nothing() {
         }
     }
     browser.shows("Live");
+    is_content(&mut browser, &[master]);
+}
+
+/// Checks that nothing was complained of, and that nobody but these was asked for anything.
+fn is_content(browser: &mut Browser, hosts: &[SocketAddr]) {
     assert_eq!(browser.complaints(), [""; 0]);
+    assert_eq!(browser.asked_beside(hosts), [""; 0]);
 }
 
 fn address_of(agent: &Value) -> String {
@@ -169,7 +176,7 @@ fn a_task_is_followed_from_its_launch_to_its_output() {
     scheduler.expect("TASK_KILLING");
     scheduler.expect("TASK_KILLED");
     browser.shows_row("Tasks", &["ticker", "killed"]);
-    assert_eq!(browser.complaints(), [""; 0]);
+    is_content(&mut browser, &[cluster.master(), agent]);
 }
 
 #[test]
@@ -212,7 +219,7 @@ fn an_agent_is_drained_and_taken_back_by_clicks() {
     assert!(now(cluster.master())["drain_info"].is_null());
     scheduler.forget_ended_offers();
     scheduler.start_and_see_running(&ticking("again"));
-    assert_eq!(browser.complaints(), [""; 0]);
+    is_content(&mut browser, &[cluster.master()]);
 }
 
 /// The only agent, as the master has it.
@@ -247,6 +254,236 @@ fn why_there_are_no_offers_and_what_was_refused_is_said_where_it_is_looked_for()
     browser.click("Set");
     browser.until("no question", "!document.querySelector('dialog')");
     browser.shows_row("Roles", &["somebody", "cpus 2", "cpus 3"]);
+    browser.click("Set weight");
+    browser.fill("role", "somebody");
+    browser.fill("weight", "2.5");
+    browser.click("Set");
+    browser.shows_row("Roles", &["somebody", "2.5"]);
+    // The refusal is an answer with an error, which the console notes.
+    assert_eq!(browser.complaints().len(), 1);
+    assert_eq!(browser.asked_beside(&[cluster.master()]), [""; 0]);
+}
+
+#[test]
+fn why_a_task_has_failed_is_said_where_its_states_are() {
+    let cluster = cluster(&[]);
+    let Some(mut browser) = browser(cluster.place.path()) else {
+        return;
+    };
+    let mut scheduler = cluster.subscribe(framework("page"));
+    scheduler.start(&shell_task("failer", "exit 7"));
+    scheduler.expect("TASK_STARTING");
+    scheduler.expect("TASK_RUNNING");
+    scheduler.expect("TASK_FAILED");
+    browser.open(cluster.master(), "/#/tasks?state=TASK_FAILED");
+    browser.click("failer");
+    title(&mut browser, "failer");
+    browser.until(
+        "a reason",
+        "[...document.querySelectorAll('.timeline li')].at(-1)?.textContent
+            .includes('Command exited with status 7')",
+    );
+    // Nothing runs any more that a terminal could be opened in.
+    assert_eq!(
+        browser.evaluate("document.querySelector('.title').innerText.includes('Terminal')"),
+        false
+    );
+    is_content(&mut browser, &[cluster.master()]);
+}
+
+#[test]
+fn the_overview_follows_what_happens() {
+    let cluster = cluster(&[]);
+    let Some(mut browser) = browser(cluster.place.path()) else {
+        return;
+    };
+    registered_agents(cluster.master(), 1);
+    browser.open(cluster.master(), "/");
+    browser.shows("Live");
+    let number = |state: &str, number: u32| {
+        format!(
+            "[...document.querySelectorAll('.tiles a')].some(one =>
+                one.innerText.split(/\\s+/).join(' ') === '{number} {state}')"
+        )
+    };
+    browser.until("no task", &number("running", 0));
+    let mut scheduler = cluster.subscribe(framework("page"));
+    scheduler.start_and_see_running(&ticking("ticker"));
+    browser.until("a task", &number("running", 1));
+    browser.shows("Framework page subscribed");
+    browser.shows("Task ticker launched");
+    browser.shows("0.1 allocated");
+    browser.shows("3.9 offered");
+    browser.until(
+        "a chart that rises",
+        "(() => {
+            const points = document.querySelector('.chart .used').getAttribute('points').split(' ');
+            const heights = points.slice(1, -1).map(point => Number(point.split(',')[1]));
+            return Math.min(...heights) < Math.max(...heights);
+        })()",
+    );
+    scheduler.kill("ticker");
+    scheduler.expect("TASK_KILLING");
+    scheduler.expect("TASK_KILLED");
+    browser.until("no task any more", &number("running", 0));
+    browser.until("a killed task", &number("killed", 1));
+    is_content(&mut browser, &[cluster.master()]);
+}
+
+#[test]
+fn the_keyboard_leads_from_view_to_view_and_from_row_to_row() {
+    let cluster = cluster(&[]);
+    let Some(mut browser) = browser(cluster.place.path()) else {
+        return;
+    };
+    registered_agents(cluster.master(), 1);
+    let mut scheduler = cluster.subscribe(framework("page"));
+    for task in ["first", "second"] {
+        scheduler.start_and_see_running(&ticking(task));
+    }
+    browser.open(cluster.master(), "/");
+    title(&mut browser, "page-test");
+    for (key, heading) in [
+        ("f", "Frameworks"),
+        ("a", "Agents"),
+        ("r", "Roles and quota"),
+        ("e", "Offers"),
+        ("m", "Maintenance"),
+        ("s", "Server"),
+        ("t", "Tasks"),
+    ] {
+        browser.press("g");
+        browser.press(key);
+        title(&mut browser, heading);
+    }
+    browser.shows_row("Tasks", &["first"]);
+    browser.shows_row("Tasks", &["second"]);
+    let row = "document.activeElement.closest('[role=row]')?.ariaRowIndex";
+    browser.press("j");
+    browser.until("the first row", &format!("{row} === '2'"));
+    browser.press("j");
+    browser.until("the second row", &format!("{row} === '3'"));
+    browser.press("k");
+    browser.until("the first row", &format!("{row} === '2'"));
+    let chosen = browser.evaluate("document.activeElement.textContent");
+    browser.press("Enter");
+    title(&mut browser, &text(&chosen));
+    browser.press("?");
+    browser.shows("Down and up in a list");
+    is_content(&mut browser, &[cluster.master()]);
+}
+
+#[test]
+fn the_logs_of_a_master_and_an_agent_are_on_their_pages() {
+    let place = Place::new();
+    let Some(mut browser) = browser(place.path()) else {
+        return;
+    };
+    let kept = |name: &str| format!("--log_dir={}", place.join(name).display());
+    let master = start_master(&place, &[&kept("of_master")]);
+    let agent = start_agent(&place, master.address, 0, &[&kept("of_agent")]);
+    let log = |words: &str| {
+        let script = "document.querySelector('[role=log][aria-label=Log]')?.textContent";
+        format!("{script}.includes('{words}')")
+    };
+    browser.open(master.address, "/#/server");
+    browser.until("the master's log", &log("the master listens"));
+    // More of it, by clicks.
+    browser.click("Log more");
+    browser.click("Set");
+    browser.until(
+        "what was just logged",
+        &log("the level of logging is raised"),
+    );
+    browser.open(agent.address, "/");
+    browser.until("the agent's log", &log("the agent listens"));
+    is_content(&mut browser, &[master.address, agent.address]);
+}
+
+/// The screen of a terminal, a line after the other.
+const SCREEN: &str = "[...document.querySelectorAll('.terminal .line')]
+    .map(line => line.textContent).join('\\n')";
+
+#[test]
+fn a_terminal_is_used_in_the_container_of_a_task() {
+    let cluster = cluster(&[]);
+    let Some(mut browser) = browser(cluster.place.path()) else {
+        return;
+    };
+    let agent = agent_address(&registered_agents(cluster.master(), 1)[0]);
+    let mut scheduler = cluster.subscribe(framework("page"));
+    scheduler.start_and_see_running(&ticking("ticker"));
+    browser.open(cluster.master(), "/#/tasks");
+    browser.click("ticker");
+    browser.click("Terminal");
+    browser.until("the agent's page", &format!("location.host === '{agent}'"));
+    browser.until("a terminal", "document.querySelector('.terminal.focused')");
+    let shows = |line: &str| format!("{SCREEN}.includes({})", json!(line));
+
+    // What is typed before the shell is there waits for it.
+    browser.types("PS1='> '; cd /; tty; echo $((6 * 7)) in $TERM");
+    browser.press("Enter");
+    browser.until("a result", &shows("\n42 in xterm-256color\n"));
+    browser.until("a terminal of its own", &shows("\n/dev/pts/"));
+    if let Some(axe) = Axe::find() {
+        axe.check(&mut browser, "a terminal");
+    }
+
+    // The programs in it learn how large it is.
+    let columns = |browser: &mut Browser| {
+        browser.types("clear; stty size | tr ' ' x");
+        browser.press("Enter");
+        let size = format!("{SCREEN}.match(/^\\d+x(\\d+)$/m)?.[1]");
+        let columns = text(&browser.until("a size", &size));
+        columns.parse::<u32>().expect("a number of columns")
+    };
+    let wide = columns(&mut browser);
+    browser.emulate("dark", 700);
+    browser.types("clear; stty -echo; while [ $(stty size | cut -d' ' -f2) -ge ");
+    browser.types(&format!(
+        "{wide} ]; do sleep 0.1; done; stty echo; echo it is s''mall"
+    ));
+    browser.press("Enter");
+    browser.until("a smaller terminal", &shows("it is small"));
+
+    // A program is interrupted by a key, and its output is scrolled through.
+    browser.types("clear; echo wait''ing; sleep 10000");
+    browser.press("Enter");
+    browser.until("a program", &shows("waiting"));
+    browser.press_with_ctrl("c");
+    browser.types("seq 1000 2999; echo d''one");
+    browser.press("Enter");
+    browser.until("all of it", &shows("\n2999\ndone"));
+    let few = "document.querySelectorAll('.terminal .line').length < 100";
+    assert_eq!(browser.evaluate(few), true);
+    browser.evaluate("document.querySelector('.terminal').scrollTop = 0; 1");
+    browser.until("its beginning", &shows("\n1000\n"));
+
+    // The shell ends by itself, and another comes when it is asked for.
+    browser.types("exit");
+    browser.press("Enter");
+    browser.shows("The shell has ended.");
+    browser.click("Open another");
+    browser.until("a terminal", "document.querySelector('.terminal.focused')");
+    browser.types("echo once a''gain");
+    browser.press("Enter");
+    browser.until("another shell", &shows("\nonce again"));
+
+    // Nothing of it is left when the page is.
+    let containers = || {
+        let call = json!({"type": "GET_CONTAINERS", "get_containers": {"show_nested": true}});
+        let answer = http::operator_call(agent, &call).json();
+        answer["get_containers"]["containers"]
+            .as_array()
+            .map(Vec::len)
+    };
+    assert_eq!(containers(), Some(2));
+    browser.click("Output and files");
+    title(&mut browser, "ticker");
+    eventually("the end of the shell", || {
+        (containers() == Some(1)).then_some(())
+    });
+    is_content(&mut browser, &[cluster.master(), agent]);
 }
 
 #[test]
@@ -302,9 +539,15 @@ fn a_hundred_thousand_tasks_are_listed_and_searched_with_few_of_them_in_the_page
         "an address to pass on",
         &format!("decodeURIComponent(location.hash).includes({})", some["id"]),
     );
+    // However many there are, an answer has a page of them.
+    let largest = browser.evaluate(
+        "Math.max(...performance.getEntriesByType('resource')
+            .filter(one => one.name.includes('/tasks?')).map(one => one.decodedBodySize))",
+    );
+    assert!(largest.as_u64() < Some(256 * 1024), "{largest} bytes");
     browser.open(master, "/#/tasks?state=TASK_FAILED");
     browser.shows("No task matches");
-    assert_eq!(browser.complaints(), [""; 0]);
+    is_content(&mut browser, &[master]);
     load.kill().expect("the load ends");
     load.wait().expect("the load's end");
 }

@@ -1,4 +1,4 @@
-//! A master to be measured.
+//! A master to be measured, and what keeps it busy.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -53,5 +53,33 @@ impl Drop for Master {
         // That it has ended already is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Emulated agents and frameworks, ended with this.
+#[derive(Debug)]
+pub(crate) struct Load(Child);
+
+impl Load {
+    pub(crate) fn start(binary: &str, scenario: &str, flags: &[&str]) -> Result<Self, Error> {
+        let child = Command::new(binary)
+            .args(["bench", scenario])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|source| Error::NotStarted {
+                command: format!("{binary} bench {scenario}"),
+                source,
+                help: "",
+            })?;
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

@@ -1,5 +1,6 @@
 //! The web page as a real browser shows it, and as somebody with a mouse uses it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,6 +26,8 @@ pub(crate) struct Browser {
     calls: u64,
     session: Option<String>,
     complaints: Vec<String>,
+    /// All that was asked for over a network.
+    asked: BTreeSet<String>,
 }
 
 impl Browser {
@@ -73,12 +76,13 @@ impl Browser {
             calls: 0,
             session: None,
             complaints: Vec::new(),
+            asked: BTreeSet::new(),
         };
         let page = browser.call("Target.createTarget", json!({"url": "about:blank"}));
         let attach = json!({"targetId": page["targetId"], "flatten": true});
         let attached = browser.call("Target.attachToTarget", attach);
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
-        for domain in ["Page", "Runtime", "Log"] {
+        for domain in ["Page", "Runtime", "Log", "Network"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
         Some(browser)
@@ -140,7 +144,8 @@ impl Browser {
                 const found = all.find(one => one.textContent === {});
                 found?.scrollIntoView({{ block: 'center' }});
                 const box = found?.getBoundingClientRect();
-                return box && [box.x + box.width / 2, box.y + box.height / 2];
+                // What is not shown yet has no size.
+                return box?.width > 0 && [box.x + box.width / 2, box.y + box.height / 2];
             }})()",
             json!(text)
         );
@@ -175,10 +180,19 @@ impl Browser {
         self.types(text);
     }
 
-    /// Presses a key that stands for a letter or a sign.
+    /// Presses a key that stands for a letter or a sign, or Enter.
     pub(crate) fn press(&mut self, key: &str) {
+        let text = if key == "Enter" { "\r" } else { key };
         for kind in ["keyDown", "keyUp"] {
-            let event = json!({"type": kind, "key": key, "text": key});
+            let event = json!({"type": kind, "key": key, "text": text});
+            self.call("Input.dispatchKeyEvent", event);
+        }
+    }
+
+    /// Presses a key while Ctrl is held.
+    pub(crate) fn press_with_ctrl(&mut self, key: &str) {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let event = json!({"type": kind, "key": key, "modifiers": 2});
             self.call("Input.dispatchKeyEvent", event);
         }
     }
@@ -198,6 +212,17 @@ impl Browser {
         // All that was said before the answer has been read with it.
         self.evaluate("1");
         &self.complaints
+    }
+
+    /// What it was made to ask anybody for but these.
+    pub(crate) fn asked_beside(&mut self, hosts: &[SocketAddr]) -> Vec<String> {
+        self.evaluate("1");
+        let of_host = |host: &SocketAddr, url: &str| {
+            let rest = url.strip_prefix(&format!("http://{host}"));
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let strange = |url: &&String| !hosts.iter().any(|host| of_host(host, url));
+        self.asked.iter().filter(strange).cloned().collect()
     }
 
     fn call(&mut self, method: &str, params: Value) -> Value {
@@ -223,6 +248,13 @@ impl Browser {
 
     fn hear(&mut self, said: &Value) {
         let params = &said["params"];
+        if said["method"] == "Network.requestWillBeSent" {
+            let url = params["request"]["url"].as_str().unwrap_or_default();
+            self.asked.insert(url.to_owned());
+        }
+        if said["method"] == "Network.webSocketCreated" {
+            self.asked.insert(params["url"].to_string());
+        }
         let complaint = match said["method"].as_str() {
             Some("Runtime.exceptionThrown") => true,
             Some("Log.entryAdded") => params["entry"]["level"] != "verbose",
