@@ -6,7 +6,7 @@
 //! ```
 
 use std::error::Error;
-use std::io::{Write as _, stdout};
+use std::io::{Write as _, stderr, stdout};
 
 use meseta_framework::keep::{Keeper, MemoryStore, Restart, Task};
 use meseta_framework::v1::FrameworkInfo;
@@ -16,8 +16,8 @@ use tracing_subscriber::filter::LevelFilter;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     // Says on the terminal what goes wrong, for example that no master answers.
-    let log = tracing_subscriber::fmt().with_max_level(LevelFilter::WARN);
-    log.init();
+    let log = tracing_subscriber::fmt().with_writer(stderr);
+    log.with_max_level(LevelFilter::WARN).init();
     let mut arguments = std::env::args().skip(1);
     let masters = arguments.next().unwrap_or("127.0.0.1:5050".into());
     let framework = FrameworkInfo {

@@ -168,3 +168,8 @@ pub fn subscribe(settings: Settings) -> (Scheduler, Events) {
     let scheduler = Scheduler::new(Arc::clone(&session));
     (scheduler, Events::new(settings, session))
 }
+
+/// The book's page, so that its examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/frameworks.md")]
+struct Book;

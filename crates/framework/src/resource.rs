@@ -91,6 +91,10 @@ pub trait ResourceExt: Sized {
 
     /// Disk as a persistent volume: what CREATE takes. Tasks find it in their sandbox at the path.
     #[must_use]
+    #[allow(
+        clippy::wrong_self_convention,
+        reason = "beside `reserved_to`: the resource, as a volume"
+    )]
     fn as_volume(
         self,
         id: impl Into<String>,
@@ -182,7 +186,7 @@ impl Remainder {
             }
         }
         self.left = left;
-        Some(self.allocate(taken))
+        Some(self.allocate(&taken))
     }
 
     /// Takes so many ports, whichever.
@@ -202,7 +206,7 @@ impl Remainder {
 
     /// What nobody has taken.
     pub fn rest(&self) -> Vec<Resource> {
-        self.allocate(self.left.clone())
+        self.allocate(&self.left)
     }
 
     /// The persistent volume of that id, if the offer has it and nobody has taken it.
@@ -211,7 +215,7 @@ impl Remainder {
         rest.into_iter().find(|r| r.volume_id() == Some(id))
     }
 
-    fn allocate(&self, resources: Resources) -> Vec<Resource> {
+    fn allocate(&self, resources: &Resources) -> Vec<Resource> {
         match &self.role {
             Some(role) => resources.allocate(role).to_v1(),
             None => resources.to_v1(),

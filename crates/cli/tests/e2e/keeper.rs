@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::Command;
 
 use meseta_framework::Settings;
 use meseta_framework::keep::{FileStore, Keeper, Restart, Task};
@@ -10,7 +11,7 @@ use meseta_framework::v1::{CommandInfo, ExecutorInfo, FrameworkInfo, TaskState};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::support::daemon::{Cluster, Place, registered_agents};
+use crate::support::daemon::{Cluster, Place, finish, registered_agents};
 use crate::support::examples::{sdk_example, this_user};
 use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
 use crate::support::{PATIENCE, eventually, http, skip};
@@ -98,6 +99,32 @@ async fn what_ends_runs_again_until_it_is_withdrawn() {
     keeper.withdraw("stays").await.expect("withdrawn");
     state(&mut keeper, "stays.1", TaskState::TaskKilled).await;
     keeper.teardown().await.expect("the end");
+}
+
+#[test]
+fn the_first_framework_of_the_book_runs_a_task() {
+    let cluster = Cluster::start();
+    let mut hello = Command::new(sdk_example("hello"));
+    hello
+        .arg(cluster.master().to_string())
+        .env("USER", this_user());
+    let (status, printed) = finish(&cluster.place, "hello", &mut hello);
+    assert!(status.success(), "{printed}");
+    assert!(printed.contains("hello.1 TASK_FINISHED"), "{printed}");
+}
+
+#[test]
+fn the_first_framework_of_the_book_says_that_no_master_answers() {
+    let place = Place::new();
+    let mut hello = Command::new(sdk_example("hello"));
+    hello.arg(format!("127.0.0.1:{}", free_port()));
+    let mut hello = place.run("hello", &mut hello);
+    eventually("a warning", || {
+        let log = std::fs::read_to_string(place.join("hello.log")).ok()?;
+        log.contains("is not reached").then_some(())
+    });
+    hello.kill().expect("its end");
+    hello.wait().expect("its end");
 }
 
 /// A task that the SDK's own executor runs: the genuine agent here has no command executor.

@@ -230,13 +230,13 @@ impl Driver {
                         self.show_disconnected(reason);
                         Input::Disconnected
                     }
-                    Some(Incoming::Event(event)) => match event.error {
-                        Some(error) => return Err(Error::EndedByMaster(error.message)),
-                        None => {
-                            self.show_subscribed(&event);
-                            Input::Event(event)
+                    Some(Incoming::Event(event)) => {
+                        if let Some(error) = event.error {
+                            return Err(Error::EndedByMaster(error.message));
                         }
-                    },
+                        self.show_subscribed(&event);
+                        Input::Event(event)
+                    }
                 },
                 request = requests.recv() => match request {
                     None => return Ok(()),
