@@ -1,10 +1,11 @@
 //! What the allocator knows, and the calls that tell it. What is shared with whom is in
 //! [`round`](crate::round).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use imbl::OrdMap;
 use meseta_machine::{Now, Timers};
 use meseta_proto::v1::{AgentId, AgentInfo, FrameworkId, agent_info};
 use meseta_resources::{Quantities, Resources};
@@ -43,6 +44,8 @@ pub struct Allocator {
     pub(crate) last_easing: Option<Duration>,
     pub(crate) maintenances: Maintenances,
     pub(crate) recovery: Option<Recovery>,
+    /// For how many agents the frameworks of each role have filters, added up.
+    pub(crate) filtered: OrdMap<Arc<str>, usize>,
     /// The hostnames of the agents that are proposed, if not all are.
     pub(crate) whitelist: Option<BTreeSet<String>>,
     pub(crate) next_key: u64,
@@ -84,6 +87,7 @@ impl Allocator {
             last_easing: None,
             maintenances: Maintenances::default(),
             recovery: None,
+            filtered: OrdMap::new(),
             whitelist: None,
             options,
             next_key: 0,
@@ -378,6 +382,12 @@ impl Allocator {
         }
     }
 
+    /// For how many agents the frameworks of each role have declined something for some time, added
+    /// up. Taken in constant time, however many roles there are.
+    pub fn offer_filters(&self) -> OrdMap<Arc<str>, usize> {
+        self.filtered.clone()
+    }
+
     /// Whether something changed since the last allocation that may lead to a proposal, or to an
     /// inverse one.
     pub fn is_pending(&self) -> bool {
@@ -448,6 +458,14 @@ impl Allocator {
             if held != self.tree.held(client.node) {
                 return Err(format!("{framework} in {role}: holds {held}, counted else"));
             }
+        }
+        let mut filtered: BTreeMap<&str, usize> = BTreeMap::new();
+        for client in self.clients.values().filter(|it| !it.filters.is_empty()) {
+            *filtered.entry(&client.role).or_default() += client.filters.len();
+        }
+        let counted = self.filtered.iter().map(|(role, count)| (&**role, *count));
+        if filtered != counted.collect() {
+            return Err(format!("{filtered:?} filters, counted {:?}", self.filtered));
         }
         self.check_quotas()
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use imbl::OrdMap;
 use meseta_proto::v1::{AgentId, AgentInfo, FrameworkId};
 use meseta_resources::{Quantities, Resources, roles};
 
@@ -417,7 +418,9 @@ impl Allocator {
         if let Some(agent) = self.agents.get_mut(&agent_key) {
             let filters = agent.filters.entry(key).or_default();
             filters.add(refused, until);
-            client.filters.insert(agent_key);
+            if client.filters.insert(agent_key) {
+                *self.filtered.entry(Arc::clone(&client.role)).or_default() += 1;
+            }
             if let Some(end) = filters.next_end() {
                 self.expiries.set((agent_key, key), end);
             }
@@ -428,7 +431,8 @@ impl Allocator {
     pub(crate) fn forget_filter(&mut self, agent: AgentKey, key: ClientKey) {
         self.expiries.cancel(&(agent, key));
         if let Some(client) = self.clients.get_mut(&key) {
-            client.filters.remove(&agent);
+            let count = usize::from(client.filters.remove(&agent));
+            forget_filtered(&mut self.filtered, &client.role, count);
         }
     }
 
@@ -436,11 +440,27 @@ impl Allocator {
         let Some(client) = self.clients.get_mut(&key) else {
             return;
         };
-        for agent_key in std::mem::take(&mut client.filters) {
+        let filters = std::mem::take(&mut client.filters);
+        forget_filtered(&mut self.filtered, &client.role, filters.len());
+        for agent_key in filters {
             self.expiries.cancel(&(agent_key, key));
             if let Some(agent) = self.agents.get_mut(&agent_key) {
                 agent.filters.remove(&key);
             }
+        }
+    }
+}
+
+/// Counts filters of a role no longer.
+pub(crate) fn forget_filtered(
+    filtered: &mut OrdMap<Arc<str>, usize>,
+    role: &Arc<str>,
+    count: usize,
+) {
+    if let Some(counted) = filtered.get_mut(role) {
+        *counted = counted.saturating_sub(count);
+        if *counted == 0 {
+            filtered.remove(role);
         }
     }
 }

@@ -7,7 +7,7 @@ use meseta_machine::Now;
 use meseta_resources::Resources;
 
 use crate::agent::AgentKey;
-use crate::books::Why;
+use crate::books::{Why, forget_filtered};
 use crate::limits::FEW_CLIENTS;
 use crate::share::{Look, Stage};
 use crate::tree::ClientKey;
@@ -169,6 +169,7 @@ impl Allocator {
             } else {
                 agent.filters.remove(&key);
                 client.filters.remove(&agent_key);
+                forget_filtered(&mut self.filtered, &client.role, 1);
             }
             self.changes.filter_ended(agent_key, key);
         }

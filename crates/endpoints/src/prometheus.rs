@@ -115,6 +115,7 @@ const COUNTERS: &[&str] = &[
     "master/recovery_slave_removals",
     "master/slave_",
     "master/task_",
+    "master/trace_spans_",
     "master/tasks_dropped",
     "master/tasks_error",
     "master/tasks_failed",
@@ -133,6 +134,7 @@ const COUNTERS: &[&str] = &[
     "slave/tasks_gone",
     "slave/tasks_killed",
     "slave/tasks_lost",
+    "slave/trace_spans_",
     "slave/valid_",
 ];
 
@@ -190,6 +192,10 @@ const HELP: &[(&str, &str)] = &[
         "Events that schedulers and operators have not read yet",
     ),
     (
+        "master/event_queue",
+        "Messages, requests and what else waits for its turn",
+    ),
+    (
         "master/frameworks_",
         "Frameworks that are connected or not, active or not",
     ),
@@ -226,10 +232,22 @@ const HELP: &[(&str, &str)] = &[
     ("master/task_", "Tasks that ended, by who said so and why"),
     ("master/tasks_", "Tasks by their state"),
     (
+        "master/trace_spans",
+        "Spans of traces that were exported, and those that could not be",
+    ),
+    (
         "master/uptime_secs",
         "How long the process has been running",
     ),
     ("master/valid_", "Messages that were passed on"),
+    (
+        "registrar/queued_operations",
+        "Changes of the registry that are being made durable",
+    ),
+    (
+        "registrar/registry_size",
+        "What the registry takes on disk",
+    ),
     (
         "slave/container_launch_errors",
         "Containers that could not be started",
@@ -264,6 +282,10 @@ const HELP: &[(&str, &str)] = &[
         "Whether a master has the agent registered",
     ),
     ("slave/tasks_", "Tasks by their state"),
+    (
+        "slave/trace_spans",
+        "Spans of traces that were exported, and those that could not be",
+    ),
     ("slave/uptime_secs", "How long the process has been running"),
     ("slave/valid_", "Messages that the agent took"),
     ("system/cpus_total", "Processors of the machine"),

@@ -101,6 +101,7 @@ impl Master {
                 inverse_answers: imbl::OrdMap::new(),
                 quotas: imbl::OrdMap::new(),
                 weights: imbl::OrdMap::new(),
+                offer_filters: imbl::OrdMap::new(),
                 watchers: 0,
                 metrics: crate::Metrics::default(),
             },
@@ -211,6 +212,9 @@ impl Master {
 
     /// What readers may see now; takes constant time.
     pub fn snapshot(&self) -> Snapshot {
-        self.state.clone()
+        Snapshot {
+            offer_filters: self.allocator.offer_filters(),
+            ..self.state.clone()
+        }
     }
 }

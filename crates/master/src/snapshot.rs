@@ -54,6 +54,8 @@ pub struct Snapshot {
     pub quotas: OrdMap<String, Quota>,
     /// The weights that operators have given to roles; others count as 1.
     pub weights: OrdMap<String, f64>,
+    /// For how many agents the frameworks of each role have declined something, added up.
+    pub offer_filters: OrdMap<Arc<str>, usize>,
     /// How many operators watch by event streams.
     pub watchers: usize,
     /// Counters.

@@ -65,6 +65,11 @@ impl Facts {
         }
     }
 
+    /// How long the file is.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.length
+    }
+
     /// The changes as they are to be appended.
     pub(crate) fn frame<'a>(
         &self,

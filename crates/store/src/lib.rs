@@ -172,6 +172,11 @@ impl Store {
         &self.damage
     }
 
+    /// What it takes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.file.bytes()
+    }
+
     /// Every fact, in the order of the keys.
     pub fn load(&self) -> Result<Vec<Fact>, Error> {
         let load = || {

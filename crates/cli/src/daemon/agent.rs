@@ -25,6 +25,8 @@ use super::output::{self, Outputs};
 use super::process::{self, Asked, End, Ends, Signals};
 use super::set_aside::SetAside;
 use super::started::StartedFiles;
+use super::traces::{AgentTraces, Traces};
+use super::waiting::Sort;
 use super::watched::{Seen, Watched};
 use super::{config, edge, seed, sessions, system};
 use crate::address::{self, Addresses};
@@ -100,8 +102,11 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     config.domain_socket = socket.as_ref().map(|socket| socket.path().to_owned());
     let id = config.pid.id.clone();
 
+    let traces = Traces::from_flags(flags, "meseta-agent", &config.hostname)?;
+    let traces = traces.map(AgentTraces::new);
+
     let clock = Clock::start();
-    let (inputs, receiver) = driver::queue();
+    let (inputs, receiver) = driver::queue(|_| Sort::Dispatch);
     let unready = |e| Failure::Start(format!("failed to make ready for containers: {e}"));
     let garbage = Arc::new(Garbage::start(&work_dir, inputs.clone()).map_err(unready)?);
     let fetcher = Fetcher::new(flags, &work_dir)?;
@@ -156,6 +161,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         machine,
         Measures::new(containers.clone()),
         containers.sessions(),
+        traces,
     );
     let latest = driver::run(machine, clock, receiver, Some(store), effects)
         .map_err(|e| Failure::Start(format!("failed to start the agent's threads: {e}")))?;

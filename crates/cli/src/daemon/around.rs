@@ -10,6 +10,7 @@ use meseta_proto::v1::FileInfo;
 use super::exchange::SlowReaders;
 use super::system;
 use super::timings::Timings;
+use super::traces::{self, Counts};
 use crate::files::{self, Nothing, WithLog};
 use crate::logging;
 
@@ -21,6 +22,8 @@ const LOG: &str = "/master/log";
 pub(crate) struct AroundMaster<'a> {
     /// How long its parts take.
     pub(crate) timings: &'a Timings,
+    /// What has become of the spans of traces, if there are any.
+    pub(crate) spans: Option<&'a Counts>,
     /// How the readers of its event streams keep up.
     pub(crate) slow_readers: SlowReaders,
     /// When it began, since the Unix epoch.
@@ -67,6 +70,8 @@ impl Process for AroundMaster<'_> {
         metrics
             .chain(self.of_streams())
             .map(|(name, value)| (name.to_owned(), value))
+            .chain(self.timings.gauges())
+            .chain(traces::metrics("master", self.spans))
             .collect()
     }
 

@@ -1,6 +1,6 @@
 //! Answers compressed for clients that ask for it.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -26,19 +26,88 @@ pub(super) fn compressed(request: &Request, mut response: Response) -> Response 
         .headers
         .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     let asked = request.headers.get_all(ACCEPT_ENCODING).iter();
-    if !accepts_gzip(asked.filter_map(|value| value.to_str().ok())) {
+    let Some(coding) = Coding::chosen(asked.filter_map(|value| value.to_str().ok())) else {
         return response;
-    }
-    // The fastest level: it makes JSON ten times smaller, and the client waits for it.
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
-    let written = encoder.write_all(body);
-    if let Ok(smaller) = written.and_then(|()| encoder.finish()) {
+    };
+    if let Ok(smaller) = coding.compress(body) {
         response.body = Body::Full(smaller.into());
         response
             .headers
-            .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            .insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     }
     response
+}
+
+/// How answers can be compressed; the better come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Zstd,
+    Gzip,
+}
+
+impl Coding {
+    const ALL: [Self; 2] = [Self::Zstd, Self::Gzip];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    fn is_called(self, name: &str) -> bool {
+        let older = self == Self::Gzip && name.eq_ignore_ascii_case("x-gzip");
+        older || name.eq_ignore_ascii_case(self.name())
+    }
+
+    /// The fastest levels: they make JSON ten times smaller, and the client waits for it.
+    fn compress(self, body: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Zstd => zstd::bulk::compress(body, 1),
+            Self::Gzip => {
+                let out = Vec::with_capacity(body.len() / 8);
+                let mut encoder = GzEncoder::new(out, Compression::fast());
+                encoder.write_all(body)?;
+                encoder.finish()
+            }
+        }
+    }
+
+    /// What the client likes best by `Accept-Encoding`: by its name, or by `*` where it is not named.
+    /// None if it wants the answer as it is, or rather so.
+    fn chosen<'a>(values: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let ranges = values.flat_map(|value| value.split(',')).map(range);
+        let ranges: Vec<(&str, f64)> = ranges.collect();
+        let named = |wanted: &dyn Fn(&str) -> bool| {
+            let found = ranges.iter().find(|(name, _)| wanted(name));
+            found.map(|(_, weight)| *weight)
+        };
+        let star = named(&|name| name == "*");
+        let weight = |coding: Self| named(&|name| coding.is_called(name)).or(star);
+        // Without a word it is acceptable, but less than what is asked for.
+        let plain = named(&|name| name.eq_ignore_ascii_case("identity")).unwrap_or(0.0);
+        let mut best = None;
+        for coding in Self::ALL {
+            let weight = weight(coding).unwrap_or(0.0);
+            let better = best.is_none_or(|(_, other)| weight > other);
+            if weight > 0.0 && weight >= plain && better {
+                best = Some((coding, weight));
+            }
+        }
+        best.map(|(coding, _)| coding)
+    }
+}
+
+/// The name of a range, and how much it is wanted.
+fn range(text: &str) -> (&str, f64) {
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let weight = parts.find_map(|part| {
+        let (key, value) = part.split_once('=')?;
+        let is_weight = key.trim().eq_ignore_ascii_case("q");
+        is_weight.then(|| value.trim().parse().unwrap_or(0.0))
+    });
+    (name, weight.unwrap_or(1.0))
 }
 
 fn is_compressible(kind: &str) -> bool {
@@ -50,39 +119,45 @@ fn is_compressible(kind: &str) -> bool {
         )
 }
 
-/// Whether `Accept-Encoding` allows gzip: by its name, or by `*` where it is not named.
-fn accepts_gzip<'a>(values: impl Iterator<Item = &'a str>) -> bool {
-    let mut by_star = false;
-    for range in values.flat_map(|value| value.split(',')) {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default();
-        let is_allowed = !parts.any(|part| {
-            part.split_once('=').is_some_and(|(name, weight)| {
-                name.trim().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0_f64)
-            })
-        });
-        match name.to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => return is_allowed,
-            "*" => by_star = is_allowed,
-            _ => {}
-        }
-    }
-    by_star
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn who_asks_for_gzip_is_known_by_its_name_or_by_the_star() {
-        let asks = |value: &str| accepts_gzip([value].into_iter());
-        for value in ["gzip", "br, GZIP;q=0.5", "*", "identity, *;q=0.1", "x-gzip"] {
-            assert!(asks(value), "{value}");
+    fn the_client_says_what_it_likes_best_and_what_it_does_not() {
+        use Coding::{Gzip, Zstd};
+        let chosen = |value: &str| Coding::chosen([value].into_iter());
+        for (value, coding) in [
+            ("gzip", Some(Gzip)),
+            ("zstd", Some(Zstd)),
+            ("x-gzip", Some(Gzip)),
+            ("br, GZIP;q=0.5", Some(Gzip)),
+            ("gzip, deflate, br, zstd", Some(Zstd)),
+            ("gzip, zstd;q=0.9", Some(Gzip)),
+            ("*", Some(Zstd)),
+            ("zstd;q=0, *;q=0.1", Some(Gzip)),
+            ("identity;q=0.5, *;q=0.1", None),
+            ("identity, gzip", Some(Gzip)),
+            ("", None),
+            ("br", None),
+            ("gzip;q=0", None),
+            ("gzip; q=0.0, zstd;q=0, *", None),
+            ("gzip;q=much", None),
+            ("*;q=0", None),
+            ("identity", None),
+        ] {
+            assert_eq!(chosen(value), coding, "{value}");
         }
-        for value in ["", "br", "gzip;q=0", "gzip; q=0.0, *", "*;q=0", "identity"] {
-            assert!(!asks(value), "{value}");
-        }
+        let twice = Coding::chosen(["br", "gzip"].into_iter());
+        assert_eq!(twice, Some(Gzip));
+    }
+
+    #[test]
+    fn what_is_compressed_is_the_same_afterwards() {
+        let body = b"{\"slaves\":[]}".repeat(1000);
+        let packed = Coding::Zstd.compress(&body).unwrap();
+        assert!(packed.len() < body.len() / 10);
+        assert_eq!(zstd::stream::decode_all(&*packed).unwrap(), body);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use meseta_machine::Now;
 use meseta_store::{Change, Store};
 
 use super::limits::{MAX_BATCH, MAX_WAITING_BATCHES, MAX_WAITING_INPUTS, NOTE_PATIENCE};
+use super::waiting::{Depths, Place, Sort};
 
 /// A state machine as the driver sees it.
 pub(crate) trait Machine: Send + 'static {
@@ -50,8 +51,11 @@ pub(crate) enum Changes {
 pub(crate) trait Effects<A>: Send + 'static {
     fn apply(&mut self, action: A);
 
-    /// Called after changes were made durable, with the time that it took.
-    fn stored(&mut self, _: Duration) {}
+    /// Called before changes are made durable, with their number.
+    fn storing(&mut self, _: usize) {}
+
+    /// Called after that, with the time that it took and the bytes that the store has now.
+    fn stored(&mut self, _: Duration, _: u64) {}
 
     /// Called when the store cannot be written: nothing more may be promised.
     fn store_failed(&mut self, error: &meseta_store::Error);
@@ -63,41 +67,55 @@ pub(crate) trait Effects<A>: Send + 'static {
 
 /// The way into a running machine.
 #[derive(Debug)]
-pub(crate) struct Inputs<I>(SyncSender<Queued<I>>);
+pub(crate) struct Inputs<I> {
+    sender: SyncSender<Queued<I>>,
+    /// What sort of input one is.
+    sort: fn(&I) -> Sort,
+    depths: Arc<Depths>,
+}
 
 /// An input that waits for its turn.
 #[derive(Debug)]
 pub(crate) struct Queued<I> {
     pub(super) input: I,
     since: Instant,
-}
-
-impl<I> Queued<I> {
-    fn new(input: I) -> Self {
-        Self {
-            input,
-            since: Instant::now(),
-        }
-    }
+    _place: Place,
 }
 
 impl<I> Clone for Inputs<I> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self {
+            sender: self.sender.clone(),
+            sort: self.sort,
+            depths: Arc::clone(&self.depths),
+        }
     }
 }
 
 impl<I> Inputs<I> {
+    fn queued(&self, input: I) -> Queued<I> {
+        Queued {
+            _place: Place::take(&self.depths, (self.sort)(&input)),
+            since: Instant::now(),
+            input,
+        }
+    }
+
+    /// How much waits in the queue.
+    pub(crate) fn depths(&self) -> Arc<Depths> {
+        Arc::clone(&self.depths)
+    }
+
     /// Queues an input. Blocks while the queue is full, which holds back whoever sends; the
     /// machine's own two threads never send, so that it always drains. Inputs to a machine that has
     /// ended are lost, as with a process that has ended.
     pub(crate) fn send(&self, input: I) {
-        let _ = self.0.send(Queued::new(input));
+        let _ = self.sender.send(self.queued(input));
     }
 
     /// Queues an input unless that would block; gives it back then.
     pub(crate) fn try_send(&self, input: I) -> Result<(), I> {
-        match self.0.try_send(Queued::new(input)) {
+        match self.sender.try_send(self.queued(input)) {
             Err(TrySendError::Full(queued)) => Err(queued.input),
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
         }
@@ -134,9 +152,14 @@ impl<S> Latest<S> {
 }
 
 /// The queue of a machine that is about to run: made first, because effects feed it.
-pub(crate) fn queue<I>() -> (Inputs<I>, Receiver<Queued<I>>) {
+pub(crate) fn queue<I>(sort: fn(&I) -> Sort) -> (Inputs<I>, Receiver<Queued<I>>) {
     let (sender, receiver) = sync_channel(MAX_WAITING_INPUTS);
-    (Inputs(sender), receiver)
+    let inputs = Inputs {
+        sender,
+        sort,
+        depths: Arc::default(),
+    };
+    (inputs, receiver)
 }
 
 /// Time as the machines see it.
@@ -242,14 +265,17 @@ fn carry_out<M: Machine, E: Effects<M::Action>>(
             }
         }
         if has_ended || pending.must_be_written() {
-            let has_changes = !pending.changes.is_empty();
+            let changes = pending.changes.len();
+            if changes > 0 {
+                effects.storing(changes);
+            }
             let begin = Instant::now();
             if let Err(error) = pending.write() {
                 effects.store_failed(&error);
                 return;
             }
-            if has_changes {
-                effects.stored(begin.elapsed());
+            if changes > 0 {
+                effects.stored(begin.elapsed(), pending.bytes());
             }
         }
         for action in held {
@@ -302,6 +328,11 @@ impl Pending {
             }
         };
         self.changes.extend(changes);
+    }
+
+    /// What the store has on disk.
+    fn bytes(&self) -> u64 {
+        self.store.as_ref().map_or(0, Store::bytes)
     }
 
     fn must_be_written(&self) -> bool {
@@ -396,7 +427,7 @@ mod tests {
     fn what_is_promised_is_on_disk() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("facts");
-        let (inputs, receiver) = queue();
+        let (inputs, receiver) = queue(|_| Sort::Dispatch);
         let (said, hear) = mpsc::channel();
         let store = Some(Store::open(&path).unwrap());
         run(
@@ -420,7 +451,7 @@ mod tests {
 
     #[test]
     fn a_machine_is_woken_when_it_asked_for_it() {
-        let (inputs, receiver) = queue();
+        let (inputs, receiver) = queue(|_| Sort::Dispatch);
         let (said, hear) = mpsc::channel();
         let machine = Echo {
             wake_at: Some(Duration::from_millis(5)),

@@ -236,7 +236,7 @@ mod tests {
         let run = home.path().join(RUN);
         std::fs::create_dir_all(run.join("much/in/it")).unwrap();
         std::fs::create_dir_all(home.path().join(ASIDE).join("of a former life")).unwrap();
-        let (inputs, receiver) = driver::queue();
+        let (inputs, receiver) = driver::queue(|_| crate::daemon::waiting::Sort::Dispatch);
         let garbage = Garbage::start(home.path(), inputs).unwrap();
         garbage.find_former();
         let first = next(&receiver).input;

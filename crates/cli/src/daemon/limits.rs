@@ -21,6 +21,27 @@ pub(crate) const NOTE_PATIENCE: Duration = Duration::from_millis(5);
 /// Folders of former lives that are told of at once.
 pub(crate) const MAX_FOUND_AT_ONCE: usize = 1_000;
 
+/// Spans of traces that may wait for their exporter: those of a second with hundreds of tasks. More are
+/// dropped, and counted.
+pub(crate) const MAX_WAITING_SPANS: usize = 8_192;
+
+/// Spans of one sort that have begun and not ended; the oldest give way.
+pub(crate) const MAX_PENDING_SPANS: usize = 16_384;
+
+/// Spans of one request to a collector, as OpenTelemetry's own exporters have it.
+pub(crate) const MAX_EXPORTED_SPANS: usize = 512;
+
+/// How long spans are gathered for a request.
+pub(crate) const EXPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a collector may take to answer. As in OpenTelemetry.
+pub(crate) const EXPORT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a request is made to a collector that is away or has too much to do, and the time before
+/// the second; each further one takes twice as long. What comes meanwhile waits.
+pub(crate) const EXPORT_ATTEMPTS: u32 = 3;
+pub(crate) const EXPORT_RETRY: Duration = Duration::from_secs(1);
+
 /// How often the list of agents that may be offered is read again. As in Mesos.
 pub(crate) const WHITELIST_INTERVAL: Duration = Duration::from_secs(5);
 

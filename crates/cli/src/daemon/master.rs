@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use meseta_machine::{Entropy, StreamId};
 use meseta_master::http::{self, Answer};
@@ -19,7 +19,10 @@ use super::driver::{self, Clock, Effects, Inputs, Latest};
 use super::exchange::{self, Exchange, Found};
 use super::net::{Edge, Net, header};
 use super::process::{self, End, Ends, Signals};
+use super::registrar::Registrar;
 use super::timings::{Seen, Timed, Timings};
+use super::traces::{MasterTraces, Traces};
+use super::waiting::Sort;
 use super::{config, edge, seed, whitelist};
 use crate::address::Addresses;
 use crate::flags::{Flags, master::FLAGS};
@@ -63,16 +66,22 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let address = addresses.on_port(listener.local_address().port());
     let config = config::master(flags, Upid::new("master", address), addresses.hostname)?;
 
+    let traces = Traces::from_flags(flags, "meseta-master", &config.hostname)?;
+    let traces = traces.map(MasterTraces::new);
+
     let clock = Clock::start();
-    let (inputs, receiver) = driver::queue();
+    let (inputs, receiver) = driver::queue(sort);
+    let begin = Instant::now();
     let facts = match &store {
         Some(store) => store.load().map_err(|e| Failure::Start(e.to_string()))?,
         None => Vec::new(),
     };
+    let bytes = store.as_ref().map_or(0, Store::bytes);
+    let registrar = Registrar::new(begin.elapsed(), bytes);
     inputs.send(Input::Recovered { facts });
     whitelist::watch(flags, &Handle::current(), &inputs)?;
     let exited = inputs.clone();
-    let timings = Timings::new();
+    let timings = Timings::new(registrar, inputs.depths());
     let effects = Shell {
         timings: Arc::clone(&timings),
         peers: Peers::new(address, Handle::current(), move |address| {
@@ -85,7 +94,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     };
     let exchange = Arc::clone(&effects.exchange);
     let master = Master::new(config, Entropy::new(seed()), clock.now());
-    let machine = Timed::new(master, timings);
+    let machine = Timed::new(master, timings, traces);
     let latest = driver::run(machine, clock, receiver, store, effects)
         .map_err(|e| Failure::Start(format!("failed to start the master's threads: {e}")))?;
     let service = Net::<Timed> {
@@ -108,6 +117,23 @@ fn registry(flags: &Flags) -> Result<Option<Store>, Failure> {
     )?;
     let store = Store::open(&work_dir.join("registry"));
     store.map(Some).map_err(|e| Failure::Start(e.to_string()))
+}
+
+/// As what an input waits.
+fn sort(input: &Input) -> Sort {
+    match input {
+        Input::Message { .. } => Sort::Message,
+        Input::SchedulerCall { .. }
+        | Input::Teardown { .. }
+        | Input::Operator { .. }
+        | Input::Watch { .. }
+        | Input::Why { .. } => Sort::HttpRequest,
+        Input::Recovered { .. }
+        | Input::Exited { .. }
+        | Input::StreamClosed { .. }
+        | Input::Whitelist { .. }
+        | Input::Wake => Sort::Dispatch,
+    }
 }
 
 /// Carries the master's actions out.
@@ -172,8 +198,12 @@ impl Effects<Action> for Shell {
         }
     }
 
-    fn stored(&mut self, time: Duration) {
-        self.timings.stored(time);
+    fn storing(&mut self, changes: usize) {
+        self.timings.storing(changes);
+    }
+
+    fn stored(&mut self, time: Duration, bytes: u64) {
+        self.timings.stored(time, bytes);
     }
 
     fn store_failed(&mut self, error: &meseta_store::Error) {
@@ -215,6 +245,7 @@ impl Edge for Timed {
             start_time: snapshot.config.start_time,
             timings: &seen.timings,
             slow_readers: exchange.slow_readers(),
+            spans: seen.spans.as_deref(),
             flags: &snapshot.config.flags,
         };
         let answer = http::answer_with(

@@ -22,11 +22,14 @@ mod measures;
 mod net;
 mod output;
 pub(crate) mod process;
+mod registrar;
 mod sessions;
 mod set_aside;
 mod started;
 mod system;
 mod timings;
+mod traces;
+mod waiting;
 mod watched;
 mod whitelist;
 
@@ -41,6 +44,9 @@ pub(crate) const SUPERVISOR: &str = "supervisor";
 
 /// The hidden subcommand under which an agent starts the programs of sessions.
 pub(crate) const ATTENDANT: &str = "attendant";
+
+/// The hidden subcommand under which an agent starts programs on terminals that outlive it.
+pub(crate) const TERMINAL_KEEPER: &str = "terminal-keeper";
 
 /// The hidden subcommand under which an agent starts a fetch.
 pub(crate) const FETCHER: &str = "fetcher";

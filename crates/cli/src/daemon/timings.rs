@@ -10,6 +10,9 @@ use meseta_master::{Action, Input, Master, Snapshot};
 
 use super::driver::{Changes, Machine};
 use super::limits::{MAX_TIMING, TIMING_DIGITS};
+use super::registrar::Registrar;
+use super::traces::{Counts, MasterTraces};
+use super::waiting::Depths;
 
 /// How long the parts of a master take.
 #[derive(Debug)]
@@ -18,11 +21,15 @@ pub(crate) struct Timings {
     allocation_latency: Recorder,
     queue: Recorder,
     store: Recorder,
+    registrar: Registrar,
+    waiting: Arc<Depths>,
 }
 
 impl Timings {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(registrar: Registrar, waiting: Arc<Depths>) -> Arc<Self> {
         Arc::new(Self {
+            registrar,
+            waiting,
             allocation_run: Recorder::new(),
             allocation_latency: Recorder::new(),
             queue: Recorder::new(),
@@ -30,9 +37,25 @@ impl Timings {
         })
     }
 
+    /// Changes are about to be made durable.
+    pub(crate) fn storing(&self, changes: usize) {
+        self.registrar.storing(changes);
+    }
+
     /// Changes were made durable.
-    pub(crate) fn stored(&self, time: Duration) {
+    pub(crate) fn stored(&self, time: Duration, bytes: u64) {
         self.store.record(time);
+        self.registrar.stored(bytes);
+    }
+
+    /// How much waits, and how much the registry has.
+    #[allow(clippy::cast_precision_loss, reason = "all metrics are doubles")]
+    pub(crate) fn gauges(&self) -> Vec<(String, f64)> {
+        let waiting = self.waiting.by_name().into_iter();
+        let waiting = waiting.map(|(name, count)| (format!("master/{name}"), count as f64));
+        let registrar = self.registrar.metrics().into_iter();
+        let registrar = registrar.map(|(name, value)| (name.to_owned(), value));
+        waiting.chain(registrar).collect()
     }
 
     /// All of them, under the names of their metrics.
@@ -131,6 +154,10 @@ pub(crate) struct Timed {
     timings: Arc<Timings>,
     /// Since when an allocation is due.
     due_since: Option<Instant>,
+    /// What follows tasks on their way, if anybody wants that.
+    traces: Option<MasterTraces>,
+    /// How long the next input has waited.
+    waited: Duration,
 }
 
 /// What readers see of it.
@@ -138,14 +165,17 @@ pub(crate) struct Timed {
 pub(crate) struct Seen {
     pub(crate) snapshot: Snapshot,
     pub(crate) timings: Arc<Timings>,
+    pub(crate) spans: Option<Arc<Counts>>,
 }
 
 impl Timed {
-    pub(crate) fn new(master: Master, timings: Arc<Timings>) -> Self {
+    pub(crate) fn new(master: Master, timings: Arc<Timings>, traces: Option<MasterTraces>) -> Self {
         Self {
             master,
             timings,
             due_since: None,
+            traces,
+            waited: Duration::ZERO,
         }
     }
 }
@@ -162,7 +192,19 @@ impl Machine for Timed {
     fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
         let runs = self.master.metrics().allocation_runs;
         let begin = Instant::now();
+        let waited = std::mem::take(&mut self.waited);
+        let traced = self.traces.as_ref().map(|_| MasterTraces::cause(&input));
+        let before = actions.len();
         self.master.step(now, input, actions);
+        if let (Some(traces), Some(cause)) = (&mut self.traces, traced) {
+            let came = now.wall.saturating_sub(waited);
+            let done = now.wall + begin.elapsed();
+            traces.saw(
+                cause,
+                (came, done),
+                actions.get(before..).unwrap_or_default(),
+            );
+        }
         if self.master.metrics().allocation_runs != runs {
             self.timings.allocation_run.record(begin.elapsed());
             if let Some(since) = self.due_since.take() {
@@ -183,10 +225,12 @@ impl Machine for Timed {
         Seen {
             snapshot: self.master.snapshot(),
             timings: Arc::clone(&self.timings),
+            spans: self.traces.as_ref().map(MasterTraces::counts),
         }
     }
 
     fn waited(&mut self, time: Duration) {
+        self.waited = time;
         self.timings.queue.record(time);
     }
 
@@ -204,9 +248,9 @@ mod tests {
 
     #[test]
     fn times_are_counted_summed_and_ranked() {
-        let timings = Timings::new();
+        let timings = Timings::new(Registrar::default(), Arc::default());
         for milliseconds in 1..=100 {
-            timings.stored(Duration::from_millis(milliseconds));
+            timings.stored(Duration::from_millis(milliseconds), 7);
         }
         let all = timings.all();
         let store = all.iter().find(|it| it.name == "registrar/state_store");
@@ -218,5 +262,7 @@ mod tests {
         assert!(median.abs_diff(Duration::from_millis(50)) < Duration::from_millis(2));
         let counts = store.buckets;
         assert!(counts.is_sorted() && counts.last() == Some(&100));
+        let size = ("registrar/registry_size_bytes".to_owned(), 7.0);
+        assert!(timings.gauges().contains(&size));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use meseta_agent::http::{Statistics, Surroundings};
 use meseta_agent::{Action, Agent, Input, Snapshot};
@@ -15,6 +15,7 @@ use super::driver::{Changes, Machine};
 use super::measures::Measures;
 use super::sessions::Sessions;
 use super::system;
+use super::traces::{self, AgentTraces, Counts};
 use crate::files::{self, Sandboxes, Shown, WithLog};
 use crate::logging;
 
@@ -27,6 +28,8 @@ pub(crate) struct Watched {
     agent: Agent,
     measures: Arc<Measures>,
     sessions: Sessions,
+    /// What follows tasks on their way, if anybody wants that.
+    traces: Option<AgentTraces>,
 }
 
 /// What they see.
@@ -35,14 +38,21 @@ pub(crate) struct Seen {
     pub(crate) snapshot: Snapshot,
     pub(crate) sessions: Sessions,
     measures: Arc<Measures>,
+    spans: Option<Arc<Counts>>,
 }
 
 impl Watched {
-    pub(crate) fn new(agent: Agent, measures: Measures, sessions: Sessions) -> Self {
+    pub(crate) fn new(
+        agent: Agent,
+        measures: Measures,
+        sessions: Sessions,
+        traces: Option<AgentTraces>,
+    ) -> Self {
         Self {
             agent,
             measures: Arc::new(measures),
             sessions,
+            traces,
         }
     }
 }
@@ -57,7 +67,15 @@ impl Machine for Watched {
     }
 
     fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) {
+        let begin = Instant::now();
+        let traced = self.traces.as_ref().map(|_| AgentTraces::cause(&input));
+        let before = actions.len();
         self.agent.step(now, input, actions);
+        if let (Some(traces), Some(cause)) = (&mut self.traces, traced) {
+            let done = now.wall + begin.elapsed();
+            let actions = actions.get(before..).unwrap_or_default();
+            traces.saw(cause, (now.wall, done), actions);
+        }
     }
 
     fn next_wake(&self) -> Option<Duration> {
@@ -69,6 +87,7 @@ impl Machine for Watched {
             snapshot: self.agent.snapshot(),
             sessions: self.sessions.clone(),
             measures: Arc::clone(&self.measures),
+            spans: self.traces.as_ref().map(AgentTraces::counts),
         }
     }
 
@@ -139,6 +158,7 @@ impl Process for Seen {
         metrics
             .map(|(name, value)| (name.to_owned(), value))
             .chain(self.measures.metrics())
+            .chain(traces::metrics("slave", self.spans.as_deref()))
             .collect()
     }
 

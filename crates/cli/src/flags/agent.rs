@@ -52,6 +52,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     served("fetcher_stall_timeout", Text, Some("1mins"), "How long nothing may arrive of what is fetched"),
     served("frameworks_home", Path, Some(""), "Where relative paths of what is to be fetched start from"),
     served("hadoop_home", Path, None, "Where the Hadoop client is installed, which fetches hdfs and other schemes [default: HADOOP_HOME or the PATH]"),
+    served("otlp_endpoint", Text, None, "Where traces of tasks go: a collector of OpenTelemetry, such as http://localhost:4318 [default: OTEL_EXPORTER_OTLP_ENDPOINT, or nowhere]"),
     served("logging_level", Text, Some("INFO"), "INFO, WARNING or ERROR"),
     served("log_dir", Path, None, "Folder for log files, which are then shown at /slave/log [default: none is written]"),
     served("external_log_file", Path, None, "Log file that somebody else writes, shown at /slave/log in place of those of --log_dir"),

@@ -44,6 +44,7 @@ pub(crate) const FLAGS: &[Flag] = &[
     served("registry_gc_interval", Text, Some("15mins"), "How often agents that stay away are forgotten"),
     served("registry_max_agent_age", Text, Some("2weeks"), "How long unreachable and gone agents are remembered"),
     served("registry_max_agent_count", Text, Some("102400"), "How many unreachable and how many gone agents are remembered"),
+    served("otlp_endpoint", Text, None, "Where traces of tasks go: a collector of OpenTelemetry, such as http://localhost:4318 [default: OTEL_EXPORTER_OTLP_ENDPOINT, or nowhere]"),
     served("logging_level", Text, Some("INFO"), "INFO, WARNING or ERROR"),
     served("log_dir", Path, None, "Folder for log files, which are then shown at /master/log [default: none is written]"),
     served("external_log_file", Path, None, "Log file that somebody else writes, shown at /master/log in place of those of --log_dir"),

@@ -63,6 +63,7 @@ mod sharing;
 mod support;
 mod task_groups;
 mod thousand;
+mod traces;
 mod tutorial;
 mod volumes;
 mod watching;

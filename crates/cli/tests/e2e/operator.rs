@@ -219,11 +219,11 @@ fn every_endpoint_that_help_names_is_there() {
 fn large_answers_are_compressed_for_those_who_ask() {
     let place = Place::new();
     let master = start_master(&place, &[]);
-    let ask = |target: &str| {
-        let headers = [("accept-encoding", "br, gzip;q=0.8")];
+    let ask = |target: &str, codings: &str| {
+        let headers = [("accept-encoding", codings)];
         http::request(master.address, "GET", target, &headers, None).expect("an answer")
     };
-    let packed = ask("/openapi.json");
+    let packed = ask("/openapi.json", "br, gzip;q=0.8");
     assert_eq!(packed.head.header("content-encoding"), Some("gzip"));
     let mut text = Vec::new();
     std::io::Read::read_to_end(
@@ -235,5 +235,15 @@ fn large_answers_are_compressed_for_those_who_ask() {
     assert_eq!(plain.head.header("content-encoding"), None);
     assert_eq!(plain.head.header("vary"), Some("Accept-Encoding"));
     assert_eq!(text, plain.body);
-    assert_eq!(ask("/version").head.header("content-encoding"), None);
+    let packed = ask("/openapi.json", "gzip, deflate, br, zstd");
+    assert_eq!(packed.head.header("content-encoding"), Some("zstd"));
+    assert_eq!(packed.head.header("vary"), Some("Accept-Encoding"));
+    let mut decoder = ruzstd::decoding::StreamingDecoder::new(&packed.body[..]).expect("zstd");
+    text.clear();
+    std::io::Read::read_to_end(&mut decoder, &mut text).expect("zstd");
+    assert_eq!(text, plain.body);
+    assert_eq!(
+        ask("/version", "gzip").head.header("content-encoding"),
+        None
+    );
 }

@@ -1,6 +1,7 @@
 use meseta_endpoints::{Gauges, Process, Sums};
 use meseta_proto::v1::offer::operation::Type;
 use meseta_proto::v1::{OperationState, TaskState};
+use meseta_resources::Quantities;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::roles::Roles;
@@ -33,7 +34,7 @@ pub(super) fn gauges(snapshot: &Snapshot) -> Gauges {
     // Nothing is answered from a cache.
     gauges.count("master/http_cache_hits", 0);
     agents(&mut gauges, snapshot);
-    quotas(&mut gauges, snapshot);
+    roles(&mut gauges, snapshot);
     frameworks(&mut gauges, snapshot);
     tasks(&mut gauges, &snapshot.metrics);
     messages(&mut gauges, &snapshot.metrics.messages);
@@ -74,11 +75,36 @@ fn agents(gauges: &mut Gauges, snapshot: &Snapshot) {
     }
 }
 
-fn quotas(gauges: &mut Gauges, snapshot: &Snapshot) {
-    if snapshot.quotas.is_empty() {
-        return;
-    }
+/// What each role takes: its share, its quota, and what it has declined.
+fn roles(gauges: &mut Gauges, snapshot: &Snapshot) {
     let roles = Roles::new(snapshot);
+    let mut total = Quantities::new();
+    for agent in snapshot.agents.values() {
+        total += &agent.total.non_shared().quantities();
+    }
+    let excluded = &snapshot.config.policy.fair_sharing_excluded_resource_names;
+    let counted = |amounts: &Quantities| -> Quantities {
+        let amounts = amounts.iter();
+        amounts
+            .filter(|(name, _)| !excluded.contains(*name))
+            .collect()
+    };
+    let total = counted(&total);
+    for (role, mut frameworks, taken) in roles.iter() {
+        if frameworks.next().is_none() {
+            continue;
+        }
+        let share = counted(&taken).share_of(&total);
+        gauges.set(
+            format!("allocator/mesos/roles/{role}/shares/dominant"),
+            share,
+        );
+        let filters = snapshot.offer_filters.get(role).copied();
+        gauges.len(
+            format!("allocator/mesos/offer_filters/roles/{role}/active"),
+            filters.unwrap_or_default(),
+        );
+    }
     for (role, quota) in &snapshot.quotas {
         let taken = roles.taken(role);
         for (name, guarantee) in quota.guarantees.iter() {

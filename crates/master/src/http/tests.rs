@@ -49,6 +49,7 @@ fn fresh() -> Snapshot {
         inverse_answers: OrdMap::new(),
         quotas: OrdMap::new(),
         weights: OrdMap::unit("eng".into(), 2.0),
+        offer_filters: OrdMap::new(),
         watchers: 0,
         metrics: Metrics::default(),
     }
