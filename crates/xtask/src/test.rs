@@ -49,6 +49,11 @@ const NEEDS: &[Need] = &[
         packages: &["zookeeper", "default-jre-headless"],
     },
     Need {
+        what: "zsh and fish, for the completions of commands",
+        probe: &["sh", "-c", "zsh --version && fish --version"],
+        packages: &["zsh", "fish"],
+    },
+    Need {
         what: "Python with venv, for a genuine Mesos and other servers to test against",
         probe: &["python3", "-c", "import venv, ensurepip"],
         packages: &["python3", "python3-venv"],

@@ -3,7 +3,7 @@
 //!
 //! | way to break a client | test |
 //! |---|---|
-//! | names that end in `.json` are gone | `wire::streams_flow_…`, `monitors::mesos_cli_…`, `published::mesos_cli_…` |
+//! | names that end in `.json` are gone | `wire::streams_flow_…`, `visitors::mesos_cli_…`, `published::mesos_cli_…` |
 //! | a record is not one chunk, or has a second newline | `wire::each_record_…`, `clients::the_example_of_mesos_framework_…` |
 //! | no record follows SUBSCRIBED | `wire::a_heartbeat_follows_…` |
 //! | lengths count characters | `wire::each_record_…` |
@@ -23,17 +23,17 @@
 //!
 //! | program | test |
 //! |---|---|
-//! | pymesos and what stands on it (Toil) | `pymesos`, `monitors::toils_executor_…` |
+//! | pymesos and what stands on it (Toil) | `pymesos`, `visitors::toils_executor_…` |
 //! | mesos-go's executors | `executors::the_environment_of_an_executor_…` |
 //! | mesoshttp and avmesos, mesos-framework | `clients` |
-//! | mesos-cli of Mesos 1.11 | `monitors::the_command_line_of_mesos_…`, `published::avmesos_cli_…` |
-//! | mesos.cli | `monitors::mesos_cli_…`, `published::mesos_cli_…` |
+//! | mesos-cli of Mesos 1.11 | `visitors::the_command_line_of_mesos_…`, `published::avmesos_cli_…` |
+//! | mesos.cli | `visitors::mesos_cli_…`, `published::mesos_cli_…` |
 //! | mesos-dns | `monitors::mesos_dns_…` |
 //! | mesos_exporter | `monitors::mesos_exporter_…` |
 //! | nagios-mesos | `monitors::nagios_…`, `published::nagios_mesos_…` |
-//! | the page of Mesos | `monitors::the_page_of_mesos_…` |
-//! | mesos-compose, m3s | `monitors::mesos_compose_…`, `wire::events_hold_…` |
-//! | mae | `monitors::mae_…`, `published::mae_…` |
+//! | the page of Mesos | `visitors::the_page_of_mesos_…` |
+//! | mesos-compose, m3s | `visitors::mesos_compose_…`, `wire::events_hold_…` |
+//! | mae | `visitors::mae_…`, `published::mae_…` |
 //! | mexec | `published::mexec_…` |
 //! | telegraf | `monitors::telegraf_…` |
 //! | Datadog | `monitors::datadog_…` |
@@ -41,4 +41,6 @@
 mod monitors;
 mod published;
 mod updates;
+mod visitors;
 mod wire;
+mod world;

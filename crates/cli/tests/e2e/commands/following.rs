@@ -89,7 +89,7 @@ fn the_last_lines_of_a_long_output_are_found_from_its_end() {
         (printed == "150000\nlast").then_some(())
     });
     let printed = user.told(&["task", "logs", "cart-1", "--tail=120000"]);
-    assert!(printed.starts_with("30002\n"), "{:.20}", printed);
+    assert!(printed.starts_with("30002\n"), "{printed:.20}");
     assert_eq!(printed.lines().count(), 120_000);
     let words = ["task", "logs", "cart-1", "--stderr", "--tail=7"];
     assert_eq!(user.told(&words), "last");
