@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use http::Uri;
-use meseta_framework::executor::{Executor, Settings, subscribe};
-use meseta_framework::v1::executor::{Event, event};
+use meseta_framework::Error;
+use meseta_framework::executor::{Executor, Happening, Settings, subscribe};
 use meseta_framework::v1::{TaskId, TaskInfo, TaskState, TaskStatus};
-use meseta_framework::{Error, Incoming};
 use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 
 use crate::UNREADABLE;
@@ -69,19 +68,18 @@ pub async fn run(results: &str) -> Result<(), Ended> {
     };
     loop {
         tokio::select! {
-            incoming = events.next() => match incoming? {
-                // After a SHUTDOWN the agent closes the stream.
-                None => return Ok(()),
-                // An agent that restarts: the tasks go on, and what they report is handed in later.
-                Some(Incoming::Disconnected { reason }) => eprintln!("the agent is away: {reason}"),
-                Some(Incoming::Event(event)) => {
-                    if event.r#type() == event::Type::Shutdown {
-                        tasks.kill_all().await?;
-                        return Ok(());
-                    }
-                    tasks.on_event(*event).await?;
+            incoming = events.next() => {
+                // After the agent has ended the executor nothing follows.
+                let Some(incoming) = incoming? else { return Ok(()) };
+                match incoming.into_happening() {
+                    Happening::Launch(task) => tasks.launch(*task).await?,
+                    Happening::Kill { task_id, .. } => tasks.kill(task_id).await?,
+                    Happening::Shutdown => return Ok(tasks.kill_all().await?),
+                    // It restarts: tasks go on, and what they report is handed in later.
+                    Happening::Disconnected { reason } => eprintln!("the agent is away: {reason}"),
+                    _ => {}
                 }
-            },
+            }
             Some(ended) = tasks.work.join_next() => {
                 // What was aborted has been reported already.
                 if let Ok((task_id, result)) = ended {
@@ -101,16 +99,6 @@ struct Tasks {
 }
 
 impl Tasks {
-    async fn on_event(&mut self, event: Event) -> Result<(), Error> {
-        if let Some(launch) = event.launch {
-            self.launch(launch.task).await?;
-        }
-        if let Some(kill) = event.kill {
-            self.kill(kill.task_id).await?;
-        }
-        Ok(())
-    }
-
     async fn launch(&mut self, task: TaskInfo) -> Result<(), Error> {
         let task_id = task.task_id.clone();
         // An agent that restarted may bring a task again.

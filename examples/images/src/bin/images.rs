@@ -49,7 +49,7 @@ struct Run {
     images: PathBuf,
     /// The folder for the results, which have the same names.
     results: PathBuf,
-    /// Masters: host:port, or a list of them, or zk://…
+    /// The master: host:port, or a list of them.
     #[arg(long, default_value = "127.0.0.1:5050")]
     master: String,
     /// Where the file server listens. Agents of other machines need an address that they reach.
