@@ -57,6 +57,9 @@ class Running(Scheduler):
                 for name in batch
             ]
             driver.launchTasks(offer.id, tasks, {"refuse_seconds": 1})
+        if not self.waiting:
+            # A call that fails is the end of the package's thread: none is to be made when the master dies.
+            driver.suppressOffers()
 
     def statusUpdate(self, driver, update):
         task = update.task_id.value

@@ -1,5 +1,6 @@
 //! pymesos, the published Python package, as it is: its drivers of schedulers, executors and operators.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -51,12 +52,26 @@ impl World {
         std::fs::write(&self.sign, "").expect("a file");
     }
 
-    fn awaits(&self, line: &str) {
-        self.awaits_often(line, 1);
+    fn master(&self) -> SocketAddr {
+        self.master.as_ref().expect("a running master").address
     }
 
-    fn awaits_often(&self, line: &str, count: usize) {
-        eventually(line, || (self.scheduler.count(line) >= count).then_some(()));
+    fn awaits(&self, line: &str) {
+        eventually(line, || (self.scheduler.count(line) > 0).then_some(()));
+    }
+
+    /// Waits until neither side has anything left to say of two tasks that run: what they say to one who
+    /// has just died ends their threads.
+    fn is_quiet(&self) {
+        eventually("greetings and thanks", || {
+            let thanks = self.executor().matches("heard thanks").count();
+            (thanks == 2).then_some(())
+        });
+        eventually("the acknowledgements", || {
+            let metrics = http::get(self.master(), "/metrics/snapshot").json();
+            let count = metrics["master/valid_status_update_acknowledgements"].as_f64();
+            (count >= Some(2.0)).then_some(())
+        });
     }
 
     /// What the executor has printed.
@@ -75,8 +90,7 @@ impl World {
         assert!(self.scheduler.end().success());
         assert_eq!(self.scheduler.count("error"), 0);
         self.executor_says("shutdown");
-        let master = self.master.as_ref().expect("a running master").address;
-        let state = http::get(master, "/state").json();
+        let state = http::get(self.master(), "/state").json();
         assert_eq!(state["frameworks"], json!([]));
         assert_eq!(state["completed_frameworks"][0]["name"], "pymesos");
     }
@@ -97,15 +111,16 @@ fn a_scheduler_of_pymesos_runs_tasks_in_an_executor_of_pymesos() {
         world.awaits(&format!("update {task} TASK_RUNNING"));
         world.awaits(&format!("message waiting greetings of {task}"));
     }
-    world.executor_says("heard thanks");
     world.executor_says(&format!("registered waiting {id} "));
     world.executor_says("launched two data of two");
-    let master = world.master.as_ref().expect("a running master").address;
-    let framework = http::get(master, "/state").json()["frameworks"][0].clone();
-    let running = framework["tasks"].as_array().expect("tasks");
-    assert_eq!(running.len(), 3, "{framework}");
+    let running = eventually("the end of the killed one in the books", || {
+        let state = http::get(world.master(), "/state").json();
+        let tasks = state["frameworks"][0]["tasks"].as_array()?.clone();
+        (tasks.len() == 3).then_some(tasks)
+    });
     assert_eq!(running[0]["executor_id"], "waiting");
     assert_eq!(running[0]["statuses"][0]["state"], "TASK_RUNNING");
+    world.executor_says("heard thanks");
 
     world.give_the_sign();
     for task in ["one", "two", "three"] {
@@ -123,6 +138,7 @@ fn a_scheduler_of_pymesos_comes_back_after_the_death_of_the_master() {
     let registered = world.scheduler.line("registered ");
     let (id, _) = registered.split_once(' ').expect("id and version");
     world.awaits("update two TASK_RUNNING");
+    world.is_quiet();
     let master = world.master.take().expect("a running master");
     let address = master.address;
     master.kill9();
@@ -148,7 +164,8 @@ fn an_executor_of_pymesos_comes_back_after_the_death_of_the_agent() {
     let mut world = World::start(&["one", "two"]);
     world.awaits("update one TASK_RUNNING");
     world.awaits("update two TASK_RUNNING");
-    let master = world.master.as_ref().expect("a running master").address;
+    world.is_quiet();
+    let master = world.master();
     let port = agent_address(&registered_agents(master, 1)[0]).port();
     world.agent.take().expect("a running agent").kill9();
     world.executor_says("disconnected");
