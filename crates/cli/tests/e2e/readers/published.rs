@@ -132,7 +132,7 @@ fn mesos_cli_shows_tasks_with_their_use_and_reads_their_files() {
     assert_eq!(state["leader"], format!("master@{}", cluster.master()));
     let agent = run(&["state", "S0"]);
     let agent: Value = serde_json::from_str(&agent).expect("JSON");
-    assert_eq!(agent["frameworks"][0]["executors"][0]["id"], "cart.1");
+    assert_eq!(agent[0]["frameworks"][0]["executors"][0]["id"], "cart.1");
 }
 
 #[test]
