@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::io::{Write as _, stderr, stdout};
+use std::process::ExitCode;
 
 use meseta_framework::keep::{Keeper, MemoryStore, Restart, Task};
 use meseta_framework::v1::FrameworkInfo;
@@ -14,7 +15,17 @@ use meseta_framework::{Settings, is_terminal};
 use tracing_subscriber::filter::LevelFilter;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hello: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     // Says on the terminal what goes wrong, for example that no master answers.
     let log = tracing_subscriber::fmt().with_writer(stderr);
     log.with_max_level(LevelFilter::WARN).init();

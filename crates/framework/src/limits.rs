@@ -52,5 +52,9 @@ pub(crate) const OFFERS_EXPECTED_WITHIN: Duration = Duration::from_mins(1);
 /// How long a keeper wants to hear nothing of an offer that does not fit.
 pub(crate) const REFUSE_SECONDS: f64 = 5.0;
 
+/// The longest name of a kept task: masters take ids of 255 bytes, of which 21 are for the number of
+/// the run.
+pub(crate) const MAX_NAME: usize = 234;
+
 /// Requests to a keeper that may wait; more make their callers wait.
 pub(crate) const MAX_REQUESTS: usize = 256;

@@ -164,10 +164,13 @@ impl Remainder {
     /// A whole offer. One whose resources cannot be read has nothing to give.
     pub fn of(offer: &Offer) -> Self {
         let left = Resources::from_v1(&offer.resources).unwrap_or_default();
-        let allocation = offer.allocation_info.as_ref();
+        // Old masters tell the role with each resource alone.
+        let of_resources = offer.resources.iter().map(|r| &r.allocation_info);
+        let allocations = std::iter::once(&offer.allocation_info).chain(of_resources);
+        let role = allocations.flatten().find_map(|it| it.role.clone());
         Self {
             left: left.unallocate(),
-            role: allocation.map(|allocation| allocation.role().to_owned()),
+            role,
         }
     }
 

@@ -7,7 +7,10 @@
     reason = "a test's way to fail"
 )]
 
+use std::pin::pin;
 use std::time::Duration;
+
+use futures_util::StreamExt as _;
 
 use meseta_framework::testing::{Answer, Master};
 use meseta_framework::v1::scheduler::{Event, call, event};
@@ -103,6 +106,24 @@ async fn a_framework_subscribes_hears_events_and_calls_in_either_encoding() {
         streams.dedup();
         assert_eq!(streams.len(), 1, "all belong to the subscription");
     }
+}
+
+#[tokio::test]
+async fn events_are_a_stream_that_ends_with_the_framework() {
+    let master = Master::start().await;
+    let (_, events) = connect(&[&master]);
+    let mut stream = pin!(events.into_stream());
+    let first = stream.next().await.unwrap().unwrap().into_happening();
+    assert!(matches!(first, Happening::Subscribed { .. }), "{first:?}");
+    master.answer_next(refusal(403, "not you"));
+    master.disconnect();
+    let second = stream.next().await.unwrap().unwrap().into_happening();
+    assert!(
+        matches!(second, Happening::Disconnected { .. }),
+        "{second:?}"
+    );
+    assert!(stream.next().await.unwrap().is_err());
+    assert!(stream.next().await.is_none());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use meseta_framework::resource::Remainder;
 use meseta_framework::v1::environment::Variable;
 use meseta_framework::v1::framework_info::{Capability, capability};
 use meseta_framework::v1::{CommandInfo, Environment, FrameworkInfo, Offer, Resource, TaskInfo};
@@ -21,7 +22,6 @@ pub(super) struct Job {
     pub(super) kill_after: Option<Duration>,
     command: CommandInfo,
     resources: Resources,
-    role: String,
 }
 
 impl Job {
@@ -33,7 +33,7 @@ impl Job {
         let framework = FrameworkInfo {
             user: own_name()?,
             name: "mesos-execute instance".into(),
-            roles: vec![role.clone()],
+            roles: vec![role],
             checkpoint: flags.get("checkpoint")?,
             principal: flags.get("principal")?,
             capabilities: capabilities(flags)?,
@@ -47,7 +47,6 @@ impl Job {
             kill_after: flags.get("kill_after")?,
             command: command(flags)?,
             resources: resources(flags)?,
-            role,
         })
     }
 
@@ -58,32 +57,9 @@ impl Job {
             task_id: self.name.as_str().into(),
             agent_id: offer.agent_id.clone(),
             command: Some(self.command.clone()),
-            resources: self.take_from(offer)?,
+            resources: Remainder::of(offer).take(&self.resources.to_v1())?,
             ..TaskInfo::default()
         })
-    }
-
-    /// Takes what the task needs, preferring what is reserved to the role: others cannot use that.
-    fn take_from(&self, offer: &Offer) -> Option<Vec<Resource>> {
-        let mut left = Resources::from_v1(&offer.resources).ok()?.unallocate();
-        let offered = left.to_v1();
-        let mut taken = Resources::new();
-        for wanted in self.resources.to_v1() {
-            let reserved = offered.iter().filter(|r| !r.reservations.is_empty());
-            let unreserved = offered.iter().filter(|r| r.reservations.is_empty());
-            let piece = reserved.chain(unreserved).find_map(|source| {
-                let reservations = source.reservations.clone();
-                let piece = Resources::from_v1(&[Resource {
-                    reservations,
-                    ..wanted.clone()
-                }])
-                .ok();
-                piece.filter(|piece| left.contains(piece))
-            })?;
-            left = &left - &piece;
-            taken = &taken + &piece;
-        }
-        Some(taken.allocate(&self.role).to_v1())
     }
 
     /// Why an offer is not enough.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::constraint::Constraint;
 use crate::Error;
+use crate::limits::MAX_NAME;
 use crate::resource::{cpus, mem};
 
 /// A task to keep running.
@@ -137,6 +138,17 @@ impl Task {
         if self.name().is_empty() {
             return Err(wrong("it has no name".into()));
         }
+        // The number of its run is added to it.
+        if self.name().len() > MAX_NAME
+            || self
+                .name()
+                .contains(|c: char| c == '/' || c == '\\' || c.is_control())
+        {
+            let reason = format!(
+                "its name is part of ids: at most {MAX_NAME} bytes without slashes and line ends"
+            );
+            return Err(wrong(reason));
+        }
         match Resources::from_v1(&self.info.resources) {
             Err(error) => Err(wrong(error.to_string())),
             Ok(resources) if resources.is_empty() => Err(wrong("it asks for no resources".into())),
@@ -161,5 +173,34 @@ impl Task {
             restart: record.restart,
             group: record.group,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_never_run_is_refused_with_the_reason() {
+        let web = |name: &str| Task::command(name, "serve");
+        let mut bare = web("web");
+        bare.info.resources.clear();
+        for (task, reason) in [
+            (web(""), "no name"),
+            (web("a/b"), "slashes"),
+            (web(&"a".repeat(MAX_NAME + 1)), "at most"),
+            (bare, "no resources"),
+            (web("web").cpus(-1.0), "cpus"),
+        ] {
+            let error = task.check().unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+        assert_eq!(web(&"a".repeat(MAX_NAME)).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_resource_takes_the_place_of_the_one_of_its_name() {
+        let task = Task::command("web", "serve").cpus(2.0).cpus(3.0).mem(64.0);
+        assert_eq!(task.info.resources, [cpus(3.0), mem(64.0)]);
     }
 }
