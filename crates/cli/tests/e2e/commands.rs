@@ -89,6 +89,7 @@ fn constant(test: impl FnOnce()) {
         (r"\b\d+[s] {2,}", "AGE  "),
         (r"(?m)\b\d+s$", "AGE"),
         (r"(User: +)\S+", "${1}USER"),
+        (r"for [0-9.]+ more seconds", "for SOME more seconds"),
     ] {
         settings.add_filter(volatile, constant);
     }

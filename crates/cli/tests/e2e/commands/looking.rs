@@ -49,6 +49,30 @@ fn lists_and_details_are_tables_within_eighty_columns() {
 }
 
 #[test]
+fn wide_lists_and_documents_for_programs_hold_all_there_is() {
+    let cluster = cluster();
+    registered_agents(cluster.master(), 1);
+    let mut scheduler = cluster.subscribe(framework("shop"));
+    scheduler.start_and_see_running(&shell_task("cart-1", "sleep 1000"));
+    decline(&mut scheduler);
+    let user = User::of(&cluster.place, cluster.master());
+    user.told(&["weight", "set", "web=2"]);
+    user.told(&["quota", "set", "web", "--limit=cpus:2"]);
+    let text = user.transcript(&[
+        "agent list -o wide",
+        "framework list -o wide",
+        "task list -o wide",
+        "weight list -o json",
+        "quota list -o yaml",
+        "role list -o yaml",
+        "volume list -o json",
+        "maintenance schedule -o json",
+        "why shop --nearest=1",
+    ]);
+    constant(|| insta::assert_snapshot!("forms", text));
+}
+
+#[test]
 fn json_and_yaml_are_the_operator_apis_messages() {
     let cluster = cluster();
     registered_agents(cluster.master(), 1);
