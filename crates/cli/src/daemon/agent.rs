@@ -28,7 +28,7 @@ use super::started::StartedFiles;
 use super::traces::{AgentTraces, Traces};
 use super::waiting::Sort;
 use super::watched::{Seen, Watched};
-use super::{config, edge, seed, sessions, system};
+use super::{config, edge, journal, seed, sessions, system};
 use crate::address::{self, Addresses};
 use crate::flags::{Flags, agent::FLAGS};
 use crate::{Failure, daemon_flags, logging, say};
@@ -163,7 +163,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         containers.sessions(),
         traces,
     );
-    let latest = driver::run(machine, clock, receiver, Some(store), effects)
+    let latest = driver::run(machine, clock, receiver, Box::new(store), effects)
         .map_err(|e| Failure::Start(format!("failed to start the agent's threads: {e}")))?;
     // The ends of any number of them find somebody who takes them in.
     containers.watch(adopted);
@@ -213,6 +213,7 @@ struct Shell {
 
 impl Effects<Action> for Shell {
     fn apply(&mut self, action: Action) {
+        journal::of_agent(&action);
         match action {
             Action::Send {
                 from,

@@ -10,7 +10,7 @@ use meseta_machine::{Entropy, StreamId};
 use meseta_master::http::{self, Answer};
 use meseta_master::{Action, Input, Master};
 use meseta_proto::Upid;
-use meseta_store::Store;
+use meseta_store::{Forgetful, Registry, Store};
 use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
 
@@ -23,7 +23,7 @@ use super::registrar::Registrar;
 use super::timings::{Seen, Timed, Timings};
 use super::traces::{MasterTraces, Traces};
 use super::waiting::Sort;
-use super::{config, edge, seed, whitelist};
+use super::{config, edge, journal, seed, whitelist};
 use crate::address::Addresses;
 use crate::flags::{Flags, master::FLAGS};
 use crate::{Failure, daemon_flags, logging, say};
@@ -72,12 +72,8 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let clock = Clock::start();
     let (inputs, receiver) = driver::queue(sort);
     let begin = Instant::now();
-    let facts = match &store {
-        Some(store) => store.load().map_err(|e| Failure::Start(e.to_string()))?,
-        None => Vec::new(),
-    };
-    let bytes = store.as_ref().map_or(0, Store::bytes);
-    let registrar = Registrar::new(begin.elapsed(), bytes);
+    let facts = store.load().map_err(|e| Failure::Start(e.to_string()))?;
+    let registrar = Registrar::new(begin.elapsed(), store.bytes());
     inputs.send(Input::Recovered { facts });
     whitelist::watch(flags, &Handle::current(), &inputs)?;
     let exited = inputs.clone();
@@ -107,16 +103,18 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     Ok(Running { address, latest })
 }
 
-fn registry(flags: &Flags) -> Result<Option<Store>, Failure> {
+fn registry(flags: &Flags) -> Result<Box<dyn Registry>, Failure> {
     if flags.get::<String>("registry")?.as_deref() == Some("in_memory") {
-        return Ok(None);
+        return Ok(Box::new(Forgetful));
     }
     let work_dir = flags.require::<PathBuf>(
         "work_dir",
         "the registry is kept there, unless --registry=in_memory",
     )?;
-    let store = Store::open(&work_dir.join("registry"));
-    store.map(Some).map_err(|e| Failure::Start(e.to_string()))
+    match Store::open(&work_dir.join("registry")) {
+        Ok(store) => Ok(Box::new(store)),
+        Err(error) => Err(Failure::Start(error.to_string())),
+    }
 }
 
 /// As what an input waits.
@@ -148,6 +146,7 @@ struct Shell {
 
 impl Effects<Action> for Shell {
     fn apply(&mut self, action: Action) {
+        journal::of_master(&action);
         match action {
             Action::Send {
                 from,

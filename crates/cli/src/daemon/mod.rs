@@ -15,6 +15,7 @@ mod exchange;
 mod executor_socket;
 mod fetching;
 mod garbage;
+mod journal;
 mod known_ends;
 pub(crate) mod limits;
 pub(crate) mod master;

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Cluster, Daemon, Place, finish, meseta, start_agent, start_master};
+use crate::support::scheduler::{framework, shell_task};
 use crate::support::{eventually, http};
 
 fn kept_in(folder: &Path) -> String {
@@ -143,6 +144,25 @@ fn a_whole_cluster_in_one_process_shows_one_log_everywhere_and_is_as_quiet_as_be
         log.contains("the agent listens").then_some(log)
     });
     assert!(log.contains("the master listens"), "{log}");
+    // What an operator looks for: agents, frameworks, and tasks that end badly.
+    let mut scheduler = cluster.subscribe(framework("logged"));
+    scheduler.start(&shell_task("failer", "exit 7"));
+    for state in ["TASK_STARTING", "TASK_RUNNING", "TASK_FAILED"] {
+        scheduler.expect(state);
+    }
+    eventually("what has happened", || {
+        let log = read(cluster.master(), "/master/log")?;
+        [
+            "asks the master to be registered",
+            "an agent has registered",
+            "a framework has subscribed",
+            "a container is started",
+            "Command exited with status 7",
+        ]
+        .iter()
+        .all(|words| log.contains(words))
+        .then_some(())
+    });
     let printed = fs::read_to_string(cluster.place.join("local.log")).expect("standard error");
     assert!(!printed.contains("listens"), "{printed}");
 }

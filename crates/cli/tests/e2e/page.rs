@@ -92,6 +92,7 @@ fn every_view_opens_is_accessible_and_complains_of_nothing() {
     let of_one = [
         (format!("/#/agents/{agent}"), address_of(&agents[0])),
         (format!("/#/frameworks/{id}"), "page".to_owned()),
+        ("/#/roles/*".to_owned(), "*".to_owned()),
         (
             format!("/#/tasks/{id}/{}/ticker", text(&task["slave_id"])),
             "ticker".to_owned(),
@@ -254,11 +255,22 @@ fn why_there_are_no_offers_and_what_was_refused_is_said_where_it_is_looked_for()
     browser.click("Set");
     browser.until("no question", "!document.querySelector('dialog')");
     browser.shows_row("Roles", &["somebody", "cpus 2", "cpus 3"]);
+    // It is changed from what it is.
+    browser.click("somebody");
+    title(&mut browser, "somebody");
+    browser.click("Set quota");
+    browser.until(
+        "what was set",
+        "document.getElementsByName('guarantee cpus')[0]?.value === '2'",
+    );
+    browser.fill("limit cpus", "5");
+    browser.click("Set");
+    browser.shows("cpus 5");
     browser.click("Set weight");
-    browser.fill("role", "somebody");
     browser.fill("weight", "2.5");
     browser.click("Set");
-    browser.shows_row("Roles", &["somebody", "2.5"]);
+    browser.click("Roles");
+    browser.shows_row("Roles", &["somebody", "2.5", "cpus 2", "cpus 5"]);
     // The refusal is an answer with an error, which the console notes.
     assert_eq!(browser.complaints().len(), 1);
     assert_eq!(browser.asked_beside(&[cluster.master()]), [""; 0]);

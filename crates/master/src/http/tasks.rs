@@ -22,7 +22,7 @@ pub(super) fn answer(snapshot: &Snapshot, query: Query<'_>) -> Reply {
             let with_history = query.get("history") == Some("true");
             json(
                 query,
-                &Object(Tasks {
+                &Object(Listing {
                     tasks,
                     total,
                     with_history,
@@ -33,14 +33,14 @@ pub(super) fn answer(snapshot: &Snapshot, query: Query<'_>) -> Reply {
     }
 }
 
-struct Tasks<'a> {
+struct Listing<'a> {
     tasks: Vec<Cow<'a, Task>>,
     /// Told to who asks: Mesos does not.
     total: Option<usize>,
     with_history: bool,
 }
 
-impl Entries for Tasks<'_> {
+impl Entries for Listing<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let tasks = || {
             self.tasks.iter().map(|task| {

@@ -70,7 +70,7 @@ fn task(id: &str, state: &str, time: u64) -> Arc<Task> {
             {{"name":"ports","type":"RANGES","ranges":{{"range":[{{"begin":31000,"end":31001}}]}},
             "allocation_info":{{"role":"eng/dev"}}}}],
         "statuses":[{{"task_id":{{"value":"{id}"}},"state":"{state}","timestamp":{time},
-            "healthy":true,"container_status":{{"container_id":{{"value":"c"}},
+            "message":"as told","reason":"REASON_EXECUTOR_TERMINATED","healthy":true,"container_status":{{"container_id":{{"value":"c"}},
             "network_infos":[{{"ip_addresses":[{{"ip_address":"127.0.0.1","protocol":"IPv4"}}]}}]
             }}}}]}}"#
     )))
@@ -430,6 +430,21 @@ fn tasks_are_searched_and_counted_before_they_are_cut_into_pages() {
     assert_eq!(found("slave_id=nowhere").0, [""; 0]);
     assert_eq!(found("state=TASK_RUNNING").0, ["t1"]);
     assert_eq!(found("state=TASK_FINISHED,TASK_LOST").0, ["t3"]);
+}
+
+#[test]
+fn the_history_of_a_task_is_told_in_whole_to_who_asks_for_it() {
+    let snapshot = busy();
+    let task = |query: &str| {
+        let body = body(&snapshot, &format!("/tasks?task_id=t3{query}"));
+        body["tasks"][0].clone()
+    };
+    assert!(task("")["history"].is_null());
+    assert!(task("")["statuses"][0]["message"].is_null());
+    let history = &task("&history=true")["history"];
+    assert_eq!(history[0]["message"], "as told");
+    assert_eq!(history[0]["reason"], "REASON_EXECUTOR_TERMINATED");
+    assert_eq!(history[0]["healthy"], true);
 }
 
 #[test]

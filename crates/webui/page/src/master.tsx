@@ -11,7 +11,7 @@ import { OffersView } from "./offers";
 import { OverviewView } from "./overview";
 import { KINDS, Trouble } from "./parts";
 import { usePolled } from "./poll";
-import { RolesView } from "./roles";
+import { RoleView, RolesView } from "./roles";
 import type { Route } from "./route";
 import { ServerView } from "./server";
 import { total } from "./state";
@@ -36,7 +36,7 @@ const NAV = [
   ["#/tasks", "Tasks", ["tasks", "task"]],
   ["#/frameworks", "Frameworks", ["frameworks", "framework"]],
   ["#/agents", "Agents", ["agents", "agent"]],
-  ["#/roles", "Roles", ["roles"]],
+  ["#/roles", "Roles", ["roles", "role"]],
   ["#/offers", "Offers", ["offers"]],
   ["#/maintenance", "Maintenance", ["maintenance"]],
   ["#/server", "Server", ["server"]],
@@ -143,6 +143,8 @@ function View({ cluster, route }: { cluster: Cluster; route: Route }) {
       return <FrameworkView cluster={cluster} id={route.id} />;
     case "roles":
       return <RolesView cluster={cluster} />;
+    case "role":
+      return <RoleView cluster={cluster} name={route.id} />;
     case "offers":
       return <OffersView cluster={cluster} />;
     case "maintenance":

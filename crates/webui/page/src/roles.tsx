@@ -2,14 +2,19 @@ import { type Role, order, roles } from "./api";
 import { count } from "./format";
 import { type Column, Whole } from "./list";
 import type { Cluster } from "./master";
-import { Action, Trouble, amounts } from "./parts";
+import { Action, Crumbs, Fact, Trouble, amounts } from "./parts";
 import { usePolled } from "./poll";
+import { link } from "./route";
 
 /** What quotas can be set of here. */
 const LIMITED = ["cpus", "mem", "disk", "gpus"];
 
+function useRoles() {
+  return usePolled<{ roles: Role[] }>("roles", (_, signal) => roles(signal), "by events");
+}
+
 export function RolesView(_: { cluster: Cluster }) {
-  const { value, error } = usePolled<{ roles: Role[] }>("roles", (_, signal) => roles(signal), "by events");
+  const { value, error } = useRoles();
   return (
     <>
       <div class="title">
@@ -33,7 +38,11 @@ export function RolesView(_: { cluster: Cluster }) {
 }
 
 const COLUMNS: Column<Role>[] = [
-  { name: "Role", width: "minmax(0, 1.5fr)", cell: (role) => <b>{role.name}</b> },
+  {
+    name: "Role",
+    width: "minmax(0, 1.5fr)",
+    cell: (role) => <a href={link(["roles", role.name])}>{role.name}</a>,
+  },
   { name: "Weight", width: "5rem", numeric: true, cell: (role) => count(role.weight ?? 1) },
   {
     name: "Frameworks",
@@ -42,19 +51,79 @@ const COLUMNS: Column<Role>[] = [
     minor: true,
     cell: (role) => count(role.frameworks?.length ?? 0),
   },
-  { name: "Allocated", width: "minmax(0, 2fr)", cell: (role) => amounts(role.allocated) },
-  { name: "Offered", width: "minmax(0, 2fr)", minor: true, cell: (role) => amounts(role.offered) },
-  { name: "Reserved", width: "minmax(0, 2fr)", minor: true, cell: (role) => amounts(role.reserved) },
-  {
-    name: "Guarantee",
-    width: "minmax(0, 2fr)",
-    minor: true,
-    cell: (role) => amounts(role.quota?.guarantee),
-  },
-  { name: "Limit", width: "minmax(0, 2fr)", minor: true, cell: (role) => amounts(role.quota?.limit) },
+  of("Allocated", (role) => role.allocated),
+  { ...of("Offered", (role) => role.offered), minor: true },
+  { ...of("Reserved", (role) => role.reserved), minor: true },
+  { ...of("Guarantee", (role) => role.quota?.guarantee), minor: true },
+  { ...of("Limit", (role) => role.quota?.limit), minor: true },
 ];
 
-function SetWeight() {
+/** Amounts that are whole under the mouse, where there is no room for them. */
+function of(name: string, what: (role: Role) => Record<string, unknown> | undefined): Column<Role> {
+  const cell = (role: Role) => {
+    const said = amounts(what(role));
+    return <span title={said}>{said}</span>;
+  };
+  return { name, width: "minmax(0, 2fr)", cell };
+}
+
+/** One role, and what can be changed of it. */
+export function RoleView({ cluster, name }: { cluster: Cluster; name: string }) {
+  const { value, error } = useRoles();
+  const role = value?.roles.find((one) => one.name === name);
+  const { guarantee, limit, consumed } = role?.quota ?? {};
+  const here = (role?.frameworks ?? []).map((id) => ({
+    id,
+    name: cluster.summary.frameworks.find((one) => one.id === id)?.name ?? id,
+  }));
+  return (
+    <>
+      <Crumbs to="#/roles" name="Roles" />
+      <div class="title">
+        <h1>{name}</h1>
+        {name !== "*" && (
+          <div class="actions">
+            <SetQuota role={name} quota={role?.quota} />
+            <SetWeight role={name} weight={role?.weight} />
+          </div>
+        )}
+      </div>
+      <Trouble error={error} />
+      {value && !role ? (
+        <p class="empty">No framework, weight, quota or reservation is of this role.</p>
+      ) : (
+        <dl class="facts">
+          <Fact name="Weight">{count(role?.weight ?? 1)}</Fact>
+          <Fact name="Guarantee">{amounts(guarantee)}</Fact>
+          <Fact name="Limit">{amounts(limit)}</Fact>
+          <Fact name="Counts against them">{amounts(consumed)}</Fact>
+          <Fact name="Allocated">{amounts(role?.allocated)}</Fact>
+          <Fact name="Offered">{amounts(role?.offered)}</Fact>
+          <Fact name="Reserved">{amounts(role?.reserved)}</Fact>
+        </dl>
+      )}
+      <Whole
+        caption="Frameworks"
+        columns={FRAMEWORKS}
+        rows={value && here}
+        id={(framework) => framework.id}
+        text={(framework) => `${framework.name} ${framework.id}`}
+        none="No framework subscribes to this role."
+      />
+    </>
+  );
+}
+
+const FRAMEWORKS: Column<{ id: string; name: string }>[] = [
+  {
+    name: "Name",
+    width: "minmax(0, 2fr)",
+    cell: ({ id, name }) => <a href={link(["frameworks", id])}>{name}</a>,
+  },
+  { name: "Id", width: "minmax(0, 3fr)", minor: true, cell: ({ id }) => <code>{id}</code> },
+];
+
+function SetWeight({ role, weight }: { role?: string; weight?: number | undefined }) {
   const act = (form: FormData) => {
     const role = String(form.get("role"));
     const weight = Number(form.get("weight"));
@@ -66,19 +135,16 @@ function SetWeight() {
   return (
     <Action name="Set weight" title="Set the weight of a role" confirm="Set" act={act}>
       <p>A role of weight 2 gets twice the share of a role of weight 1.</p>
-      <label>
-        Role
-        <input name="role" required />
-      </label>
+      <RoleField role={role} />
       <label>
         Weight
-        <input name="weight" type="number" min="0.001" step="any" required />
+        <input name="weight" type="number" min="0.001" step="any" required defaultValue={weight} />
       </label>
     </Action>
   );
 }
 
-function SetQuota() {
+function SetQuota({ role, quota }: { role?: string; quota?: Role["quota"] }) {
   const act = (form: FormData) => {
     const given = (what: string) => {
       const values = LIMITED.map((kind) => [kind, String(form.get(`${what} ${kind}`))] as const);
@@ -100,20 +166,32 @@ function SetQuota() {
         The guarantee is kept free for the role; it never gets more than the limit. What is left empty
         is not guaranteed, and not limited. Memory and disk are in megabytes.
       </p>
-      <label>
-        Role
-        <input name="role" required />
-      </label>
+      <RoleField role={role} />
       <div class="grid">
         {LIMITED.flatMap((kind) =>
-          ["guarantee", "limit"].map((what) => (
+          (["guarantee", "limit"] as const).map((what) => (
             <label key={`${what} ${kind}`}>
               {kind}, {what}
-              <input name={`${what} ${kind}`} type="number" min="0" step="any" />
+              <input
+                name={`${what} ${kind}`}
+                type="number"
+                min="0"
+                step="any"
+                defaultValue={quota?.[what]?.[kind]}
+              />
             </label>
           )),
         )}
       </div>
     </Action>
+  );
+}
+
+function RoleField({ role }: { role: string | undefined }) {
+  return (
+    <label>
+      Role
+      <input name="role" required defaultValue={role} readOnly={role !== undefined} />
+    </label>
   );
 }

@@ -3,7 +3,7 @@
 export type Route =
   | { view: "home" }
   | { view: Page }
-  | { view: "agent" | "framework"; id: string }
+  | { view: "agent" | "framework" | "role"; id: string }
   | Tasks
   | { view: "task"; framework: string; agent: string; task: string }
   | Sandbox;
@@ -39,6 +39,7 @@ export function parse(hash: string): Route {
   const page = PAGES.find((name) => name === view);
   if (page === "agents" && first) return { view: "agent", id: first };
   if (page === "frameworks" && first) return { view: "framework", id: first };
+  if (page === "roles" && first) return { view: "role", id: first };
   if (page) return { view: page };
   if (view === "tasks" && first && third) {
     return { view: "task", framework: first, agent: second ?? "", task: third };
