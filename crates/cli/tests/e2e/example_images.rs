@@ -3,15 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use image::{DynamicImage, Rgba, Rgba32FImage};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::support::custom::World;
 use crate::support::daemon::{
     Cluster, Place, RESOURCES, agent_address, registered_agents, start_agent, start_master,
 };
@@ -313,6 +314,42 @@ fn images_that_cannot_be_read_are_named_and_the_others_are_inverted() {
     fs::remove_file(pictures.join("notes.txt")).expect("the notes");
     compare(place);
     assert_eq!(names(&place.join("inverted")), names(&pictures));
+}
+
+#[test]
+fn the_executor_ends_tasks_that_are_killed_and_at_its_shutdown_all_of_them() {
+    let mut world = World::start();
+    let scheduler = example("images");
+    let program = Path::new(scheduler.get_program()).with_file_name("images-executor");
+    let command = format!("exec {} http://127.0.0.1:1/results", program.display());
+    let executor = world.executor("e", &command);
+    // It takes connections and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("its address");
+    let image = format!("http://{address}/images/1.png");
+    let named = |task: &str, message: &str| (task.to_owned(), message.to_owned());
+    for task in ["killed", "first", "second"] {
+        world.launch(task, &image, &executor);
+        assert_eq!(world.update("TASK_RUNNING"), named(task, ""));
+    }
+    world.scheduler.kill("killed");
+    assert_eq!(world.update("TASK_KILLED"), named("killed", ""));
+
+    world.launch("nowhere", "no address", &executor);
+    assert_eq!(world.update("TASK_RUNNING"), named("nowhere", ""));
+    let failed = named("nowhere", "the task's data is no address of an image");
+    assert_eq!(world.update("TASK_FAILED"), failed);
+
+    let agents = registered_agents(world.master.address, 1);
+    world
+        .scheduler
+        .tell(json!({"type": "SHUTDOWN", "shutdown": {
+            "executor_id": {"value": "e"},
+            "agent_id": {"value": agents[0]["id"]},
+        }}));
+    for task in ["first", "second"] {
+        assert_eq!(world.update("TASK_KILLED"), named(task, ""));
+    }
 }
 
 #[test]

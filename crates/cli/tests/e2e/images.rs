@@ -1,5 +1,6 @@
-//! The set-up of a tutorial: a scheduler on the old driver, an executor that agents fetch from the
-//! framework's own file server, and that server, which takes the results, too.
+//! The set-up of a tutorial on the old driver, as its own programs have it: a scheduler, an executor that
+//! agents fetch from the framework's own file server, and that server, which takes the results, too.
+//! `example_images` is the same on the v1 APIs.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
