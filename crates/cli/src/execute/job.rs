@@ -6,7 +6,7 @@ use std::time::Duration;
 use meseta_framework::resource::Remainder;
 use meseta_framework::v1::environment::Variable;
 use meseta_framework::v1::framework_info::{Capability, capability};
-use meseta_framework::v1::{CommandInfo, Environment, FrameworkInfo, Offer, Resource, TaskInfo};
+use meseta_framework::v1::{CommandInfo, Environment, FrameworkInfo, Offer, TaskInfo};
 use meseta_framework::{Encoding, Settings};
 use meseta_resources::Resources;
 

@@ -5,13 +5,16 @@ use std::path::Path;
 use std::process::Command;
 
 use meseta_framework::Settings;
-use meseta_framework::keep::{FileStore, Keeper, Restart, Task};
+use meseta_framework::keep::{FileStore, Keeper, Restart, Status, Task};
 use meseta_framework::resource::{cpus, mem};
 use meseta_framework::v1::{CommandInfo, ExecutorInfo, FrameworkInfo, TaskState};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::support::daemon::{Cluster, Place, finish, registered_agents};
+use crate::support::daemon::{
+    Cluster, Place, RESOURCES, finish, registered_agents, start_agent, start_master,
+    start_master_at,
+};
 use crate::support::examples::{sdk_example, this_user};
 use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
 use crate::support::{PATIENCE, eventually, http, skip};
@@ -98,6 +101,32 @@ async fn what_ends_runs_again_until_it_is_withdrawn() {
     state(&mut keeper, "stays.1", TaskState::TaskRunning).await;
     keeper.withdraw("stays").await.expect("withdrawn");
     state(&mut keeper, "stays.1", TaskState::TaskKilled).await;
+    keeper.teardown().await.expect("the end");
+}
+
+#[tokio::test]
+async fn a_keeper_says_that_the_master_is_gone_and_goes_on_with_the_next() {
+    let (place, store) = (Place::new(), Place::new());
+    let master = start_master(&place, &[]);
+    let address = master.address;
+    let quick = "--registration_backoff_factor=10ms";
+    let _agent = start_agent(&place, address, 0, &[RESOURCES, quick]);
+    let mut keeper = keeper(address, store.path()).await;
+    keeper.declare(sleeper("a")).await.expect("declared");
+    state(&mut keeper, "a.1", TaskState::TaskRunning).await;
+
+    let mut status = keeper.status();
+    master.kill9();
+    let is_away = |status: &Status| matches!(status, Status::Disconnected { .. });
+    let away = timeout(PATIENCE, status.wait_for(is_away)).await;
+    away.expect("it says so").expect("a keeper");
+    keeper.declare(sleeper("b")).await.expect("declared");
+    let _master = start_master_at(&place, address.port(), &[]);
+    // The first goes on, the second runs as soon as the agent is back.
+    state(&mut keeper, "b.1", TaskState::TaskRunning).await;
+    let tasks = keeper.tasks().await.expect("a keeper");
+    let ids: Vec<_> = tasks.iter().filter_map(|it| it.task_id.clone()).collect();
+    assert_eq!(ids, ["a.1".into(), "b.1".into()]);
     keeper.teardown().await.expect("the end");
 }
 
