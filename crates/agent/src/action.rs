@@ -194,6 +194,8 @@ pub struct Launch {
     pub stdout: PathBuf,
     /// Where standard error goes.
     pub stderr: PathBuf,
+    /// The terminal that is the program's instead of input and files, if it is to have one.
+    pub on_terminal: Option<OnTerminal>,
     /// What it is instead of all that is about its sandbox, if it is a session.
     pub session: Option<Session>,
 }
@@ -206,6 +208,15 @@ pub struct Session {
     pub directory: PathBuf,
     /// The terminal that it is to have.
     pub terminal: Option<Terminal>,
+}
+
+/// A program's terminal: what is printed there goes to [`Launch::stdout`], too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnTerminal {
+    /// What it is like.
+    pub terminal: Terminal,
+    /// Whether the program leaves it to those that it starts.
+    pub is_passed_on: bool,
 }
 
 /// A terminal to be made.

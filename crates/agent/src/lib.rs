@@ -73,7 +73,7 @@ mod tests;
 mod updates;
 mod volumes;
 
-pub use action::{Action, ExitReason, Launch, Session, Terminal};
+pub use action::{Action, ExitReason, Launch, OnTerminal, Session, Terminal};
 pub use agent::Agent;
 pub use config::{Config, ReconfigurationPolicy, Recover};
 pub use input::{FoundSandbox, Input, LaunchFailure};

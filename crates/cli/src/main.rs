@@ -36,6 +36,7 @@ enum Program {
     Fetcher,
     Supervisor,
     Attendant,
+    TerminalKeeper,
 }
 
 const PROGRAMS: [(&str, Program, &str); 5] = [
@@ -79,6 +80,9 @@ fn main() -> ExitCode {
         // Hot as well: one process a nested container, which lives as long.
         None if args.first().is_some_and(|a| a == daemon::SUPERVISOR) => Program::Supervisor,
         None if args.first().is_some_and(|a| a == daemon::ATTENDANT) => Program::Attendant,
+        None if args.first().is_some_and(|a| a == daemon::TERMINAL_KEEPER) => {
+            Program::TerminalKeeper
+        }
         None if operator::is_meant_by(&args) => Program::Operator,
         None => match by_subcommand(&args) {
             Ok(program) => {
@@ -94,6 +98,7 @@ fn main() -> ExitCode {
         Program::Fetcher => meseta_fetcher::run(),
         Program::Supervisor => meseta_containerizer::supervise(args.into_iter().skip(1)),
         Program::Attendant => meseta_containerizer::attend(args.into_iter().skip(1)),
+        Program::TerminalKeeper => meseta_containerizer::keep(args.into_iter().skip(1)),
         Program::Local => finish(local::run(args)),
         Program::Master => finish(daemon::master::run(args)),
         Program::Agent => finish(daemon::agent::run(args)),

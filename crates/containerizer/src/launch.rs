@@ -244,7 +244,7 @@ fn candidates(spec: &Spec) -> Vec<PathBuf> {
         .collect()
 }
 
-fn open_output(path: &Path) -> Result<OwnedFd, LaunchError> {
+pub(crate) fn open_output(path: &Path) -> Result<OwnedFd, LaunchError> {
     // The sandbox is the user's, and this process may be root: a link put in place of the file, or
     // on the way to it, is not followed.
     let flags = OFlags::WRONLY

@@ -73,7 +73,10 @@ pub use process::{Process, environment, is_alive, lineage, send_signal, start_ti
 pub use rotation::{OutputBounds, OutputFolder, RotationError};
 pub use rustix::process::Signal;
 pub use sandbox::{Reason, Sandbox, SandboxError, prepare_sandbox};
-pub use session::{Ends, Session, Terminal, WindowSize, attend, launch_session, resize};
+pub use session::{
+    Ends, Frame, Kept, Role, Session, TYPE, Terminal, WATCH, WindowSize, attend, keep, launch_kept,
+    launch_session, resize,
+};
 pub use started::{Record, Started};
 pub use supervisor::{Supervisor, exit_status, launch_supervised, supervise};
 pub use usage::{Usage, usage};

@@ -42,3 +42,15 @@ pub(crate) const DEEPEST_LINEAGE: usize = 256;
 /// The length of a file that holds the end of a process: a number in decimal digits, and the end of its
 /// line. No more is read of one that somebody has spoilt.
 pub(crate) const EXIT_STATUS_LENGTH: usize = 16;
+
+/// What is copied at once of what a terminal prints; kernels give no more.
+pub(crate) const TERMINAL_STEP: usize = 4096;
+
+/// The longest frame of what is typed on a terminal. Longer input takes several.
+pub(crate) const FRAME_BYTES: usize = 4096;
+
+/// Connections to one terminal: an agent has one for each who looks on, and one for who types.
+pub(crate) const TERMINAL_CLIENTS: usize = 32;
+
+/// How long one who looks on may hold up a terminal, and all who use it, before he is left out.
+pub(crate) const TERMINAL_PATIENCE: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -51,6 +52,12 @@ pub fn launch_supervised(
         arguments,
         ..spec.clone()
     };
+    // The supervisor is the task's user by the time it writes: it gets the file open.
+    launch_with(&supervised, place_for_end(exit_status)?, record)
+}
+
+/// Makes the file for an end, and the folders around it.
+pub(crate) fn place_for_end(exit_status: &Path) -> Result<OwnedFd, LaunchError> {
     let failed = |source| LaunchError::Open {
         path: exit_status.to_owned(),
         source,
@@ -58,9 +65,7 @@ pub fn launch_supervised(
     if let Some(folder) = exit_status.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let file = keep_place(exit_status).map_err(failed)?;
-    // The supervisor is the task's user by the time it writes: it gets the file open.
-    launch_with(&supervised, file.into(), record)
+    keep_place(exit_status).map(OwnedFd::from).map_err(failed)
 }
 
 /// Makes the file for an end, as long as it will be: the end is written over what is there, so that a disk
@@ -170,7 +175,7 @@ fn wait(mut child: Child, all: &SigSet) -> Result<ExitStatus, String> {
     }
 }
 
-fn write_down(file: &mut File, status: ExitStatus) -> std::io::Result<()> {
+pub(crate) fn write_down(file: &mut File, status: ExitStatus) -> std::io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
     let width = EXIT_STATUS_LENGTH - 1;
     file.write_all(format!("{:>width$}\n", status.into_raw()).as_bytes())

@@ -85,9 +85,36 @@ pub(crate) fn command(launch: &Launch, directory: Option<&Path>) -> Command {
 /// executor's group do not reach it.
 pub(crate) fn spawn(command: &mut Command) -> io::Result<(Pid, Child)> {
     detach(command);
+    start(command)
+}
+
+/// The same for the task itself: if the executor has a terminal, it is the task's, and its keys mean to the task
+/// what they mean.
+pub(crate) fn spawn_task(command: &mut Command) -> io::Result<(Pid, Child)> {
+    detach(command);
+    take_terminal(command);
+    start(command)
+}
+
+fn start(command: &mut Command) -> io::Result<(Pid, Child)> {
     let child = command.spawn()?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     Ok((pid.ok_or(Errno::SRCH)?, child))
+}
+
+#[allow(
+    unsafe_code,
+    reason = "the standard library has no way to give a session its terminal"
+)]
+fn take_terminal(command: &mut Command) {
+    // SAFETY: the call only makes a system call, in the child alone.
+    unsafe {
+        command.pre_exec(|| {
+            // Standard input is no terminal, or one that others use already.
+            let _ = rustix::process::ioctl_tiocsctty(rustix::stdio::stdin());
+            Ok(())
+        });
+    }
 }
 
 /// The kernel's form of an environment has no room for other names.

@@ -176,7 +176,7 @@ impl Shell {
 
     fn launch(&mut self, launch: &Launch) {
         let mut command = process::command(launch, self.directory.as_deref());
-        match process::spawn(&mut command) {
+        match process::spawn_task(&mut command) {
             Ok((pid, _)) => self.task = Some(pid),
             Err(error) => {
                 log(&format!("Failed to execute command: {error}"));

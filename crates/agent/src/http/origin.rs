@@ -27,9 +27,7 @@ pub(super) fn check(snapshot: &Snapshot, headers: &MoreHeaders<'_>) -> Result<()
     let place = origin.split_once("://").map(|(_, place)| place);
     let own = place.filter(|place| headers.host == Some(place));
     let Some(own) = own else {
-        return Err(refused(format!(
-            "The page at '{origin}' is not this agent's own"
-        )));
+        return refused(format!("The page at '{origin}' is not this agent's own"));
     };
     let name = without_port(own);
     let hostname = snapshot.info.hostname.as_str();
@@ -40,10 +38,10 @@ pub(super) fn check(snapshot: &Snapshot, headers: &MoreHeaders<'_>) -> Result<()
     if is_ours {
         return Ok(());
     }
-    Err(refused(format!(
+    refused(format!(
         "'{name}' may be anybody's name: open the page by this agent's address, or start the agent \
          with --hostname={name}"
-    )))
+    ))
 }
 
 fn without_port(place: &str) -> &str {
@@ -53,8 +51,8 @@ fn without_port(place: &str) -> &str {
     place.split(':').next().unwrap_or_default()
 }
 
-fn refused(sentence: String) -> Box<Reply> {
-    Box::new(Reply::refused(403, sentence))
+fn refused(sentence: String) -> Result<(), Box<Reply>> {
+    Err(Box::new(Reply::refused(403, sentence)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use meseta_resources::Resources;
 use super::{Order, environment::environment};
 use crate::agent::Agent;
 use crate::records::Executor;
-use crate::{Launch, sandbox};
+use crate::{Launch, OnTerminal, Terminal, sandbox};
 
 impl Agent {
     /// The container for an executor and its first tasks.
@@ -34,6 +34,11 @@ impl Agent {
         let agent = self.id().cloned().unwrap_or_default();
         let checkpoint = order.framework.checkpoint();
         let directory = executor.directory.clone();
+        let terminal = info.container.as_ref().and_then(Terminal::of);
+        let on_terminal = terminal.map(|terminal| OnTerminal {
+            terminal,
+            is_passed_on: executor.is_command_executor,
+        });
         let environment = environment(&self.config, &agent, &info, checkpoint, executor);
         let (framework, id) = order.key();
         let (_, latest) = sandbox::sandbox(
@@ -57,6 +62,7 @@ impl Agent {
             stdout: directory.join("stdout"),
             stderr: directory.join("stderr"),
             directory,
+            on_terminal,
             session: None,
         })
     }
@@ -77,9 +83,6 @@ pub(crate) fn refuse_unserved(container: Option<&ContainerInfo>) -> Result<(), S
     }
     if container.mesos.as_ref().is_some_and(|m| m.image.is_some()) {
         return Err("This agent does not provide container images".into());
-    }
-    if container.tty_info.is_some() {
-        return Err("This agent gives containers no terminal".into());
     }
     match container.network_infos.iter().find_map(|n| n.name.as_ref()) {
         Some(network) => Err(format!("Unknown CNI network '{network}'")),

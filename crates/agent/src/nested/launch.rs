@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use meseta_proto::v1::environment::variable;
 use meseta_proto::v1::volume::source::{self, sandbox_path};
-use meseta_proto::v1::{
-    CommandInfo, ContainerId, ContainerInfo, Resource, TtyInfo, Volume, container_info,
-};
+use meseta_proto::v1::{CommandInfo, ContainerId, ContainerInfo, Resource, Volume, container_info};
 
-use crate::action::{Launch, Session, Terminal};
+use crate::action::{Launch, OnTerminal, Session, Terminal};
 use crate::agent::Agent;
 use crate::executors::RunKey;
 use crate::launch::{DEFAULT_PATH, command_line, refuse_unserved};
@@ -37,6 +35,7 @@ impl Agent {
         refuse_secrets(command)?;
         let (program, arguments) = command_line(Some(command))?;
         let shared = self.shared_folders(key, executor, &id, container)?;
+        let terminal = container.and_then(Terminal::of);
         let directory = directory(&executor.directory, &id);
         let record = NestedContainer {
             user: self.user_of(executor, &id, command),
@@ -61,6 +60,10 @@ impl Agent {
             stdout: directory.join("stdout"),
             stderr: directory.join("stderr"),
             directory,
+            on_terminal: terminal.map(|terminal| OnTerminal {
+                terminal,
+                is_passed_on: false,
+            }),
             session: None,
         };
         Ok((record, launch))
@@ -84,7 +87,7 @@ impl Agent {
         let around = id.parent.as_deref().unwrap_or(&id);
         let session = Session {
             directory: super::directory(&executor.directory, around),
-            terminal: container.and_then(|it| it.tty_info.as_ref()).map(terminal),
+            terminal: container.and_then(Terminal::of),
         };
         let record = NestedContainer {
             user: self.user_of(executor, &id, command),
@@ -109,6 +112,7 @@ impl Agent {
             stdout: directory.join("stdout"),
             stderr: directory.join("stderr"),
             directory,
+            on_terminal: None,
             session: Some(session),
         };
         Ok((record, launch))
@@ -218,16 +222,16 @@ fn refuse_in_session(
     if !container.volumes.is_empty() {
         return Err("Volumes not supported for DEBUG containers".into());
     }
-    let without_terminal = ContainerInfo {
-        tty_info: None,
-        ..container.clone()
-    };
-    refuse_unserved(Some(&without_terminal))
+    refuse_unserved(Some(container))
 }
 
-fn terminal(info: &TtyInfo) -> Terminal {
-    Terminal {
-        size: info.window_size.map(WindowSize::from),
+impl Terminal {
+    /// The one that a container is to have.
+    pub(crate) fn of(container: &ContainerInfo) -> Option<Self> {
+        let info = container.tty_info.as_ref()?;
+        Some(Self {
+            size: info.window_size.map(WindowSize::from),
+        })
     }
 }
 

@@ -256,9 +256,9 @@ fn an_executor_that_both_sides_count_differently_ends() {
 #[test]
 fn what_this_agent_cannot_give_a_container_is_refused_and_not_left_out() {
     use meseta_proto::v1::container_info::{MesosInfo, Type};
-    use meseta_proto::v1::{ContainerInfo, Image, NetworkInfo, TtyInfo, Volume, command_info};
+    use meseta_proto::v1::{ContainerInfo, Image, NetworkInfo, Volume, command_info};
     type Change = fn(&mut ContainerInfo);
-    let cases: [(Change, &str); 5] = [
+    let cases: [(Change, &str); 4] = [
         (
             |c| c.set_type(Type::Docker),
             "None of the enabled containerizers (mesos) could create a container for the \
@@ -275,10 +275,6 @@ fn what_this_agent_cannot_give_a_container_is_refused_and_not_left_out() {
         (
             |c| c.volumes.push(Volume::default()),
             "This agent does not mount volumes into containers",
-        ),
-        (
-            |c| c.tty_info = Some(TtyInfo::default()),
-            "This agent gives containers no terminal",
         ),
         (
             |c| {

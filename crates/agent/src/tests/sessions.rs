@@ -6,7 +6,7 @@ use meseta_machine::{ContentType, Reply};
 use meseta_proto::v1::{CommandInfo, ContainerId, ContainerInfo, container_info, tty_info};
 
 use super::nested::inside;
-use super::{Did, World};
+use super::{Did, World, command};
 use crate::nested::{ContainerCall, OutputForm, WindowSize};
 use crate::{Action, Input, NestedState, recovery};
 
@@ -167,4 +167,35 @@ fn the_next_life_knows_a_session_for_what_it_was() {
     };
     assert_eq!(is_session(&session), Some(true));
     assert_eq!([is_session(&other), is_session(&root)], [Some(false); 2]);
+}
+
+#[test]
+fn a_task_may_have_a_terminal_and_its_executor_leaves_it_to_it() {
+    let mut task = command("t", "true");
+    task.container = Some(with_terminal());
+    let launch = World::registered().run(task).launch();
+    let size = WindowSize {
+        rows: 24,
+        columns: 80,
+    };
+    let terminal = crate::Terminal { size: Some(size) };
+    let on_terminal = |is_passed_on| {
+        Some(crate::OnTerminal {
+            terminal,
+            is_passed_on,
+        })
+    };
+    assert_eq!(launch.on_terminal, on_terminal(true));
+
+    let (mut world, root) = World::with_executor();
+    let call = ContainerCall::Launch {
+        container_id: inside(&root, "c"),
+        command: Box::new(CommandInfo {
+            value: Some("true".into()),
+            ..CommandInfo::default()
+        }),
+        container: Some(Box::new(with_terminal())),
+    };
+    let launch = world.container_call(call).0.launch();
+    assert_eq!(launch.on_terminal, on_terminal(false));
 }

@@ -12,12 +12,12 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use meseta_agent::{
-    Input, Launch, LaunchFailure, Session, SharedFolder, VolumeFolder, VolumeLink, WindowSize,
-    recovery,
+    Input, Launch, LaunchFailure, OnTerminal, Session, SharedFolder, Terminal, VolumeFolder,
+    VolumeLink, recovery,
 };
 use meseta_containerizer::{
-    self as containerizer, Container, LaunchError, Process, Record, Sandbox, Spec, Supervisor,
-    Usage, VolumeError, Watcher,
+    self as containerizer, Container, Kept, LaunchError, Process, Record, Role, Sandbox, Spec,
+    Supervisor, Usage, VolumeError, Watcher,
 };
 use meseta_proto::v1::ContainerId;
 
@@ -54,6 +54,8 @@ struct Shared {
     sessions: Sessions,
     /// How the programs of sessions are started.
     attendant: Supervisor,
+    /// How those on terminals are.
+    keeper: Supervisor,
     inputs: Inputs<Input>,
     /// How often something of a container may have been left.
     destroy_errors: AtomicU64,
@@ -108,19 +110,14 @@ impl Containers {
             alive: Alive::default(),
             known_ends: KnownEnds::new(work_dir),
             started,
-            supervisor: Supervisor {
-                program: std::env::current_exe()?,
-                arguments: vec!["meseta".into(), super::SUPERVISOR.into()],
-            },
+            supervisor: own_program(super::SUPERVISOR)?,
             fetching: Mutex::default(),
             fetcher,
             watcher: Watcher::new()?,
             output,
-            sessions: Sessions::new(inputs.clone()),
-            attendant: Supervisor {
-                program: std::env::current_exe()?,
-                arguments: vec!["meseta".into(), super::ATTENDANT.into()],
-            },
+            sessions: Sessions::new(work_dir, inputs.clone()),
+            attendant: own_program(super::ATTENDANT)?,
+            keeper: own_program(super::TERMINAL_KEEPER)?,
             inputs,
             destroy_errors: AtomicU64::new(0),
         });
@@ -417,20 +414,21 @@ impl Shared {
         }
     }
 
-    fn report_end(&self, container_id: ContainerId, status: Option<i32>) {
+    fn report_end(&self, id: ContainerId, status: Option<i32>) {
         // The file knows it more exactly than the end of the supervisor tells, and if nobody was
         // there to be told, it alone.
-        let status = self.known_ends.read(&container_id).or(status);
-        match container_id.parent {
-            None => self.known_ends.forget(&container_id),
-            Some(_) => self.started.forget(&container_id),
+        let status = self.known_ends.read(&id).or(status);
+        match id.parent {
+            None => self.known_ends.forget(&id),
+            Some(_) => self.started.forget(&id),
         }
+        let streams = self.sessions.of_ended(&id);
         self.inputs.send(Input::ContainerExited {
-            container_id: container_id.clone(),
+            container_id: id,
             status,
         });
         // Its end is known by the time its reader sees it.
-        self.sessions.end(&container_id);
+        streams.end();
     }
 }
 
@@ -613,6 +611,8 @@ impl Launching {
         let record = shared.started.record(&word);
         let launched = if let Some(session) = &launch.session {
             self.start_session(launch, session, &record)
+        } else if let Some(on_terminal) = launch.on_terminal {
+            self.start_on_terminal(&container_id, &spec, on_terminal, &record)
         } else if is_nested {
             let file = shared.known_ends.file(&container_id);
             containerizer::launch_supervised(&spec, &shared.supervisor, &file, Some(&record))
@@ -649,6 +649,35 @@ impl Launching {
         }
     }
 
+    fn start_on_terminal(
+        &self,
+        id: &ContainerId,
+        spec: &Spec,
+        on_terminal: OnTerminal,
+        record: &Record<'_>,
+    ) -> Result<Process, LaunchError> {
+        let shared = &self.shared;
+        let socket = shared.sessions.listen(id);
+        let socket = socket.map_err(|source| LaunchError::Streams {
+            program: spec.program.clone(),
+            source,
+        })?;
+        let role = if on_terminal.is_passed_on {
+            Role::Executor
+        } else {
+            Role::Program
+        };
+        let exit_status = id.parent.as_ref().map(|_| shared.known_ends.file(id));
+        let kept = Kept {
+            spec,
+            terminal: terminal(on_terminal.terminal),
+            role,
+            socket,
+            exit_status: exit_status.as_deref(),
+        };
+        containerizer::launch_kept(kept, &shared.keeper, Some(record))
+    }
+
     fn start_session(
         &self,
         launch: &Launch,
@@ -659,13 +688,7 @@ impl Launching {
         let id = &launch.container_id;
         // Of an earlier container of that id.
         shared.known_ends.forget(id);
-        let size = |size: WindowSize| containerizer::WindowSize {
-            rows: size.rows,
-            columns: size.columns,
-        };
-        let terminal = session.terminal.map(|it| containerizer::Terminal {
-            size: it.size.map(size),
-        });
+        let terminal = session.terminal.map(terminal);
         let session = containerizer::Session {
             program: launch.program.clone(),
             arguments: launch.arguments.clone(),
@@ -720,6 +743,22 @@ impl Launching {
             aside("destroy", move || ending.finish(&shared));
         }
     }
+}
+
+/// This program as another that it can be.
+fn own_program(name: &str) -> std::io::Result<Supervisor> {
+    Ok(Supervisor {
+        program: std::env::current_exe()?,
+        arguments: vec!["meseta".into(), name.into()],
+    })
+}
+
+fn terminal(terminal: Terminal) -> containerizer::Terminal {
+    let size = terminal.size.map(|size| containerizer::WindowSize {
+        rows: size.rows,
+        columns: size.columns,
+    });
+    containerizer::Terminal { size }
 }
 
 /// The variables of a container, which may say how its output is kept.

@@ -56,9 +56,7 @@ impl Cluster {
         let id = self.inside(name);
         let open = launch(self.agent(), &id, command, terminal);
         let status = open.head.status;
-        if status != 200 {
-            panic!("{status}: {:?}", open.finish());
-        }
+        assert_eq!(status, 200, "{name}");
         Session {
             agent: self.agent(),
             id,
@@ -233,7 +231,7 @@ impl Output {
 
     /// Reads on, if there is more.
     fn read(&mut self) {
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = vec![0; 64 * 1024];
         let length = self.open.body.read(&mut buffer).expect("the stream");
         self.has_ended = length == 0;
         self.decoder.extend(&buffer[..length]);

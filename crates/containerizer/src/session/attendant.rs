@@ -95,7 +95,7 @@ fn follow(arguments: impl IntoIterator<Item = OsString>) -> Result<WaitStatus, S
 }
 
 /// Prepares the program's process: no signal is blocked, and the terminal is its own.
-fn set_apart(command: &mut Command, has_terminal: bool) {
+pub(super) fn set_apart(command: &mut Command, has_terminal: bool) {
     // SAFETY: between fork and exec only system calls are made; nothing allocates or takes a lock.
     unsafe {
         command.pre_exec(move || {
@@ -138,7 +138,7 @@ fn wait(agent: i32, child: i32, all: &SigSet) -> Result<WaitStatus, String> {
 }
 
 /// Takes the ends of all children that have ended from the kernel, and gives the program's.
-fn take_ends(child: i32) -> Option<WaitStatus> {
+pub(super) fn take_ends(child: i32) -> Option<WaitStatus> {
     while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
         if pid.as_raw_pid() == child {
             return Some(status);
@@ -155,7 +155,7 @@ fn still_is(agent: i32) -> Result<(), String> {
 }
 
 /// Ends this process as the program has ended.
-fn end_as(status: WaitStatus) -> ExitCode {
+pub(super) fn end_as(status: WaitStatus) -> ExitCode {
     if let Some(code) = status.exit_status() {
         return ExitCode::from(u8::try_from(code).unwrap_or(NOT_STARTED));
     }

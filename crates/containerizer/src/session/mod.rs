@@ -9,9 +9,11 @@
 //! the program has started. Whatever leaves its parents there becomes the attendant's child.
 
 mod attendant;
+mod keeper;
 
+use std::fs::OpenOptions;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -19,10 +21,11 @@ use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 pub use self::attendant::attend;
-use crate::launch::{LaunchError, Spec, Streams, identity, launch_on};
+pub use self::keeper::{Frame, Role, TYPE, WATCH, keep};
+use crate::launch::{LaunchError, Spec, Streams, identity, launch_on, open, open_output};
 use crate::process::Process;
 use crate::started::Record;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Supervisor, place_for_end};
 use crate::user::Identity;
 
 /// A program to start with its input and output in the caller's hands.
@@ -136,10 +139,76 @@ fn pipes() -> std::io::Result<(Streams, Ends)> {
     Ok((streams, ends))
 }
 
+/// A program to start on a terminal of its own, which both have no need of this process.
+#[derive(Debug)]
+pub struct Kept<'a> {
+    /// The program; what it prints goes to its standard output, as one.
+    pub spec: &'a Spec,
+    /// The terminal.
+    pub terminal: Terminal,
+    /// What the program is.
+    pub role: Role,
+    /// Where those connect who have a part in it, listening; see [`Frame`].
+    pub socket: OwnedFd,
+    /// Where the program's end is written to, if anywhere; [`crate::exit_status`] reads it.
+    pub exit_status: Option<&'a Path>,
+}
+
+/// Starts a program on a terminal. The process is that of the terminal's keeper; it ends as the program has
+/// ended, and signals that it gets reach the program.
+///
+/// # Errors
+/// When there is no process to be had. That there is no such program is said in its output.
+pub fn launch_kept(
+    kept: Kept<'_>,
+    keeper: &Supervisor,
+    record: Option<&Record<'_>>,
+) -> Result<Process, LaunchError> {
+    let spec = kept.spec;
+    let mut arguments = keeper.arguments.clone();
+    arguments.extend(keeper::arguments(kept.terminal, kept.role));
+    arguments.push(spec.program.clone());
+    arguments.extend(spec.arguments.iter().cloned());
+    let with_keeper = Spec {
+        program: keeper.program.to_string_lossy().into_owned(),
+        arguments,
+        ..spec.clone()
+    };
+    let end = match kept.exit_status {
+        Some(path) => place_for_end(path)?,
+        None => open(Path::new("/dev/null"), OpenOptions::new().write(true))?,
+    };
+    let streams = Streams {
+        stdin: kept.socket,
+        stdout: open_output(&spec.stdout)?,
+        stderr: end,
+    };
+    launch_on(&with_keeper, streams, record, &spec.directory)
+}
+
 fn terminal_streams(
     terminal: Terminal,
     owner: Option<&Identity>,
 ) -> std::io::Result<(Streams, Ends)> {
+    let (ours, theirs) = open_terminal(terminal, owner)?;
+    let streams = Streams {
+        stdin: rustix::io::fcntl_dupfd_cloexec(&theirs, 0)?,
+        stdout: rustix::io::fcntl_dupfd_cloexec(&theirs, 0)?,
+        stderr: theirs,
+    };
+    let ends = Ends {
+        input: unblocked(rustix::io::fcntl_dupfd_cloexec(&ours, 0)?)?,
+        output: ours,
+        errors: None,
+    };
+    Ok((streams, ends))
+}
+
+/// Both ends of a new terminal: ours, and the one that programs use.
+fn open_terminal(
+    terminal: Terminal,
+    owner: Option<&Identity>,
+) -> std::io::Result<(OwnedFd, OwnedFd)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let ours = openpt(flags)?;
     grantpt(&ours)?;
@@ -152,17 +221,7 @@ fn terminal_streams(
     if let Some(size) = terminal.size {
         resize(&ours, size)?;
     }
-    let streams = Streams {
-        stdin: rustix::io::fcntl_dupfd_cloexec(&theirs, 0)?,
-        stdout: rustix::io::fcntl_dupfd_cloexec(&theirs, 0)?,
-        stderr: theirs,
-    };
-    let ends = Ends {
-        input: unblocked(rustix::io::fcntl_dupfd_cloexec(&ours, 0)?)?,
-        output: ours,
-        errors: None,
-    };
-    Ok((streams, ends))
+    Ok((ours, theirs))
 }
 
 fn unblocked(end: OwnedFd) -> Result<OwnedFd, Errno> {

@@ -49,25 +49,29 @@ pub(super) fn body(request: &Request<'_>) -> Result<Body, Box<Reply>> {
         };
         let mut encodings = ENCODINGS.into_iter();
         let encoding = encodings.find(|it| it.as_str() == of_messages);
-        return encoding.map(Body::Stream).ok_or_else(|| {
-            refused(
-                415,
-                "Expecting 'Message-Content-Type' of application/json or application/x-protobuf",
-            )
-        });
+        return encoding.map_or_else(
+            || {
+                refused(
+                    415,
+                    "Expecting 'Message-Content-Type' of application/json or \
+                     application/x-protobuf",
+                )
+            },
+            |encoding| Ok(Body::Stream(encoding)),
+        );
     }
     if !ENCODINGS.iter().any(|it| it.as_str() == given) {
-        return Err(refused(
+        return refused(
             415,
             "Expecting 'Content-Type' of application/json or application/x-protobuf or \
              application/recordio",
-        ));
+        );
     }
     if of_messages.is_some() {
-        return Err(refused(
+        return refused(
             415,
             "Expecting 'Message-Content-Type' to be not set for non-streaming requests",
-        ));
+        );
     }
     Ok(Body::Message)
 }
@@ -81,10 +85,10 @@ pub(super) fn accepted(request: &Request<'_>) -> Result<Accepted, Box<Reply>> {
     let mut encodings = ENCODINGS.into_iter();
     if let Some(encoding) = encodings.find(|it| accepts(request.accept, *it)) {
         if of_messages.is_some() {
-            return Err(refused(
+            return refused(
                 406,
                 "Expecting 'Message-Accept' to be not set for non-streaming responses",
-            ));
+            );
         }
         return Ok(Accepted {
             content_type: encoding,
@@ -96,26 +100,26 @@ pub(super) fn accepted(request: &Request<'_>) -> Result<Accepted, Box<Reply>> {
     }
     let stream = ContentType::RecordIo;
     if !accepts(request.accept, stream) {
-        return Err(refused(
+        return refused(
             406,
             "Expecting 'Accept' to allow application/json or application/x-protobuf or \
              application/recordio",
-        ));
+        );
     }
     let mut encodings = ENCODINGS.into_iter();
     let encoding = encodings.find(|it| accepts(of_messages, *it));
-    let messages = encoding.ok_or_else(|| {
-        refused(
+    let Some(messages) = encoding else {
+        return refused(
             406,
             "Expecting 'Message-Accept' to allow application/json or application/x-protobuf",
-        )
-    })?;
+        );
+    };
     Ok(Accepted {
         content_type: stream,
         form: OutputForm { messages, stream },
     })
 }
 
-fn refused(status: u16, sentence: &str) -> Box<Reply> {
-    Box::new(Reply::refused(status, sentence))
+fn refused<T>(status: u16, sentence: &str) -> Result<T, Box<Reply>> {
+    Err(Box::new(Reply::refused(status, sentence)))
 }

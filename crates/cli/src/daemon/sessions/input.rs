@@ -1,20 +1,17 @@
 //! From requests to a session's input: ATTACH_CONTAINER_INPUT.
 
 use std::io;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use meseta_agent::{Snapshot, WindowSize, http};
+use meseta_agent::{WindowSize, http};
 use meseta_containerizer as containerizer;
 use meseta_machine::Reply;
 use meseta_proto::recordio::Decoder;
-use meseta_proto::v1::ContainerId;
 use meseta_transport::{Request, RequestStream, Response};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe::Sender;
 use tokio::time::timeout;
 
-use super::{Session, Sessions};
 use crate::daemon::agent;
 use crate::daemon::driver::Latest;
 use crate::daemon::limits::{FIRST_RECORD_TIME, MAX_INPUT_RECORD};
@@ -66,12 +63,17 @@ impl Sink {
     }
 
     fn resize(&self, size: WindowSize) -> io::Result<()> {
-        let size = containerizer::WindowSize {
-            rows: size.rows,
-            columns: size.columns,
-        };
+        let size = kernels(size);
         let stream = self.stream.as_ref().ok_or_else(ended)?;
         containerizer::resize(stream, size)
+    }
+}
+
+/// A size as terminals are told it.
+pub(super) fn kernels(size: WindowSize) -> containerizer::WindowSize {
+    containerizer::WindowSize {
+        rows: size.rows,
+        columns: size.columns,
     }
 }
 
@@ -117,11 +119,15 @@ async fn try_feed(
     })?;
     let seen = latest.get();
     let id = attaching.begin(&seen.snapshot, &first)?;
-    let session = sessions.find(&seen.snapshot, &id)?;
+    let Some(session) = sessions.get(&id) else {
+        let terminal = sessions.type_on(&id)?;
+        let terminal = terminal.ok_or_else(|| http::not_attachable(&seen.snapshot, &id))?;
+        drop(seen);
+        return terminal.feed(&attaching, records).await;
+    };
     drop(seen);
     let Ok(mut sink) = session.sink.try_lock() else {
-        let sentence = "Multiple input connections are not allowed";
-        return Err(Box::new(Reply::refused(409, sentence)));
+        return Err(Box::new(somebody_else()));
     };
     loop {
         let taken = async {
@@ -139,23 +145,19 @@ async fn try_feed(
     }
 }
 
-impl Sessions {
-    /// # Errors
-    /// The refusal to answer with to who asks for the streams of any other container.
-    fn find(&self, snapshot: &Snapshot, id: &ContainerId) -> Result<Arc<Session>, Box<Reply>> {
-        self.get(id)
-            .ok_or_else(|| Box::new(http::not_attachable(snapshot, id)))
-    }
+/// One at a time sends input.
+pub(super) fn somebody_else() -> Reply {
+    Reply::refused(409, "Multiple input connections are not allowed")
 }
 
 /// The records of a body, as they arrive.
-struct Records {
+pub(super) struct Records {
     body: RequestStream,
     decoder: Decoder,
 }
 
 impl Records {
-    async fn next(&mut self) -> Result<Option<Bytes>, Box<Reply>> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Box<Reply>> {
         let broken = |error: &dyn std::fmt::Display| {
             let sentence = format!("Failed to read the request's body: {error}");
             Box::new(Reply::bad_request(sentence))

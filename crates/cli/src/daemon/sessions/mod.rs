@@ -12,8 +12,11 @@
 
 mod input;
 mod output;
+mod terminals;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
@@ -28,6 +31,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use self::input::Sink;
 pub(super) use self::input::feed;
+use self::terminals::Terminals;
 use super::driver::Inputs;
 use super::limits::{
     MAX_ATTACHED_INPUTS, MAX_SESSION_READERS, OUTPUT_RECORDS_WAITING, WATCHER_PATIENCE,
@@ -42,6 +46,9 @@ struct Shared {
     runtime: Handle,
     inputs: Inputs<Input>,
     sessions: Mutex<HashMap<ContainerId, Arc<Session>>>,
+    terminals: Terminals,
+    /// Those whose terminals are typed on.
+    typed_on: Mutex<HashSet<ContainerId>>,
     /// Places for requests that bring input.
     places: Arc<Semaphore>,
 }
@@ -68,11 +75,13 @@ struct Reader {
 
 impl Sessions {
     /// Must be called on the runtime.
-    pub(super) fn new(inputs: Inputs<Input>) -> Self {
+    pub(super) fn new(work_dir: &Path, inputs: Inputs<Input>) -> Self {
         Self(Arc::new(Shared {
             runtime: Handle::current(),
             inputs,
             sessions: Mutex::default(),
+            terminals: Terminals::new(work_dir),
+            typed_on: Mutex::default(),
             places: Arc::new(Semaphore::new(MAX_ATTACHED_INPUTS)),
         }))
     }
@@ -112,31 +121,34 @@ impl Sessions {
         Ok(())
     }
 
-    /// Says that a container has ended: what it has printed is all that will be.
-    pub(super) fn end(&self, id: &ContainerId) {
-        if let Some(session) = self.get(id) {
-            session.has_ended.send_replace(true);
-        }
+    /// The streams of a container that has ended, to be told when others know.
+    pub(super) fn of_ended(&self, id: &ContainerId) -> Ended {
+        self.0.terminals.forget(id);
+        Ended(self.get(id))
     }
 
     /// The answer to who has asked for a session. It ends when he no longer takes it.
     pub(super) fn open(&self, id: &ContainerId, form: OutputForm) -> Response {
-        match self.read(id, form, true) {
-            Some(response) => response,
-            None => {
-                let container_id = id.clone();
-                // It was launched, and nobody could take its streams.
-                let closed = Input::SessionClosed { container_id };
-                let inputs = self.0.inputs.clone();
-                self.0.runtime.spawn_blocking(move || inputs.send(closed));
-                Reply::refused(500, "The agent has no descriptors left for a session").into()
-            }
+        if let Some(response) = self.read(id, form, true) {
+            return response;
         }
+        let container_id = id.clone();
+        // It was launched, and nobody could take its streams.
+        let closed = Input::SessionClosed { container_id };
+        let inputs = self.0.inputs.clone();
+        self.0.runtime.spawn_blocking(move || inputs.send(closed));
+        Reply::refused(500, "The agent has no descriptors left for a session").into()
     }
 
     /// The answer to who wants to look on; `None` if there is nothing to be seen of this container.
     pub(super) fn watch(&self, id: &ContainerId, form: OutputForm) -> Option<Response> {
         self.read(id, form, false)
+            .or_else(|| self.watch_terminal(id, form))
+    }
+
+    /// The socket for the terminal of a container that is about to be launched.
+    pub(super) fn listen(&self, id: &ContainerId) -> std::io::Result<OwnedFd> {
+        self.0.terminals.listen(id)
     }
 
     fn read(&self, id: &ContainerId, form: OutputForm, is_owner: bool) -> Option<Response> {
@@ -155,18 +167,34 @@ impl Sessions {
         });
         drop(readers);
         session.joined.notify_one();
-        let response = Response::new(StatusCode::OK, Body::Channel(receiver))
-            .header("Content-Type", form.stream.as_str());
-        Some(match form.stream {
-            ContentType::RecordIo => {
-                response.header("Message-Content-Type", form.messages.as_str())
-            }
-            _ => response,
-        })
+        Some(streamed(receiver, form))
     }
 
     fn get(&self, id: &ContainerId) -> Option<Arc<Session>> {
         lock(&self.0.sessions).get(id).cloned()
+    }
+}
+
+/// The streams of a container that has ended, if it was a session.
+#[derive(Debug)]
+pub(super) struct Ended(Option<Arc<Session>>);
+
+impl Ended {
+    /// What it has printed is all that will be.
+    pub(super) fn end(self) {
+        if let Some(session) = self.0 {
+            session.has_ended.send_replace(true);
+        }
+    }
+}
+
+/// The answer that goes on with what is sent.
+fn streamed(receiver: mpsc::Receiver<bytes::Bytes>, form: OutputForm) -> Response {
+    let response = Response::new(StatusCode::OK, Body::Channel(receiver))
+        .header("Content-Type", form.stream.as_str());
+    match form.stream {
+        ContentType::RecordIo => response.header("Message-Content-Type", form.messages.as_str()),
+        _ => response,
     }
 }
 

@@ -8,7 +8,9 @@ use meseta_proto::v1::agent::process_io::{self, Control, Data, control, data};
 use meseta_proto::{json, recordio};
 use prost::Message as _;
 use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
 use tokio::net::unix::pipe::Receiver;
+use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::{Session, lock};
@@ -43,7 +45,7 @@ pub(super) async fn copy(
                 gone();
             }
             () = session.joined.notified() => {}
-            _ = beat.tick() => session.send(|encoding| heartbeat(encoding)).await,
+            _ = beat.tick() => session.send(heartbeat).await,
         }
     }
     // Nothing of it runs any more; so what is there now is all, whoever else may have it open.
@@ -115,15 +117,42 @@ fn whole(mut bytes: Vec<u8>, length: usize) -> Option<Bytes> {
 }
 
 async fn tell(session: &Session, kind: data::Type, bytes: &Bytes) {
-    let message = ProcessIo {
+    let message = printed(kind, bytes);
+    session.send(|encoding| record(&message, encoding)).await;
+}
+
+fn printed(kind: data::Type, bytes: &[u8]) -> ProcessIo {
+    ProcessIo {
         r#type: Some(process_io::Type::Data.into()),
         data: Some(Data {
             r#type: Some(kind.into()),
             data: Some(bytes.to_vec()),
         }),
         control: None,
-    };
-    session.send(|encoding| record(&message, encoding)).await;
+    }
+}
+
+/// Copies what a terminal's keeper sends to a reader, until either has gone.
+pub(super) async fn relay(mut keeper: UnixStream, reader: Sender<Bytes>, encoding: ContentType) {
+    let mut beat = interval_at(Instant::now() + OUTPUT_HEARTBEAT, OUTPUT_HEARTBEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut buffer = vec![0; OUTPUT_STEP_BYTES];
+    loop {
+        let next = tokio::select! {
+            read = keeper.read(&mut buffer) => match read {
+                Ok(length @ 1..) => {
+                    let bytes = buffer.get(..length).unwrap_or_default();
+                    record(&printed(data::Type::Stdout, bytes), encoding)
+                }
+                Ok(_) | Err(_) => return,
+            },
+            () = reader.closed() => return,
+            _ = beat.tick() => heartbeat(encoding),
+        };
+        if reader.send(next).await.is_err() {
+            return;
+        }
+    }
 }
 
 fn heartbeat(encoding: ContentType) -> Bytes {

@@ -11,6 +11,7 @@ use meseta_proto::v1::agent::call::attach_container_input::Type as Kind;
 use meseta_proto::v1::agent::call::{self, AttachContainerInput};
 use meseta_proto::v1::agent::process_io::{self, Control, Data, control, data};
 use meseta_proto::v1::agent::{Call, ProcessIo};
+use meseta_proto::v1::tty_info::WindowSize;
 use meseta_proto::v1::{ContainerId, DurationInfo, TtyInfo};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use prost::Message as _;
@@ -25,6 +26,8 @@ use crate::operator::limits::{INPUT_HEARTBEAT, INPUT_RECORDS_WAITING, INPUT_STEP
 /// What is done with standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stdin {
+    /// Nothing of it is passed on, and the program is told that there is none.
+    Ended,
     /// All of it is passed on.
     Plain,
     /// The same, until the keys that let go of a program that goes on: Ctrl-P Ctrl-Q, as in Mesos.
@@ -33,33 +36,27 @@ pub(super) enum Stdin {
 
 const DETACH: [u8; 2] = [0x10, 0x11];
 
-/// Signals that are waited for instead of ending this process.
-#[derive(Debug)]
-pub(super) struct Signals(SigSet);
-
-impl Signals {
-    /// Must be called before there are other threads.
-    pub(super) fn hold() -> Result<Self, Error> {
-        let mut held = SigSet::empty();
-        for signal in [
-            Signal::SIGWINCH,
-            Signal::SIGINT,
-            Signal::SIGQUIT,
-            Signal::SIGTERM,
-            Signal::SIGHUP,
-        ] {
-            held.add(signal);
-        }
-        let blocked = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&held), None);
-        blocked.map_err(|errno| local(errno.into()))?;
-        Ok(Self(held))
+/// Has signals wait for who asks for them, instead of ending this process. To be called before there are
+/// other threads.
+fn hold_signals() -> Result<SigSet, Error> {
+    let mut held = SigSet::empty();
+    for signal in [
+        Signal::SIGWINCH,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+    ] {
+        held.add(signal);
     }
+    let blocked = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&held), None);
+    blocked.map_err(|errno| local(errno.into()))?;
+    Ok(held)
 }
 
 /// The threads that send the input.
 #[derive(Debug)]
 pub(super) struct Input {
-    terminal: Option<Terminal>,
     refusal: Arc<Mutex<Option<Error>>>,
 }
 
@@ -69,8 +66,8 @@ impl Input {
         client: Client,
         terminal: Option<Terminal>,
         stdin: Option<Stdin>,
-        signals: Signals,
     ) -> Result<Self, Error> {
+        let signals = hold_signals()?;
         let refusal = Arc::new(Mutex::new(None));
         let (records, receiver) = sync_channel(INPUT_RECORDS_WAITING);
         if let Some(terminal) = &terminal {
@@ -92,6 +89,14 @@ impl Input {
             })?;
             // Nobody hears of it if the other side is gone.
             let _ = records.send(first(&own.container));
+            if stdin == Some(Stdin::Detachable)
+                && let Some(size) = terminal.as_ref().and_then(Terminal::size)
+            {
+                // Who draws does so anew when the size changes, and only then.
+                for size in [NO_SIZE, size] {
+                    let _ = records.send(resized(size));
+                }
+            }
             let pulse = records.clone();
             spawn("heartbeats", move || beat(&pulse))?;
         }
@@ -101,20 +106,15 @@ impl Input {
             terminal: terminal.clone(),
             records: sends.then(|| records.clone()),
         };
-        spawn("signals", move || watched.wait(&signals.0))?;
-        if let Some(stdin) = stdin {
-            let terminal = terminal.clone();
-            spawn("stdin", move || {
+        spawn("signals", move || watched.wait(&signals))?;
+        match stdin {
+            Some(Stdin::Ended) => end_input(&records),
+            Some(stdin) => spawn("stdin", move || {
                 read_all(stdin, &records, terminal.as_ref());
-            })?;
+            })?,
+            None => {}
         }
-        Ok(Self { terminal, refusal })
-    }
-
-    pub(super) fn release_terminal(&self) {
-        if let Some(terminal) = &self.terminal {
-            terminal.release();
-        }
+        Ok(Self { refusal })
     }
 
     /// Why the program did not get what was sent, if somebody should know.
@@ -152,13 +152,10 @@ fn read_all(stdin: Stdin, records: &SyncSender<Bytes>, terminal: Option<&Termina
         };
         let bytes = buffer.get(..read).unwrap_or_default();
         if bytes.is_empty() {
-            // The end, and that it was the last.
-            let _ = records.send(stdin_record(&[]));
-            let _ = records.send(Bytes::new());
-            return;
+            return end_input(records);
         }
         let passed = match stdin {
-            Stdin::Plain => Some(bytes.to_vec()),
+            Stdin::Ended | Stdin::Plain => Some(bytes.to_vec()),
             Stdin::Detachable => keys.pass(bytes),
         };
         let Some(passed) = passed else {
@@ -168,6 +165,12 @@ fn read_all(stdin: Stdin, records: &SyncSender<Bytes>, terminal: Option<&Termina
             return;
         }
     }
+}
+
+/// Says that there is no more, and that this was the last.
+fn end_input(records: &SyncSender<Bytes>) {
+    let _ = records.send(stdin_record(&[]));
+    let _ = records.send(Bytes::new());
 }
 
 /// Looks for the keys that let go.
@@ -279,16 +282,25 @@ impl Watched {
     fn resize(&self) {
         let size = self.terminal.as_ref().and_then(Terminal::size);
         if let (Some(records), Some(size)) = (&self.records, size) {
-            let control = Control {
-                r#type: Some(control::Type::TtyInfo.into()),
-                tty_info: Some(TtyInfo {
-                    window_size: Some(size),
-                }),
-                heartbeat: None,
-            };
-            let _ = records.send(control_record(control));
+            let _ = records.send(resized(size));
         }
     }
+}
+
+/// That of no terminal.
+const NO_SIZE: WindowSize = WindowSize {
+    rows: 0,
+    columns: 0,
+};
+
+fn resized(size: WindowSize) -> Bytes {
+    control_record(Control {
+        r#type: Some(control::Type::TtyInfo.into()),
+        tty_info: Some(TtyInfo {
+            window_size: Some(size),
+        }),
+        heartbeat: None,
+    })
 }
 
 /// Whom all that follows is for.

@@ -17,8 +17,8 @@ use meseta_proto::v1::{
     CommandInfo, ContainerId, ContainerInfo, Environment, TtyInfo, container_info,
 };
 
-use self::input::{Input, Signals, Stdin};
-use self::terminal::Terminal;
+use self::input::{Input, Stdin};
+use self::terminal::{Loan, Terminal};
 use super::arguments::{Attach, Exec};
 use super::client::{Client, ContainerOutput};
 use super::error::Error;
@@ -56,10 +56,13 @@ pub(super) fn exec(exec: &Exec, client: &Client) -> Result<ExitCode, Error> {
         container: session,
         ..place
     };
-    let signals = Signals::hold()?;
     let output = client.output_of(&place.agent, &launch, &attempt)?;
-    let stdin = interactive.then_some(Stdin::Plain);
-    let status = place.follow(client, output, terminal, stdin, signals)?;
+    let stdin = match (interactive, &terminal) {
+        (true, _) => Some(Stdin::Plain),
+        (false, None) => Some(Stdin::Ended),
+        (false, Some(_)) => None,
+    };
+    let status = place.follow(client, output, terminal, stdin)?;
     place.remove(client);
     Ok(status)
 }
@@ -79,7 +82,6 @@ pub(super) fn attach(attach: &Attach, client: &Client) -> Result<ExitCode, Error
         }),
         ..Call::default()
     };
-    let signals = Signals::hold()?;
     let output = client.output_of(&place.agent, &watch, &attempt);
     let output = output.map_err(|error| match error {
         Error::Refused {
@@ -95,7 +97,7 @@ pub(super) fn attach(attach: &Attach, client: &Client) -> Result<ExitCode, Error
         error => error,
     })?;
     let stdin = interactive.then_some(Stdin::Detachable);
-    place.follow(client, output, terminal, stdin, signals)
+    place.follow(client, output, terminal, stdin)
 }
 
 fn command(exec: &Exec, terminal: Option<&Terminal>) -> CommandInfo {
@@ -164,12 +166,12 @@ impl Place {
         mut output: ContainerOutput,
         terminal: Option<Terminal>,
         stdin: Option<Stdin>,
-        signals: Signals,
     ) -> Result<ExitCode, Error> {
-        let input = Input::start(self, client.fellow(), terminal, stdin, signals)?;
+        // Whatever happens, the terminal is as it was before anything is said.
+        let loan = Loan(terminal.clone());
+        let input = Input::start(self, client.fellow(), terminal, stdin)?;
         let printed = print_all(&mut output);
-        // Whatever happened, the terminal is as it was before anything is said.
-        input.release_terminal();
+        drop(loan);
         printed?;
         if let Some(refusal) = input.refusal() {
             crate::complain(&format!("warning: {refusal}"));

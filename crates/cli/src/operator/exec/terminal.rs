@@ -7,8 +7,7 @@ use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize,
 
 use crate::operator::error::Error;
 
-/// The terminal at standard input. Copies are of the same; when the last one goes, or one is told to, it
-/// is as it was before.
+/// The terminal at standard input. Copies are of the same.
 #[derive(Debug, Clone)]
 pub(super) struct Terminal(Arc<Kept>);
 
@@ -49,12 +48,28 @@ impl Terminal {
     }
 
     /// How large it is.
+    #[allow(
+        clippy::unused_self,
+        reason = "there is none to ask for unless it was opened"
+    )]
     pub(super) fn size(&self) -> Option<WindowSize> {
         let size = tcgetwinsize(rustix::stdio::stdin()).ok()?;
         Some(WindowSize {
             rows: size.ws_row.into(),
             columns: size.ws_col.into(),
         })
+    }
+}
+
+/// Gives a terminal back when it goes, though others have copies.
+#[derive(Debug)]
+pub(super) struct Loan(pub(super) Option<Terminal>);
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(terminal) = &self.0 {
+            terminal.release();
+        }
     }
 }
 
@@ -67,12 +82,6 @@ impl Kept {
         if let Some(before) = self.before().take() {
             let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &before);
         }
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.restore();
     }
 }
 

@@ -50,6 +50,8 @@ fn a_command_prints_here_and_ends_here_as_it_does_there() {
         said.starts_with("Failed to execute 'no-such-program'"),
         "{said}"
     );
+    // What is not passed on has an end.
+    assert_eq!(run(&["t", "cat"]), (Some(0), nothing(), nothing()));
     // Without a terminal there is none to give.
     let (status, _, said) = run(&["-t", "t", "true"]);
     assert_eq!(status, Some(2), "{said}");
@@ -62,8 +64,8 @@ fn a_command_prints_here_and_ends_here_as_it_does_there() {
 fn input_arrives_as_it_is_byte_by_byte() {
     let cluster = Cluster::start();
     // Of every value, in no short period.
-    let input: Vec<u8> = (0..1_000_003_u32)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+    let input: Vec<u8> = (0..250_001_u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes())
         .collect();
     let mut child = exec(&cluster, &["-i", "t", "cat"])
         .stdin(Stdio::piped())
@@ -118,21 +120,12 @@ fn an_interrupt_goes_to_the_command_and_the_death_of_its_caller_ends_it() {
     let child = start(&format!("trap '' INT; sleep {sleep}; sleep {sleep}"));
     processes::signal(child.id(), Signal::INT);
     processes::signal(child.id(), Signal::INT);
-    let child = eventually("the second interrupt", {
-        let mut child = Some(child);
-        move || {
-            let mut running = child.take()?;
-            processes::signal(running.id(), Signal::INT);
-            match running.try_wait().expect("its state") {
-                Some(status) => Some(status),
-                None => {
-                    child = Some(running);
-                    None
-                }
-            }
-        }
+    let mut child = child;
+    let status = eventually("its end", || {
+        processes::signal(child.id(), Signal::INT);
+        child.try_wait().expect("its state")
     });
-    assert_eq!(child.code(), Some(130));
+    assert_eq!(status.code(), Some(130));
     await_sleepers(&sleep, 0);
 
     let mut child = start(&format!("trap '' TERM HUP; sleep {sleep}"));

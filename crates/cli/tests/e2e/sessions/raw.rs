@@ -8,10 +8,11 @@ use prost::Message as _;
 use serde_json::json;
 
 use super::{
-    Cluster, JSON, Output, RECORDIO, Upload, await_sleepers, call as input_call, data, launch,
-    named, open_stream, post, rare, record, said, size, stubborn, with,
+    Cluster, JSON, Output, RECORDIO, Session, Upload, await_sleepers, call as input_call, data,
+    launch, named, open_stream, post, rare, record, said, size, stubborn, with,
 };
 use crate::support::custom::Kind;
+use crate::support::scheduler::shell_task;
 use crate::support::{eventually, http, processes};
 
 #[test]
@@ -324,7 +325,7 @@ fn nothing_is_left_of_sessions() {
     let cluster = Cluster::start();
     let agent = cluster.world.agent.as_ref().expect("an agent").pid();
     let round = |number: usize| {
-        let terminal = (number % 2 == 0).then(|| json!({}));
+        let terminal = number.is_multiple_of(2).then(|| json!({}));
         let mut session = cluster.session(
             &format!("s{number}"),
             &["sh", "-c", "true & exit 0"],
@@ -441,4 +442,102 @@ fn no_page_from_elsewhere_opens_a_session() {
     assert_eq!(asked.status(), 405);
     assert_eq!(asked.head.header("access-control-allow-origin"), None);
     assert_eq!(ask(JSON, &own), (200, None));
+}
+
+/// A task on a terminal, which answers to what is typed there.
+fn on_terminal() -> serde_json::Value {
+    let talks = "stty size; while read line; do echo \"got-$line\"; stty size; done";
+    let mut task = shell_task("t", talks);
+    task["container"] = json!({"type": "MESOS", "tty_info": {
+        "window_size": {"rows": 33, "columns": 77},
+    }});
+    task
+}
+
+#[test]
+fn a_task_may_have_a_terminal_which_outlives_the_agent() {
+    let mut cluster = Cluster::running(&on_terminal());
+    let watch = |cluster: &Cluster| {
+        let call = json!({"type": "ATTACH_CONTAINER_OUTPUT",
+            "attach_container_output": {"container_id": cluster.container}});
+        let open = open_stream(cluster.agent(), &call);
+        assert_eq!(open.head.status, 200);
+        let output = Output::of(open);
+        Session {
+            agent: cluster.agent(),
+            id: cluster.container.clone(),
+            output,
+        }
+    };
+    let mut first = watch(&cluster);
+    let mut second = watch(&cluster);
+    first.type_in("one\n");
+    for output in [&mut first.output, &mut second.output] {
+        output.until("got-one\r\n33 77");
+    }
+    // Who leaves takes nothing along.
+    drop(first);
+    let mut upload = Upload::begin(&second);
+    upload
+        .send(&record(&with(&size(11, 22))))
+        .expect("a record");
+    upload
+        .send(&record(&with(&data(b"two\n"))))
+        .expect("a record");
+    second.output.until("got-two\r\n11 22");
+    let (status, _) = said(&second.send(&[data(b"x")]));
+    assert_eq!(status, 409);
+    assert_eq!(said(&upload.end()), (200, String::new()));
+
+    cluster.world.kill_agent();
+    cluster.world.start_agent();
+    let mut third = watch(&cluster);
+    third.type_in("three\n");
+    third.output.until("got-three\r\n11 22");
+    // All of it is in the sandbox, too.
+    let stdout = cluster.world.place.sandbox_of("t").join("stdout");
+    let printed = std::fs::read_to_string(stdout).expect("its output");
+    for word in ["33 77", "got-one", "got-two", "got-three"] {
+        assert!(printed.contains(word), "{printed}");
+    }
+    third.type_in("\x03");
+    let ended = cluster.world.scheduler.expect("TASK_FAILED");
+    let message = ended["message"].as_str().unwrap_or_default();
+    assert!(message.contains("signal"), "{ended}");
+    third.output.all();
+}
+
+#[test]
+fn a_container_of_a_pods_may_have_a_terminal() {
+    let mut world = crate::support::custom::World::with(&[]);
+    let executor = world.executor("e", &Kind::V1.command());
+    world.launch("t", "", &executor);
+    world.update("TASK_RUNNING");
+    let (_, sandbox) = world.find("e");
+    let root = sandbox
+        .file_name()
+        .expect("an id")
+        .to_string_lossy()
+        .into_owned();
+    let id = json!({"value": "n", "parent": {"value": root}});
+    let answer = post(
+        world.agent(),
+        &json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
+            "container_id": id,
+            "command": {"value": "trap 'echo hung-up; exit 3' HUP; tty; read line; exit 4"},
+            "container": {"type": "MESOS", "tty_info": {}},
+        }}),
+    );
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    let watch = json!({"type": "ATTACH_CONTAINER_OUTPUT",
+        "attach_container_output": {"container_id": id}});
+    let session = Session {
+        agent: world.agent(),
+        id,
+        output: Output::of(open_stream(world.agent(), &watch)),
+    };
+    session.type_in("\n");
+    assert_eq!(session.status(), 4 << 8);
+    let printed = std::fs::read_to_string(sandbox.join("containers/n/stdout")).expect("its output");
+    assert!(printed.contains("/dev/pts/"), "{printed}");
 }

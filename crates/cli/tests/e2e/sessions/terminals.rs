@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use serde_json::json;
+
 use super::{Cluster, await_sleepers, rare};
+use crate::support::scheduler::shell_task;
 use crate::support::{eventually, skip};
 
 /// A terminal of eighty columns, in a tmux of its own.
@@ -139,4 +142,28 @@ fn a_terminal_is_given_back_when_the_agent_dies() {
     terminal.until("typed-1");
     terminal.until(" echo ");
     await_sleepers(&sleep, 0);
+}
+
+#[test]
+fn who_is_attached_to_a_task_types_there_and_lets_it_go() {
+    if !has_tmux() {
+        return skip("tmux is not installed");
+    }
+    let talks = "while read line; do echo \"got-$line-$(stty size)\"; done";
+    let mut task = shell_task("t", talks);
+    task["container"] = json!({"type": "MESOS", "tty_info": {}});
+    let cluster = Cluster::running(&task);
+    let terminal = Terminal::open(&cluster);
+    let program = env!("CARGO_BIN_EXE_meseta");
+    let attach = format!("{program} task attach t; echo ended-$?");
+    terminal.enter(&attach);
+    terminal.enter("hello");
+    terminal.until("got-hello-24 80");
+    terminal.press("C-p");
+    terminal.press("C-q");
+    terminal.until("ended-0");
+    terminal.enter("clear");
+    terminal.enter(&attach);
+    terminal.enter("again");
+    terminal.until("got-again-24 80");
 }
