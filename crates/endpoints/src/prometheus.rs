@@ -244,10 +244,7 @@ const HELP: &[(&str, &str)] = &[
         "registrar/queued_operations",
         "Changes of the registry that are being made durable",
     ),
-    (
-        "registrar/registry_size",
-        "What the registry takes on disk",
-    ),
+    ("registrar/registry_size", "What the registry takes on disk"),
     (
         "slave/container_launch_errors",
         "Containers that could not be started",

@@ -16,7 +16,7 @@ pub fn json(query: Query<'_>, form: &impl Serialize) -> Reply {
     if let Some(name) = callback
         && !is_callback(name)
     {
-        return Reply::bad_request("Expecting 'jsonp' to be the name of a function");
+        return not_a_callback();
     }
     let mut body = Vec::with_capacity(1024);
     if let Some(name) = callback {
@@ -36,8 +36,13 @@ pub fn json(query: Query<'_>, form: &impl Serialize) -> Reply {
     }
 }
 
+/// The refusal of a `jsonp` that is more than a name.
+pub fn not_a_callback() -> Reply {
+    Reply::bad_request("Expecting 'jsonp' to be the name of a function")
+}
+
 /// The callback's name comes back as code, so it must not be more than a name.
-fn is_callback(name: &str) -> bool {
+pub fn is_callback(name: &str) -> bool {
     let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'.');
     !name.is_empty() && name.len() <= MAX_CALLBACK_LENGTH && name.bytes().all(is_part)
 }

@@ -31,11 +31,13 @@ mod fault;
 mod file;
 mod format;
 mod limits;
+mod registry;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 pub use contents::Damage;
+pub use registry::{Forgetful, Registry};
 
 /// A change of one fact: its key and its new bytes, or `None` to forget it.
 pub type Change = (String, Option<Vec<u8>>);

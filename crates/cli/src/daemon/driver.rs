@@ -13,7 +13,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use meseta_machine::Now;
-use meseta_store::{Change, Store};
+use meseta_store::{Change, Registry};
 
 use super::limits::{MAX_BATCH, MAX_WAITING_BATCHES, MAX_WAITING_INPUTS, NOTE_PATIENCE};
 use super::waiting::{Depths, Place, Sort};
@@ -189,7 +189,7 @@ pub(crate) fn run<M: Machine>(
     mut machine: M,
     clock: Clock,
     inputs: Receiver<Queued<M::Input>>,
-    store: Option<Store>,
+    store: Box<dyn Registry>,
     effects: impl Effects<M::Action>,
 ) -> std::io::Result<Latest<M::Snapshot>> {
     let latest = Latest(Arc::new(RwLock::new(Arc::new(machine.snapshot()))));
@@ -242,7 +242,7 @@ fn drive<M: Machine>(
 fn carry_out<M: Machine, E: Effects<M::Action>>(
     waiting: &Receiver<Vec<M::Action>>,
     mut effects: E,
-    store: Option<Store>,
+    store: Box<dyn Registry>,
 ) {
     let mut pending = Pending::new(store);
     let mut after_notes = Vec::new();
@@ -297,7 +297,7 @@ fn carry_out<M: Machine, E: Effects<M::Action>>(
 
 /// Changes that are not on disk yet, in order.
 struct Pending {
-    store: Option<Store>,
+    store: Box<dyn Registry>,
     changes: Vec<Change>,
     /// When the oldest of them has waited long enough.
     due: Option<Instant>,
@@ -306,7 +306,7 @@ struct Pending {
 }
 
 impl Pending {
-    fn new(store: Option<Store>) -> Self {
+    fn new(store: Box<dyn Registry>) -> Self {
         Self {
             store,
             changes: Vec::new(),
@@ -332,7 +332,7 @@ impl Pending {
 
     /// What the store has on disk.
     fn bytes(&self) -> u64 {
-        self.store.as_ref().map_or(0, Store::bytes)
+        self.store.bytes()
     }
 
     fn must_be_written(&self) -> bool {
@@ -344,16 +344,18 @@ impl Pending {
         let changes = std::mem::take(&mut self.changes);
         self.due = None;
         self.is_awaited = false;
-        match &mut self.store {
-            Some(store) if !changes.is_empty() => store.commit(&changes),
-            _ => Ok(()),
+        if changes.is_empty() {
+            return Ok(());
         }
+        self.store.commit(&changes)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+
+    use meseta_store::{Forgetful, Store};
 
     use super::*;
 
@@ -429,7 +431,7 @@ mod tests {
         let path = dir.path().join("facts");
         let (inputs, receiver) = queue(|_| Sort::Dispatch);
         let (said, hear) = mpsc::channel();
-        let store = Some(Store::open(&path).unwrap());
+        let store = Box::new(Store::open(&path).unwrap());
         run(
             Echo { wake_at: None },
             Clock::start(),
@@ -456,7 +458,14 @@ mod tests {
         let machine = Echo {
             wake_at: Some(Duration::from_millis(5)),
         };
-        run(machine, Clock::start(), receiver, None, Say(said)).unwrap();
+        run(
+            machine,
+            Clock::start(),
+            receiver,
+            Box::new(Forgetful),
+            Say(said),
+        )
+        .unwrap();
         assert_eq!(hear.recv().unwrap(), 0);
         drop(inputs);
     }
@@ -471,7 +480,7 @@ mod tests {
         let (sender, waiting) = sync_channel(MAX_WAITING_BATCHES);
         let (said, hear) = mpsc::channel();
         std::thread::scope(|scope| {
-            scope.spawn(move || carry_out::<Echo, _>(&waiting, Say(said), Some(store)));
+            scope.spawn(move || carry_out::<Echo, _>(&waiting, Say(said), Box::new(store)));
             batches(&sender, &hear);
             drop(sender);
             assert_eq!(hear.iter().last(), Some(u64::MAX));
@@ -492,7 +501,7 @@ mod tests {
 
     #[test]
     fn what_is_noted_is_written_with_the_next_promise_or_when_its_time_has_come() {
-        let mut pending = Pending::new(None);
+        let mut pending = Pending::new(Box::new(Forgetful));
         pending.add(Changes::Note(vec![fact(1)]));
         let due = pending.due.unwrap();
         assert!(due <= Instant::now() + NOTE_PATIENCE);
@@ -519,7 +528,7 @@ mod tests {
         let (sender, waiting) = sync_channel(MAX_WAITING_BATCHES);
         let (said, _hear) = mpsc::channel();
         std::thread::scope(|scope| {
-            scope.spawn(move || carry_out::<Echo, _>(&waiting, Say(said), Some(store)));
+            scope.spawn(move || carry_out::<Echo, _>(&waiting, Say(said), Box::new(store)));
             sender.send(vec![Action::Note(NOTED)]).unwrap();
             let wanted = NOTED.to_string();
             let is_written = || {

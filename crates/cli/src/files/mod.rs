@@ -250,6 +250,9 @@ fn text(mut data: Vec<u8>) -> String {
 fn json(value: &impl Serialize, parameter: &Parameter<'_>) -> Reply {
     let body = serde_json::to_string(value).unwrap_or_default();
     match parameter("jsonp") {
+        Some(callback) if !callback.is_empty() && !endpoints::is_callback(&callback) => {
+            endpoints::not_a_callback()
+        }
         Some(callback) if !callback.is_empty() => Reply {
             content_type: Some(ContentType::Javascript),
             ..Reply::json(format!("{callback}({body});"))

@@ -1,7 +1,8 @@
 //! What the endpoints say while a task runs and after it, field by field, as on a genuine Mesos.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
 
@@ -35,6 +36,7 @@ fn documents_have_the_fields_of_mesos_while_a_task_runs_and_after_it() {
     let mut missing = Vec::new();
     for (name, address, path) in [
         ("master /state", master, "/state"),
+        ("master /state-summary", master, "/state-summary"),
         ("master /slaves", master, "/slaves"),
         ("master /frameworks", master, "/frameworks"),
         ("master /tasks", master, "/tasks"),
@@ -75,6 +77,19 @@ fn documents_have_the_fields_of_mesos_while_a_task_runs_and_after_it() {
         compare_with(&recorded[&name], &name, &answer, &mut missing);
     }
 
+    let sandbox = cluster.place.sandbox_of("shell hello world loop");
+    for path in [
+        "/files/browse?path=SANDBOX",
+        "/files/read?path=SANDBOX/stdout&offset=0&length=200",
+        "/files/read?path=SANDBOX/stdout&offset=-1",
+        "/files/read?path=SANDBOX/stderr&offset=0",
+    ] {
+        let folder = sandbox.to_str().expect("a path").replace(' ', "%20");
+        let answer = http::get(agent, &path.replace("SANDBOX", &folder));
+        let name = format!("agent {path}");
+        compare_with(&recorded[&name], &name, &answer, &mut missing);
+    }
+
     scheduler.kill("shell hello world loop");
     scheduler.expect("TASK_KILLING");
     scheduler.expect("TASK_KILLED");
@@ -102,6 +117,100 @@ fn documents_have_the_fields_of_mesos_while_a_task_runs_and_after_it() {
         missing.len(),
         missing.join("\n")
     );
+}
+
+/// Reading endpoints whose paths below them mean something of their own.
+const WITH_SUB_PATHS: [&str; 2] = ["/help", "/files"];
+
+#[test]
+fn every_reading_endpoint_answers_in_all_the_forms_that_clients_use() {
+    let cluster = Cluster::start();
+    let agent = agent_address(&registered_agents(cluster.master(), 1)[0]);
+    let mut wrong = Vec::new();
+    for (address, prefixes) in [
+        (cluster.master(), &["/master"][..]),
+        (agent, &["/slave(1)", "/slave%281%29"]),
+    ] {
+        let document = http::get(address, "/openapi.json").json();
+        let paths = document["paths"].as_object().expect("paths");
+        let wraps = |operation: &Value| {
+            let parameters = operation["parameters"].as_array();
+            parameters.is_some_and(|all| all.iter().any(|it| it["name"] == "jsonp"))
+        };
+        let readable = paths.iter().filter(|(_, methods)| wraps(&methods["get"]));
+        let readable: Vec<&String> = readable.map(|(path, _)| path).collect();
+        assert!(readable.len() > 7, "{readable:?}");
+        for path in readable {
+            let ask = |method: &str, target: &str| {
+                http::request(address, method, target, &[], None).expect("an answer")
+            };
+            // Those of files refuse a request without a path, in each form.
+            let plain = ask("GET", path);
+            let mut check = |target: String| {
+                let answer = ask("GET", &target);
+                let form = |answer: &http::Answer| {
+                    let kind = answer.head.header("content-type").map(str::to_owned);
+                    (answer.status(), kind)
+                };
+                if form(&answer) != form(&plain) {
+                    wrong.push(format!("{target}: {:?}", form(&answer)));
+                }
+            };
+            check(format!("{path}/"));
+            check(format!("/{path}"));
+            check(format!("{path}.json"));
+            if !WITH_SUB_PATHS.iter().any(|it| path.starts_with(it)) {
+                check(format!("{path}/below"));
+            }
+            if !path.starts_with("/files") {
+                for prefix in prefixes {
+                    check(format!("{prefix}{path}"));
+                }
+            }
+            let head = head_of(address, path);
+            let kind = plain.head.header("content-type").unwrap_or("none");
+            let lines = [
+                format!("HTTP/1.1 {} ", plain.status()),
+                format!("\r\nContent-Type: {kind}\r\n"),
+            ];
+            if !lines.iter().all(|line| {
+                head.to_ascii_lowercase()
+                    .contains(&line.to_ascii_lowercase())
+            }) {
+                wrong.push(format!("HEAD {path}: {head}"));
+            }
+            // There is nothing behind it.
+            assert!(
+                head.find("\r\n\r\n")
+                    .is_some_and(|end| end + 4 == head.len()),
+                "{head}"
+            );
+            // Help is text unless it is asked for as JSON.
+            if plain.status() == 200 && path != "/help" {
+                let wrapped = ask("GET", &format!("{path}?jsonp=cb"));
+                let kind = wrapped.head.header("content-type");
+                assert_eq!(kind, Some("text/javascript"), "{path}");
+                let text = wrapped.text();
+                // As in Mesos: files come with a semicolon.
+                let text = text.trim_end_matches(';');
+                assert!(text.starts_with("cb(") && text.ends_with(')'), "{path}");
+                // What is no function's name would be run in the page's name.
+                let code = ask("GET", &format!("{path}?jsonp=alert(1)//"));
+                assert_eq!(code.status(), 400, "{path}");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these differ:\n{}", wrong.join("\n"));
+}
+
+/// All that a server sends to a HEAD.
+fn head_of(address: SocketAddr, path: &str) -> String {
+    let mut socket = TcpStream::connect(address).expect("a connection");
+    let request = format!("HEAD {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).expect("a request");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("an answer");
+    answer
 }
 
 /// Notes every field of the recorded document that ours lacks or has with another type.
