@@ -138,6 +138,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
     for fixture in FIXTURES {
         set_up(root, fixture);
     }
+    if arguments.is_empty() {
+        build_examples(root)?;
+    }
     let nextest = answers(&["cargo", "nextest", "--version"]);
     let mut line: Vec<&str> = if nextest {
         vec!["cargo", "nextest", "run"]
@@ -211,6 +214,27 @@ fn provide(root: &Path) -> Result<(), Error> {
         help,
     }
     .show()
+}
+
+/// Builds the examples as their tests ask for them, so that no test's patience has to last for that.
+fn build_examples(root: &Path) -> Result<(), Error> {
+    for what in [
+        &["--package", "images"][..],
+        &["--package", "scheduler"],
+        &["--package", "stateful"],
+        &["--package", "meseta-framework", "--example", "hello"],
+        &["--package", "meseta-framework", "--example", "executor"],
+    ] {
+        let mut line = vec!["cargo", "build", "--quiet"];
+        line.extend(what);
+        Run {
+            root,
+            line: &line,
+            help: "mend what the compiler names above",
+        }
+        .show()?;
+    }
+    Ok(())
 }
 
 fn set_up(root: &Path, fixture: &Fixture) {

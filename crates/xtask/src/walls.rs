@@ -46,6 +46,9 @@ const IMPURE_WORDS: &[&str] = &[
 /// Modules of the standard library that a pure crate never names.
 const IMPURE_MODULES: &[&str] = &["fs", "thread", "process", "env"];
 
+/// What examples may use of ours: who copies one has no more.
+const PUBLIC: &[&str] = &["meseta-framework", "meseta-proto"];
+
 /// A file longer than this is more than one idea.
 const MAX_LINES: usize = 900;
 
@@ -71,6 +74,7 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
     for name in PURE {
         broken.extend(graph.impurities(name));
     }
+    broken.extend(graph.intruders(&root.join("examples")));
     let mut files = Vec::new();
     for folder in ["crates", "examples", "tests"] {
         sources(&root.join(folder), &mut files)?;
@@ -107,15 +111,20 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
 /// Who depends on whom, leaving out what only tests and build scripts use.
 struct Graph {
     names: BTreeMap<String, String>,
+    /// The `Cargo.toml` of each.
+    manifests: BTreeMap<String, PathBuf>,
     edges: BTreeMap<String, Vec<String>>,
 }
 
 impl Graph {
     fn read(metadata: &Value) -> Option<Self> {
         let mut names = BTreeMap::new();
+        let mut manifests = BTreeMap::new();
         for package in metadata.get("packages")?.as_array()? {
             let id = package.get("id")?.as_str()?;
             names.insert(id.to_owned(), package.get("name")?.as_str()?.to_owned());
+            let manifest = package.get("manifest_path")?.as_str()?;
+            manifests.insert(id.to_owned(), PathBuf::from(manifest));
         }
         let mut edges = BTreeMap::new();
         for node in metadata.get("resolve")?.get("nodes")?.as_array()? {
@@ -132,7 +141,31 @@ impl Graph {
             }
             edges.insert(node.get("id")?.as_str()?.to_owned(), used);
         }
-        Some(Self { names, edges })
+        Some(Self {
+            names,
+            manifests,
+            edges,
+        })
+    }
+
+    /// What examples, in that folder, use of ours that is not public.
+    fn intruders(&self, examples: &Path) -> Vec<String> {
+        let mut broken = Vec::new();
+        for (id, name) in &self.names {
+            let manifest = self.manifests.get(id);
+            if !manifest.is_some_and(|manifest| manifest.starts_with(examples)) {
+                continue;
+            }
+            let used = self.edges.get(id).into_iter().flatten();
+            for used in used.filter_map(|used| self.names.get(used)) {
+                if used.starts_with("meseta-") && !PUBLIC.contains(&used.as_str()) {
+                    broken.push(format!(
+                        "example {name} → {used}: examples use the SDK, as users do"
+                    ));
+                }
+            }
+        }
+        broken
     }
 
     /// The ways from a pure crate to a library that it must not know.
@@ -235,9 +268,9 @@ mod tests {
     fn a_way_from_a_pure_crate_to_a_runtime_is_found_however_long() {
         let metadata = json!({
             "packages": [
-                {"id": "1", "name": "meseta-master"},
-                {"id": "2", "name": "innocent"},
-                {"id": "3", "name": "tokio"},
+                {"id": "1", "name": "meseta-master", "manifest_path": "/a"},
+                {"id": "2", "name": "innocent", "manifest_path": "/b"},
+                {"id": "3", "name": "tokio", "manifest_path": "/c"},
             ],
             "resolve": {"nodes": [
                 {"id": "1", "deps": [{"pkg": "2", "dep_kinds": [{"kind": null}]}]},
@@ -254,7 +287,10 @@ mod tests {
     #[test]
     fn what_only_tests_and_build_scripts_use_is_free() {
         let metadata = json!({
-            "packages": [{"id": "1", "name": "meseta-agent"}, {"id": "2", "name": "tokio"}],
+            "packages": [
+                {"id": "1", "name": "meseta-agent", "manifest_path": "/a"},
+                {"id": "2", "name": "tokio", "manifest_path": "/b"},
+            ],
             "resolve": {"nodes": [{"id": "1", "deps": [
                 {"pkg": "2", "dep_kinds": [{"kind": "dev"}, {"kind": "build"}]},
             ]}]},
@@ -265,6 +301,32 @@ mod tests {
                 .impurities("meseta-agent")
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn an_example_that_uses_more_than_the_sdk_is_found() {
+        let uses = |name: &str, manifest: &str| {
+            let metadata = json!({
+                "packages": [
+                    {"id": "1", "name": "some", "manifest_path": manifest},
+                    {"id": "2", "name": name, "manifest_path": "/r/crates/x/Cargo.toml"},
+                ],
+                "resolve": {"nodes": [
+                    {"id": "1", "deps": [{"pkg": "2", "dep_kinds": [{"kind": null}]}]},
+                    {"id": "2", "deps": []},
+                ]},
+            });
+            let graph = Graph::read(&metadata).unwrap();
+            graph.intruders(Path::new("/r/examples"))
+        };
+        let example = "/r/examples/some/Cargo.toml";
+        assert_eq!(
+            uses("meseta-agent", example),
+            ["example some → meseta-agent: examples use the SDK, as users do"]
+        );
+        assert!(uses("meseta-framework", example).is_empty());
+        assert!(uses("axum", example).is_empty());
+        assert!(uses("meseta-agent", "/r/crates/cli/Cargo.toml").is_empty());
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::service::Service;
 /// Runs the commands that it is sent by HTTP as tasks on a cluster
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where the masters are: `host:port`, several with commas, or `zk://host:port/path`
+    /// Where the masters are: `host:port` or `https://host:port`, several with commas
     #[arg(long, default_value = "127.0.0.1:5050")]
     master: String,
     /// Where commands are taken

@@ -28,7 +28,7 @@ use crate::wanted::{PRINCIPAL, ROLE};
 /// Counts up in a file on a persistent volume
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where the masters are: `host:port`, several with commas, or `zk://host:port/path`
+    /// Where the masters are: `host:port` or `https://host:port`, several with commas
     #[arg(long, global = true, default_value = "127.0.0.1:5050")]
     master: String,
     /// Where the framework and its counter are remembered
