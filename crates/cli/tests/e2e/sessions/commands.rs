@@ -99,6 +99,14 @@ fn a_command_that_has_enough_ends_while_there_is_more_input() {
     drop(stdin);
 }
 
+/// Whether a process has interrupts wait, instead of ending by one.
+fn holds_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let mask = status.lines().find_map(|it| it.strip_prefix("SigBlk:"));
+    let mask = mask.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (Signal::INT.as_raw() - 1) & 1 == 1)
+}
+
 #[test]
 fn an_interrupt_goes_to_the_command_and_the_death_of_its_caller_ends_it() {
     let cluster = Cluster::start();
@@ -108,6 +116,9 @@ fn an_interrupt_goes_to_the_command_and_the_death_of_its_caller_ends_it() {
         let child = exec(&cluster, &["t", "sh", "-c", script]).spawn();
         let child = child.expect("it runs");
         await_sleepers(&sleep, 1);
+        eventually("a caller who listens", || {
+            holds_interrupts(child.id()).then_some(())
+        });
         child
     };
     let child = start(&script);
