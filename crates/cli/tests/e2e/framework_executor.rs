@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::custom::{World, await_end};
-use crate::support::eventually;
 use crate::support::examples::sdk_example;
+use crate::support::{eventually, http, processes};
 
 /// A framework whose executor `e` is the SDK's.
 fn world() -> (World, Value) {
@@ -89,4 +90,37 @@ fn it_outlives_its_agent_and_hands_in_what_happened_meanwhile() {
     assert_eq!(written(&after), pid);
     world.scheduler.kill("stays");
     assert_eq!(world.update("TASK_KILLED").0, "stays");
+}
+
+/// Whether the agent has handed a task to its executor, by its own books.
+fn is_handed_over(state: &Value, task: &str) -> bool {
+    let tasks = &state["frameworks"][0]["executors"][0]["tasks"];
+    let mut tasks = tasks.as_array().into_iter().flatten();
+    tasks.any(|it| it["id"] == task)
+}
+
+#[test]
+fn what_its_agent_gave_it_last_runs_though_neither_had_time_to_tell() {
+    let (mut world, executor) = world();
+    let by = world.place.join("by");
+    let first = tells_its_executor(&by, "exec sleep 1000");
+    world.launch("first", &first, &executor);
+    assert_eq!(world.update("TASK_RUNNING").0, "first");
+    let pid: u32 = written(&by).parse().expect("a process id");
+
+    processes::signal(pid, Signal::STOP);
+    world.launch("second", "exec sleep 1000", &executor);
+    let agent = world.agent();
+    eventually("the task to be handed over", || {
+        is_handed_over(&http::get(agent, "/state").json(), "second").then_some(())
+    });
+    world.kill_agent();
+    processes::signal(pid, Signal::CONT);
+    world.start_agent();
+    assert_eq!(world.update("TASK_RUNNING").0, "second");
+    world.scheduler.kill("second");
+    assert_eq!(world.update("TASK_KILLED").0, "second");
+    // Nothing of the first was lost, and nothing of it is told twice.
+    world.scheduler.kill("first");
+    assert_eq!(world.update("TASK_KILLED").0, "first");
 }

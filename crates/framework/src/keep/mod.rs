@@ -3,7 +3,8 @@
 //! It takes offers that fit by resources and [`Constraint`]s, runs again what has ended, asks for
 //! offers only while a task waits for one, and reconciles after every subscription. What it keeps is
 //! in a [`Store`] before anything is launched, so that its next life, with the same store, goes on
-//! as the same framework with the same tasks.
+//! as the same framework with the same tasks. All that runs under the framework's id is the keeper's:
+//! what it does not remember, it kills. Whether there is a master is told by [`Keeper::status`].
 //!
 //! ```no_run
 //! use meseta_framework::keep::{Constraint, FileStore, Keeper, Task};
