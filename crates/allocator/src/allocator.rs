@@ -363,7 +363,7 @@ impl Allocator {
     }
 
     /// Like [`recover`](Self::recover), but the framework is not offered a part of them again for
-    /// some time (see [`refusal_time`](crate::refusal_time)).
+    /// some time, and others at a bounded pace (see [`refusal_time`](crate::refusal_time)).
     pub fn decline(
         &mut self,
         framework: &FrameworkId,
@@ -372,9 +372,15 @@ impl Allocator {
         refuse_for: Duration,
         now: Now,
     ) {
-        self.recover(framework, agent, resources);
         if refuse_for.is_zero() {
+            self.recover(framework, agent, resources);
             return;
+        }
+        if let Some(key) = self.agent_keys.get(agent).copied() {
+            self.give_back(framework, key, resources);
+            if self.offerable.contains(&key) {
+                self.changes.agent_declined(key);
+            }
         }
         let until = now.monotonic.saturating_add(refuse_for.min(MAX_REFUSAL));
         for (role, refused) in by_role(resources) {
@@ -391,7 +397,7 @@ impl Allocator {
     /// Whether something changed since the last allocation that may lead to a proposal, or to an
     /// inverse one.
     pub fn is_pending(&self) -> bool {
-        (!self.changes.is_empty() && self.recovery.is_none()) || self.maintenances.is_pending()
+        (self.changes.is_due() && self.recovery.is_none()) || self.maintenances.is_pending()
     }
 
     /// When [`allocate`](Self::allocate) and [`inverse_offers`](Self::inverse_offers) are next
@@ -405,6 +411,7 @@ impl Allocator {
                 .next_due()
                 .into_iter()
                 .chain(self.next_easing())
+                .chain(self.changes.next_due())
                 .min(),
         };
         let inverse = self.maintenances.next_expiry();

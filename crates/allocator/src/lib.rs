@@ -56,6 +56,7 @@ mod constraints;
 mod keys;
 pub mod limits;
 mod maintenance;
+mod pace;
 mod quota;
 mod recovery;
 mod refusal;

@@ -19,3 +19,12 @@ pub const MAX_NEAREST: usize = 100;
 /// New clients up to which each agent is looked at for them alone. With more, a walk through all
 /// clients in order costs less than putting them in order for each agent.
 pub(crate) const FEW_CLIENTS: usize = 8;
+
+/// Agents that are looked at again because of what was declined or of filters that ran out, for each
+/// millisecond. It is ten thousand a second: what Mesos does with its largest clusters, which looks at
+/// every agent once a second. It keeps frameworks that decline everything from taking all of the
+/// master's time.
+pub(crate) const REPEATED_PER_MILLISECOND: u64 = 10;
+
+/// How many of them may come together, after a time with fewer: no one waits long behind them.
+pub(crate) const MAX_REPEATED_AT_ONCE: u64 = 500;

@@ -9,6 +9,7 @@ use meseta_resources::Resources;
 use crate::agent::AgentKey;
 use crate::books::{Why, forget_filtered};
 use crate::limits::FEW_CLIENTS;
+use crate::pace::Repeated;
 use crate::share::{Look, Stage};
 use crate::tree::ClientKey;
 use crate::{Allocator, Proposal};
@@ -17,6 +18,8 @@ use crate::{Allocator, Proposal};
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     agents: BTreeMap<AgentKey, Candidates>,
+    /// Agents of which only what was refused is to be offered, to others or once more.
+    repeated: Repeated,
     /// Clients that may now take what others left.
     clients: BTreeSet<ClientKey>,
     /// Where the next allocation begins, so that no agents are always the first to be given away.
@@ -28,26 +31,45 @@ pub(crate) struct Changes {
 pub(crate) enum Candidates {
     /// More is free than before: anyone.
     All,
-    /// Filters of these have run out.
+    /// These alone: their filters have run out, or they came.
     Only(BTreeSet<ClientKey>),
 }
 
+impl Candidates {
+    pub(crate) fn join(&mut self, client: ClientKey) {
+        if let Self::Only(some) = self {
+            some.insert(client);
+        }
+    }
+}
+
 impl Changes {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.agents.is_empty() && self.clients.is_empty()
+    /// Whether an allocation now may find something.
+    pub(crate) fn is_due(&self) -> bool {
+        !self.agents.is_empty() || !self.clients.is_empty() || self.repeated.is_due()
+    }
+
+    /// When an allocation may find something though nothing happens.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        self.repeated.next_due()
     }
 
     pub(crate) fn agent_freed(&mut self, agent: AgentKey) {
+        self.repeated.forget(agent);
         self.agents.insert(agent, Candidates::All);
     }
 
+    pub(crate) fn agent_declined(&mut self, agent: AgentKey) {
+        match self.agents.get_mut(&agent) {
+            Some(sooner) => *sooner = Candidates::All,
+            None => self.repeated.declined(agent),
+        }
+    }
+
     pub(crate) fn filter_ended(&mut self, agent: AgentKey, client: ClientKey) {
-        let candidates = self
-            .agents
-            .entry(agent)
-            .or_insert_with(|| Candidates::Only(BTreeSet::new()));
-        if let Candidates::Only(clients) = candidates {
-            clients.insert(client);
+        match self.agents.get_mut(&agent) {
+            Some(sooner) => sooner.join(client),
+            None => self.repeated.unfiltered(agent, client),
         }
     }
 
@@ -57,6 +79,7 @@ impl Changes {
 
     pub(crate) fn forget_agent(&mut self, agent: AgentKey) {
         self.agents.remove(&agent);
+        self.repeated.forget(agent);
     }
 
     pub(crate) fn forget_client(&mut self, client: ClientKey) {
@@ -64,9 +87,15 @@ impl Changes {
     }
 
     /// The agents to look at, each with its candidates; `offerable` are all with something free.
-    fn take(&mut self, offerable: &BTreeSet<AgentKey>) -> Vec<(AgentKey, Candidates)> {
+    fn take(
+        &mut self,
+        offerable: &BTreeSet<AgentKey>,
+        monotonic: Duration,
+    ) -> Vec<(AgentKey, Candidates)> {
         let mut agents = std::mem::take(&mut self.agents);
         agents.retain(|agent, _| offerable.contains(agent));
+        let is_offerable = |agent| offerable.contains(&agent);
+        agents.extend(self.repeated.take(monotonic, is_offerable));
         let clients = std::mem::take(&mut self.clients);
         if clients.len() > FEW_CLIENTS {
             agents = offerable.iter().map(|it| (*it, Candidates::All)).collect();
@@ -108,7 +137,7 @@ impl Allocator {
         self.end_filters(now);
         self.look_where_quota_eased(now);
         self.tree.refresh();
-        let agents = self.changes.take(&self.offerable);
+        let agents = self.changes.take(&self.offerable, now.monotonic);
         let mut proposals = Proposals {
             all: Vec::with_capacity(agents.len()),
             ..Proposals::default()

@@ -32,8 +32,8 @@ pub use metrics::{Gauges, Sums, duration, metrics};
 pub use process::{NoProcess, Piece, Process, logging, set_logging_level, system};
 pub use prometheus::prometheus;
 pub use reply::{
-    build, flag_messages, flags, is_callback, json, message, method_not_allowed, not_a_callback,
-    not_found, typed, version,
+    build, flag_messages, flags, is_callback, json, json_of, message, method_not_allowed,
+    not_a_callback, not_found, typed, version,
 };
 pub use request::{Query, endpoint, route};
 pub use routes::{Parameter, Route, find, help, openapi};

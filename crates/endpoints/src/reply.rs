@@ -12,13 +12,19 @@ use crate::request::Query;
 
 /// 200 with a form as JSON, as an argument of the query's `jsonp` callback if it names one.
 pub fn json(query: Query<'_>, form: &impl Serialize) -> Reply {
+    json_of(1024, query, form)
+}
+
+/// The same for an answer that is expected to take so many bytes. A buffer that grows to a hundred
+/// megabytes is copied again and again.
+pub fn json_of(expected: usize, query: Query<'_>, form: &impl Serialize) -> Reply {
     let callback = query.get("jsonp");
     if let Some(name) = callback
         && !is_callback(name)
     {
         return not_a_callback();
     }
-    let mut body = Vec::with_capacity(1024);
+    let mut body = Vec::with_capacity(expected);
     if let Some(name) = callback {
         body.extend_from_slice(name.as_bytes());
         body.push(b'(');

@@ -66,3 +66,7 @@ pub(crate) const MIN_EXECUTOR_CPUS: f64 = 0.01;
 
 /// What an executor of task groups needs at least, in megabytes.
 pub(crate) const MIN_EXECUTOR_MEM: f64 = 32.0;
+
+/// Agents of which it is known that tasks were given up there and may come back. Most never do. Of
+/// one that is forgotten such a task would stand among the completed ones too.
+pub(crate) const MAX_GIVEN_UP: usize = 100_000;

@@ -45,6 +45,9 @@ pub struct Master {
     pub(crate) former_drivers: BTreeMap<FrameworkId, Upid>,
     /// Which frameworks have tasks on an agent that is unreachable.
     pub(crate) unreachable_frameworks: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
+    /// Which frameworks had tasks on an agent that were given up for good, and yet may live: what the
+    /// agent tells when it is back contradicts the completed tasks of these frameworks alone.
+    pub(crate) given_up: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
     /// When machines will be away, by machine.
     pub(crate) unavailabilities: Unavailabilities,
     /// Why some frameworks get no offers, as far as it has been found out.
@@ -114,6 +117,7 @@ impl Master {
             pings: BTreeMap::new(),
             former_drivers: BTreeMap::new(),
             unreachable_frameworks: BTreeMap::new(),
+            given_up: BTreeMap::new(),
             unavailabilities: Unavailabilities::new(),
             inquiries: Inquiries::default(),
             maybe_drained: BTreeSet::new(),

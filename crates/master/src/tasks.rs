@@ -19,7 +19,7 @@ use meseta_proto::v1::{
 use meseta_resources::Resources;
 
 use crate::CompletedTask;
-use crate::limits::MAX_STATUSES_PER_TASK;
+use crate::limits::{MAX_GIVEN_UP, MAX_STATUSES_PER_TASK};
 use crate::master::Master;
 use crate::watchers::News;
 
@@ -234,6 +234,17 @@ impl Master {
             .entry(task.agent_id.clone())
             .or_default()
             .insert(framework.clone());
+    }
+
+    /// A task is taken for over without word of its agent.
+    pub(crate) fn note_given_up(&mut self, framework: &FrameworkId, agent: AgentId) {
+        if self.given_up.len() >= MAX_GIVEN_UP && !self.given_up.contains_key(&agent) {
+            self.given_up.pop_first();
+        }
+        let frameworks = self.given_up.entry(agent).or_default();
+        if !frameworks.contains(framework) {
+            frameworks.insert(framework.clone());
+        }
     }
 
     /// Forgets that tasks are unreachable whose agent is back.

@@ -109,6 +109,10 @@ impl Master {
             task.executor_id.as_ref(),
             status,
         );
+        if leaving == Leaving::Completed {
+            let agent = task.agent_id.clone();
+            self.note_given_up(framework, agent);
+        }
         self.update_task(framework, &update.status, None);
         self.remove_task(framework, task_id, leaving);
         self.forward(step, update, Some(NO_PID.to_owned()));

@@ -20,6 +20,13 @@ const PURE: &[&str] = &[
     "meseta-agent",
 ];
 
+/// Crates that know no others of Meseta's than these. The load generator speaks nothing but the wire, so
+/// that what it measures of Mesos and of Meseta can be compared.
+const STRANGERS: &[(&str, &[&str])] = &[(
+    "meseta-bench",
+    &["meseta-proto", "meseta-resources", "meseta-transport"],
+)];
+
 /// Libraries that reach sockets, files, threads or clocks.
 const IMPURE_CRATES: &[&str] = &[
     "tokio",
@@ -73,6 +80,9 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
     let mut broken = Vec::new();
     for name in PURE {
         broken.extend(graph.impurities(name));
+    }
+    for (name, allowed) in STRANGERS {
+        broken.extend(graph.acquaintances(name, allowed));
     }
     broken.extend(graph.intruders(&root.join("examples")));
     let mut files = Vec::new();
@@ -194,6 +204,21 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// Which of Meseta's crates a crate names that it must not know.
+    fn acquaintances(&self, name: &str, allowed: &[&str]) -> Vec<String> {
+        let Some((id, _)) = self.names.iter().find(|(_, found)| *found == name) else {
+            return vec![format!("crate {name} is gone: mend the list in xtask")];
+        };
+        let used = self.edges.get(id).into_iter().flatten();
+        let names = used.filter_map(|id| self.names.get(id));
+        names
+            .filter(|used| used.starts_with("meseta-") && !allowed.contains(&used.as_str()))
+            .map(|used| format!("{name} → {used}: it knows only {}", allowed.join(", ")))
+            .collect()
+    }
+}
+
 fn is_pure(file: &Path) -> bool {
     PURE.iter().any(|name| {
         let folder = name.strip_prefix("meseta-").unwrap_or(name);
@@ -281,6 +306,27 @@ mod tests {
         assert_eq!(
             Graph::read(&metadata).unwrap().impurities("meseta-master"),
             ["meseta-master → innocent → tokio: a state machine knows no tokio"]
+        );
+    }
+
+    #[test]
+    fn a_crate_that_knows_only_some_others_is_held_to_that() {
+        let metadata = json!({
+            "packages": [
+                {"id": "1", "name": "meseta-bench"},
+                {"id": "2", "name": "meseta-proto"},
+                {"id": "3", "name": "meseta-master"},
+            ],
+            "resolve": {"nodes": [{"id": "1", "deps": [
+                {"pkg": "2", "dep_kinds": [{"kind": null}]},
+                {"pkg": "3", "dep_kinds": [{"kind": null}]},
+            ]}]},
+        });
+        assert_eq!(
+            Graph::read(&metadata)
+                .unwrap()
+                .acquaintances("meseta-bench", &["meseta-proto"]),
+            ["meseta-bench → meseta-master: it knows only meseta-proto"]
         );
     }
 

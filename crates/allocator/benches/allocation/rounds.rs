@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use meseta_allocator::{Allocator, Options};
+use meseta_allocator::{Allocator, Options, Proposal};
+use meseta_machine::Now;
 use meseta_resources::Resources;
 
 use crate::clusters::{add_agents, add_frameworks};
 use crate::{at, row, timed};
 use meseta_resources::Error;
+
+/// How long a master waits while nothing may be offered again.
+const STEP: Duration = Duration::from_millis(10);
 
 /// Longer than anything here takes.
 const FOR_EVER: Duration = Duration::from_hours(24);
@@ -19,13 +23,14 @@ pub(crate) fn measure(agents: usize, frameworks: usize, rounds: u32) -> Result<(
     let mut allocator = Allocator::new(Options::default());
     add_frameworks(&mut allocator, frameworks);
     add_agents(&mut allocator, agents, frameworks)?;
+    let mut now = at(0);
     let (mut all, mut longest) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..rounds {
-        let (proposals, took) = timed(|| allocator.allocate(at(0)));
+        let (proposals, took) = timed(|| whole_round(&mut allocator, agents, &mut now));
         all += took;
         longest = longest.max(took);
         for p in proposals {
-            allocator.decline(&p.framework, &p.agent, &p.resources, FOR_EVER, at(0));
+            allocator.decline(&p.framework, &p.agent, &p.resources, FOR_EVER, now);
         }
     }
     let mean = all / rounds.max(1);
@@ -35,8 +40,8 @@ pub(crate) fn measure(agents: usize, frameworks: usize, rounds: u32) -> Result<(
     );
     row(&format!("{size}: the longest of them"), longest);
 
-    allocator.allocate(at(0));
-    let ((), nothing) = timed(|| drop(allocator.allocate(at(0))));
+    settle(&mut allocator, agents, &mut now);
+    let ((), nothing) = timed(|| drop(allocator.allocate(now)));
     row(&format!("{size}: nothing has changed"), nothing);
 
     let one = Resources::parse("cpus:1;mem:64", "*")?;
@@ -46,7 +51,7 @@ pub(crate) fn measure(agents: usize, frameworks: usize, rounds: u32) -> Result<(
         let (framework, agent) = (format!("framework{i}"), format!("agent{i}"));
         let one = one.allocate(&format!("role{i}"));
         allocator.recover(&framework.into(), &agent.into(), &one);
-        all += timed(|| allocator.allocate(at(0))).1;
+        all += timed(|| allocator.allocate(now)).1;
     }
     let mean = all / rounds.max(1);
     row(
@@ -58,4 +63,30 @@ pub(crate) fn measure(agents: usize, frameworks: usize, rounds: u32) -> Result<(
     let looked_at: usize = reasons.values().map(|verdicts| verdicts.agents).sum();
     row(&format!("{size}: why one gets nothing of {looked_at}"), why);
     Ok(())
+}
+
+/// Offers every agent. What was declined is offered again at a pace, so that it takes as many allocations as
+/// the clock is let go on.
+fn whole_round(allocator: &mut Allocator, agents: usize, now: &mut Now) -> Vec<Proposal> {
+    let mut all = Vec::with_capacity(agents);
+    while all.len() < agents {
+        all.extend(allocator.allocate(*now));
+        now.monotonic += STEP;
+    }
+    all
+}
+
+/// Lets everyone be asked who can still be asked.
+fn settle(allocator: &mut Allocator, agents: usize, now: &mut Now) {
+    for _ in 0..=agents {
+        if !allocator.is_pending()
+            && allocator
+                .next_expiry()
+                .is_none_or(|next| next > now.monotonic + STEP)
+        {
+            return;
+        }
+        now.monotonic += STEP;
+        allocator.allocate(*now);
+    }
 }

@@ -1,13 +1,13 @@
 //! One framework: events in, calls out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use meseta_proto::v1::framework_info::{Capability, capability};
 use meseta_proto::v1::scheduler::{Call, Event, event};
 use meseta_proto::v1::task_status::Reason;
 use meseta_proto::v1::{
-    AgentId, Attribute, FrameworkId, FrameworkInfo, Offer, TaskId, TaskState, TaskStatus,
+    AgentId, Attribute, FrameworkId, FrameworkInfo, Offer, OfferId, TaskId, TaskState, TaskStatus,
 };
 
 use super::policy::{self, Policy, Work};
@@ -26,7 +26,7 @@ pub(crate) struct Scheduler {
     home: Option<Attribute>,
     policy: Policy,
     /// Offers that are kept, or that wait for room.
-    held: Vec<Offer>,
+    held: VecDeque<Offer>,
     tasks: HashMap<TaskId, Running>,
     /// How many tasks it has ever launched, by which they are named.
     launched: u64,
@@ -49,7 +49,7 @@ impl Scheduler {
             info,
             home,
             policy,
-            held: Vec::new(),
+            held: VecDeque::new(),
             tasks: HashMap::new(),
             launched: 0,
             offered: 0,
@@ -92,7 +92,8 @@ impl Scheduler {
             return;
         };
         out.push(calls::revive(&id));
-        self.use_offers(&id, now, book, out);
+        let held = std::mem::take(&mut self.held);
+        self.use_offers(held, &id, now, book, out);
     }
 
     pub(crate) fn kill_all(&self, out: &mut Vec<Call>) {
@@ -193,8 +194,7 @@ impl Scheduler {
                 }
             }
         }
-        self.held.extend(offers);
-        self.use_offers(&id, now, book, out);
+        self.use_offers(offers, &id, now, book, out);
     }
 
     /// Whether an offer is of an agent that is meant to be used.
@@ -203,8 +203,27 @@ impl Scheduler {
         home.is_none_or(|home| offer.attributes.contains(home))
     }
 
-    /// Deals with the offers that are held, as the policy wants it.
+    /// Deals with offers as the policy wants it.
     fn use_offers(
+        &mut self,
+        offers: impl IntoIterator<Item = Offer>,
+        id: &FrameworkId,
+        now: Duration,
+        book: &mut Book,
+        out: &mut Vec<Call>,
+    ) {
+        let mut refused = Vec::new();
+        for offer in offers {
+            if let Some(offer) = self.use_offer(offer, id, now, book, out) {
+                refused.push(offer);
+            }
+        }
+        self.refuse(refused, id, book, out);
+    }
+
+    /// Deals with offers that wait for room, once there is some or there is no need for them any
+    /// more. They are not looked at before: thousands may wait while tasks end one by one.
+    fn use_waiting(
         &mut self,
         id: &FrameworkId,
         now: Duration,
@@ -212,45 +231,69 @@ impl Scheduler {
         out: &mut Vec<Call>,
     ) {
         let mut refused = Vec::new();
-        let mut seconds = ENOUGH;
-        for offer in std::mem::take(&mut self.held) {
-            self.offered += 1;
-            match &mut self.policy {
-                Policy::Hold => self.held.push(offer),
-                Policy::Decline { seconds: chosen } => {
-                    seconds = *chosen;
-                    refused.push(offer.id);
-                }
-                Policy::Mixed {
-                    every,
-                    seconds: chosen,
-                    ..
-                } if !self.offered.is_multiple_of((*every).max(1)) => {
-                    seconds = *chosen;
-                    refused.push(offer.id);
-                }
-                Policy::Launch(work) | Policy::Mixed { work, .. } => {
-                    let room = work.at_once.saturating_sub(self.tasks.len());
-                    let fits = work.fits(&offer);
-                    let count = fits.min(room).min(work.remaining).min(work.per_offer);
-                    if count > 0 {
-                        work.remaining -= count;
-                        let work = work.clone();
-                        out.push(self.launch(id, &work, offer, count, now));
-                        book.launched += count as u64;
-                    } else if fits > 0 && work.remaining > 0 {
-                        // There will be room when a task ends.
-                        self.held.push(offer);
-                    } else {
-                        refused.push(offer.id);
-                    }
+        while let Policy::Launch(work) | Policy::Mixed { work, .. } = &self.policy
+            && (work.remaining == 0 || self.tasks.len() < work.at_once)
+            && let Some(offer) = self.held.pop_front()
+        {
+            if let Some(offer) = self.use_offer(offer, id, now, book, out) {
+                refused.push(offer);
+            }
+        }
+        self.refuse(refused, id, book, out);
+    }
+
+    /// Deals with one offer; gives it back if it is to be refused.
+    fn use_offer(
+        &mut self,
+        offer: Offer,
+        id: &FrameworkId,
+        now: Duration,
+        book: &mut Book,
+        out: &mut Vec<Call>,
+    ) -> Option<OfferId> {
+        self.offered += 1;
+        match &mut self.policy {
+            Policy::Hold => self.held.push_back(offer),
+            Policy::Decline { .. } => return Some(offer.id),
+            Policy::Mixed { every, .. } if !self.offered.is_multiple_of((*every).max(1)) => {
+                return Some(offer.id);
+            }
+            Policy::Launch(work) | Policy::Mixed { work, .. } => {
+                let room = work.at_once.saturating_sub(self.tasks.len());
+                let fits = work.fits(&offer);
+                let count = fits.min(room).min(work.remaining).min(work.per_offer);
+                if count > 0 {
+                    work.remaining -= count;
+                    let work = work.clone();
+                    out.push(self.launch(id, &work, offer, count, now));
+                    book.launched += count as u64;
+                } else if fits > 0 && work.remaining > 0 {
+                    // There will be room when a task ends.
+                    self.held.push_back(offer);
+                } else {
+                    return Some(offer.id);
                 }
             }
         }
-        if !refused.is_empty() {
-            book.declined += refused.len() as u64;
-            out.push(calls::decline(id, refused, seconds));
+        None
+    }
+
+    fn refuse(
+        &self,
+        refused: Vec<OfferId>,
+        id: &FrameworkId,
+        book: &mut Book,
+        out: &mut Vec<Call>,
+    ) {
+        if refused.is_empty() {
+            return;
         }
+        let seconds = match &self.policy {
+            Policy::Decline { seconds } | Policy::Mixed { seconds, .. } => *seconds,
+            Policy::Hold | Policy::Launch(_) => ENOUGH,
+        };
+        book.declined += refused.len() as u64;
+        out.push(calls::decline(id, refused, seconds));
     }
 
     fn launch(
@@ -316,7 +359,7 @@ impl Scheduler {
         {
             book.waiting.insert(running.agent, now);
         }
-        self.use_offers(&id, now, book, out);
+        self.use_waiting(&id, now, book, out);
     }
 }
 

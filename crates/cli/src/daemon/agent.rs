@@ -171,6 +171,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         inputs: inputs.clone(),
         exchange,
         latest,
+        readings: None,
     };
     if let Some(socket) = socket {
         socket.serve(&id, service.clone(), containers.clone(), ends.clone());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meseta_machine::{Entropy, StreamId};
-use meseta_master::http::{self, Answer};
+use meseta_master::http::{self, Answer, Weight};
 use meseta_master::{Action, Input, Master};
 use meseta_proto::Upid;
 use meseta_store::{Forgetful, Registry, Store};
@@ -97,7 +97,11 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
         inputs,
         exchange,
         latest: latest.clone(),
+        readings: None,
     };
+    let service = service
+        .with_readings(process::reading_threads())
+        .map_err(|e| Failure::Start(format!("failed to start the master's threads: {e}")))?;
     process::serve(listener, service, ends);
     tracing::info!(%address, "the master listens");
     Ok(Running { address, latest })
@@ -237,9 +241,13 @@ impl Edge for Timed {
         }
     }
 
+    fn weight(seen: &Seen, request: &Request) -> Weight {
+        let process = &seen.snapshot.config.pid.id;
+        http::weight(process, &asked(request))
+    }
+
     fn look_up(seen: &Seen, exchange: &Exchange, request: &Request) -> Found<Input> {
         let snapshot = &seen.snapshot;
-        let header = |name| header(request, name);
         let around = AroundMaster {
             start_time: snapshot.config.start_time,
             timings: &seen.timings,
@@ -247,21 +255,7 @@ impl Edge for Timed {
             spans: seen.spans.as_deref(),
             flags: &snapshot.config.flags,
         };
-        let answer = http::answer_with(
-            snapshot,
-            &http::Request {
-                method: request.method.as_str(),
-                path: &request.path,
-                query: &request.query,
-                content_type: header("content-type"),
-                accept: header("accept"),
-                stream_id: header("mesos-stream-id"),
-                last_event_id: header("last-event-id"),
-                host: header("host"),
-                body: &request.body,
-            },
-            &around,
-        );
+        let answer = http::answer_with(snapshot, &asked(request), &around);
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),
             Answer::SchedulerCall {
@@ -315,5 +309,21 @@ impl Edge for Timed {
                 Found::Response(edge::answer(&around.files(), attached, request))
             }
         }
+    }
+}
+
+/// A request as the machine's endpoints read it.
+fn asked(request: &Request) -> http::Request<'_> {
+    let header = |name| header(request, name);
+    http::Request {
+        method: request.method.as_str(),
+        path: &request.path,
+        query: &request.query,
+        content_type: header("content-type"),
+        accept: header("accept"),
+        stream_id: header("mesos-stream-id"),
+        last_event_id: header("last-event-id"),
+        host: header("host"),
+        body: &request.body,
     }
 }

@@ -23,6 +23,7 @@ mod measures;
 mod net;
 mod output;
 pub(crate) mod process;
+mod readings;
 mod registrar;
 mod sessions;
 mod set_aside;

@@ -6,11 +6,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use meseta_endpoints::not_found;
+use meseta_master::http::Weight;
 use meseta_transport::{Message, Request, RequestStream, Response, Service};
 
 use super::compression::compressed;
 use super::driver::{Inputs, Latest};
 use super::exchange::{Exchange, Found};
+use super::readings::Readings;
 
 /// What the network's side needs to know of a machine.
 pub(crate) trait Edge: 'static {
@@ -26,6 +28,11 @@ pub(crate) trait Edge: 'static {
         exchange: &Exchange,
         request: &Request,
     ) -> Found<Self::Input>;
+
+    /// How much it takes to answer a request.
+    fn weight(_: &Self::Snapshot, _: &Request) -> Weight {
+        Weight::Ordinary
+    }
 
     /// Whether the body of a request is to be read as it arrives.
     fn is_streamed(_: &Self::Snapshot, _: &Request) -> bool {
@@ -48,6 +55,50 @@ pub(crate) struct Net<E: Edge> {
     pub(crate) inputs: Inputs<E::Input>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) latest: Latest<E::Snapshot>,
+    /// Where heavy requests are answered.
+    pub(crate) readings: Option<Arc<Readings>>,
+}
+
+impl<E: Edge> Net<E> {
+    /// The same, with heavy requests answered away from others.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread.
+    pub(crate) fn with_readings(self, threads: usize) -> std::io::Result<Self> {
+        let (latest, exchange) = (self.latest.clone(), Arc::clone(&self.exchange));
+        let readings = Readings::start(threads, move |request| {
+            match E::look_up(&latest.get(), &exchange, request) {
+                Found::Response(response) => Some(compressed(request, response)),
+                Found::Question(..) | Found::Held(..) => None,
+            }
+        })?;
+        Ok(Self {
+            readings: Some(Arc::new(readings)),
+            ..self
+        })
+    }
+
+    async fn answer(self, request: Request) -> Response {
+        let weight = E::weight(&self.latest.get(), &request);
+        if weight == Weight::Heavy
+            && let Some(readings) = &self.readings
+            && let Some(response) = readings.ask(&request).await
+        {
+            return response;
+        }
+        let Self {
+            inputs,
+            exchange,
+            latest,
+            ..
+        } = self;
+        let asked = Arc::clone(&exchange);
+        let look_up = move |request: &Request| match E::look_up(&latest.get(), &asked, request) {
+            Found::Response(response) => Found::Response(compressed(request, response)),
+            other => other,
+        };
+        exchange.respond(inputs, request, weight, look_up).await
+    }
 }
 
 impl<E: Edge> Service for Net<E> {
@@ -56,16 +107,7 @@ impl<E: Edge> Service for Net<E> {
     }
 
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
-        let this = self.clone();
-        let exchange = Arc::clone(&self.exchange);
-        exchange.respond(
-            self.inputs.clone(),
-            request,
-            move |request| match E::look_up(&this.latest.get(), &this.exchange, request) {
-                Found::Response(response) => Found::Response(compressed(request, response)),
-                other => other,
-            },
-        )
+        self.clone().answer(request)
     }
 
     fn is_streamed(&self, request: &Request) -> bool {
@@ -87,6 +129,7 @@ impl<E: Edge> Clone for Net<E> {
             inputs: self.inputs.clone(),
             exchange: Arc::clone(&self.exchange),
             latest: self.latest.clone(),
+            readings: self.readings.clone(),
         }
     }
 }

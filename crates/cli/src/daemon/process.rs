@@ -59,6 +59,12 @@ fn runtime() -> Result<Runtime, Failure> {
         .map_err(|e| Failure::Start(format!("failed to start the network's threads: {e}")))
 }
 
+/// How many threads render what grows with the cluster: few, so that cores are left for the rest.
+pub(crate) fn reading_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    (cores / 4).clamp(1, 4)
+}
+
 /// Listens, or says in one line why that can't be.
 pub(crate) fn listen(address: SocketAddrV4) -> Result<Listener, Failure> {
     meseta_transport::bind(address).map_err(|error| match error {

@@ -379,8 +379,8 @@ impl Master {
         tasks: &[&Task],
         message: Option<&str>,
     ) {
-        if message.is_some() {
-            self.forget_completed_tasks(tasks);
+        if let Some(first) = tasks.first() {
+            self.forget_completed_tasks(&first.agent_id, tasks);
         }
         for task in tasks.iter().copied() {
             if !self.state.frameworks.contains_key(&task.framework_id) {
@@ -420,10 +420,16 @@ impl Master {
         }
     }
 
-    /// Tasks that are told of are not completed, though they may have been taken for lost.
-    fn forget_completed_tasks(&mut self, told: &[&Task]) {
+    /// Tasks that are told of are not completed, though they may have been given up.
+    fn forget_completed_tasks(&mut self, agent: &AgentId, told: &[&Task]) {
+        let Some(given_up) = self.given_up.remove(agent) else {
+            return;
+        };
         let mut by_framework: BTreeMap<&FrameworkId, BTreeSet<&TaskId>> = BTreeMap::new();
         for task in told {
+            if !given_up.contains(&task.framework_id) {
+                continue;
+            }
             let ids = by_framework.entry(&task.framework_id).or_default();
             ids.insert(&task.task_id);
         }

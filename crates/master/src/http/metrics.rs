@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use meseta_endpoints::{Gauges, Process, Sums};
 use meseta_proto::v1::offer::operation::Type;
 use meseta_proto::v1::{OperationState, TaskState};
@@ -177,9 +179,12 @@ fn framework(gauges: &mut Gauges, record: &FrameworkRecord, counts: &FrameworkCo
             suppressed.into(),
         );
     }
+    let mut active: BTreeMap<TaskState, usize> = BTreeMap::new();
+    for task in record.tasks.values() {
+        *active.entry(task.state()).or_default() += 1;
+    }
     for state in ACTIVE {
-        let tasks = record.tasks.values();
-        let count = tasks.filter(|task| task.state() == state).count();
+        let count = active.get(&state).copied().unwrap_or_default();
         let name = state.as_str_name().to_ascii_lowercase();
         gauges.len(format!("{prefix}/tasks/active/{name}"), count);
     }

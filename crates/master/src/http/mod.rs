@@ -19,13 +19,14 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 pub(crate) mod views;
+mod weight;
 mod weights;
 mod why;
 
 use meseta_endpoints::forms::Object;
 use meseta_endpoints::{
-    NoProcess, Process, Query, find, flags, help, json, method_not_allowed, openapi, prometheus,
-    route, version,
+    NoProcess, Process, Query, find, flags, help, json, json_of, method_not_allowed, openapi,
+    prometheus, route, version,
 };
 use meseta_machine::{ContentType, Reply, StreamId};
 use meseta_proto::v1::FrameworkId;
@@ -33,6 +34,7 @@ use meseta_proto::v1::scheduler::Call;
 
 pub(crate) use roles::Roles;
 pub use views::subscribed;
+pub use weight::{Weight, weight};
 pub(crate) use why::reply as why;
 
 use self::operations::Order;
@@ -137,10 +139,18 @@ pub fn answer_with(snapshot: &Snapshot, request: &Request<'_>, process: &dyn Pro
         // A path below it is one at the leader.
         Endpoint::Redirect if !rest.is_empty() => return Answer::Elsewhere,
         Endpoint::Redirect => redirect(snapshot),
-        Endpoint::State => json(query, &Object(state::State(snapshot))),
+        Endpoint::State => json_of(
+            state::expected_size(snapshot),
+            query,
+            &Object(state::State(snapshot)),
+        ),
         Endpoint::StateSummary => json(query, &Object(summary::Summary::new(snapshot))),
         Endpoint::Agents => json(query, &Object(state::Agents { snapshot, query })),
-        Endpoint::Frameworks => json(query, &Object(state::Frameworks { snapshot, query })),
+        Endpoint::Frameworks => json_of(
+            state::expected_size(snapshot),
+            query,
+            &Object(state::Frameworks { snapshot, query }),
+        ),
         Endpoint::Tasks => tasks::answer(snapshot, query),
         Endpoint::Roles => json(query, &Object(roles::Roles::new(snapshot))),
         Endpoint::Logging => meseta_endpoints::logging(query, process),

@@ -84,6 +84,11 @@ fn after(request: &Request<'_>) -> Result<Option<EventId>, Box<Reply>> {
         .map_err(|e| Reply::bad_request(format!("Failed to parse 'Last-Event-ID': {e}")).into())
 }
 
+/// What a request asks for; `None` if it is none that is answered.
+pub(super) fn kind(request: &Request<'_>) -> Option<Type> {
+    parse(request).ok().map(|(call, _)| call.r#type())
+}
+
 fn parse(request: &Request<'_>) -> Result<(Call, ContentType), Box<Reply>> {
     if request.method != "POST" {
         return Err(method_not_allowed(&["POST"], request.method).into());

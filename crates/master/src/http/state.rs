@@ -5,6 +5,18 @@ use serde::ser::SerializeMap;
 use super::forms::{Agent, Framework, FullAgent};
 use crate::snapshot::Snapshot;
 
+/// What the state of a cluster is expected to take as JSON, in bytes: room that is not needed is never
+/// touched.
+pub(super) fn expected_size(snapshot: &Snapshot) -> usize {
+    const AGENT: usize = 2048;
+    const TASK: usize = 512;
+    let frameworks = snapshot.frameworks.values();
+    let tasks: usize = frameworks
+        .map(|record| record.tasks.len() + record.completed_tasks.len())
+        .sum();
+    4096 + AGENT * snapshot.agents.len() + TASK * tasks
+}
+
 /// What `/state` answers.
 pub(super) struct State<'a>(pub(super) &'a Snapshot);
 

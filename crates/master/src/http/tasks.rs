@@ -157,6 +157,9 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// A task with the time of its first status, and its place among those found.
+type Aged<'a> = (Option<f64>, usize, Found<'a>);
+
 /// Which of the tasks are wanted, in which order.
 struct Page {
     offset: usize,
@@ -203,23 +206,35 @@ impl Page {
         })
     }
 
-    fn cut<'a>(&self, mut tasks: Vec<Found<'a>>) -> Vec<Found<'a>> {
-        if self.oldest_first {
-            tasks.sort_by(by_age);
-        } else {
-            tasks.sort_by(|left, right| by_age(right, left));
-        }
-        tasks
+    /// The tasks of this page, in order. Of hundreds of thousands only those are put in order.
+    fn cut<'a>(&self, tasks: Vec<Found<'a>>) -> Vec<Found<'a>> {
+        let mut aged: Vec<Aged<'a>> = tasks
             .into_iter()
-            .skip(self.offset)
-            .take(self.limit)
-            .collect()
+            .enumerate()
+            .map(|(place, task)| (task.first_heard(), place, task))
+            .collect();
+        let order = |left: &Aged<'_>, right: &Aged<'_>| {
+            let by_age = if self.oldest_first {
+                by_age(left.0, right.0)
+            } else {
+                by_age(right.0, left.0)
+            };
+            by_age.then(left.1.cmp(&right.1))
+        };
+        let end = self.offset.saturating_add(self.limit);
+        if end < aged.len() {
+            aged.select_nth_unstable_by(end, order);
+            aged.truncate(end);
+        }
+        aged.sort_unstable_by(order);
+        let page = aged.into_iter().skip(self.offset);
+        page.map(|(_, _, task)| task).collect()
     }
 }
 
 /// By the time of the first status; a task without one counts as older than all others.
-fn by_age(left: &Found<'_>, right: &Found<'_>) -> Ordering {
-    match (left.first_heard(), right.first_heard()) {
+fn by_age(left: Option<f64>, right: Option<f64>) -> Ordering {
+    match (left, right) {
         (Some(left), Some(right)) => left.total_cmp(&right),
         (left, right) => left.is_some().cmp(&right.is_some()),
     }

@@ -1,0 +1,274 @@
+//! Large answers, rendered once for all who ask for the same.
+//!
+//! Dashboards and monitoring ask a master for its whole state again and again, which takes up to a
+//! second of a core each time in the largest clusters. Who asks while such an answer is being rendered
+//! shares the next with all who ask for the same meanwhile: what twenty clients are told is rendered as
+//! often as for one. It begins after all of them have asked, so that everybody sees their own changes.
+//! Mesos batches requests in the same way.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
+use meseta_transport::{Body, Request, Response};
+use tokio::sync::oneshot;
+
+/// How much less than others the threads that render get of a core that both want: the nice level.
+/// Whoever launches tasks meanwhile must not notice.
+const NICENESS: i32 = 10;
+
+/// The headers that an answer may depend on.
+const HEADERS: [HeaderName; 4] = [ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST];
+
+/// The threads that render large answers, and who waits for them. They end with this.
+#[derive(Debug)]
+pub(crate) struct Readings {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// In the order of the first who asked for each.
+    order: VecDeque<Question>,
+    waiting: HashMap<Question, (Request, Vec<oneshot::Sender<Option<Answer>>>)>,
+    has_ended: bool,
+}
+
+/// What makes two requests the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Question {
+    method: Method,
+    path: String,
+    query: Vec<(String, String)>,
+    headers: Vec<Option<HeaderValue>>,
+    body: Bytes,
+}
+
+/// An answer that can be given to many.
+#[derive(Debug, Clone)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Readings {
+    /// Starts so many threads, which render with `render`. What that gives `None` for, or an answer
+    /// that goes on, is not theirs.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread.
+    pub(crate) fn start(
+        threads: usize,
+        render: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let this = Self {
+            shared: Arc::default(),
+        };
+        let render = Arc::new(render);
+        for _ in 0..threads {
+            let (shared, render) = (Arc::clone(&this.shared), Arc::clone(&render));
+            std::thread::Builder::new()
+                .name("reader".into())
+                .spawn(move || {
+                    // It is as well without.
+                    let _ = rustix::process::setpriority_process(None, NICENESS);
+                    shared.render_all(|request| render(request));
+                })?;
+        }
+        Ok(this)
+    }
+
+    /// The answer to a request, rendered after this was called; `None` if it has to be found out in
+    /// another way.
+    pub(crate) async fn ask(&self, request: &Request) -> Option<Response> {
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut queue = self.shared.lock();
+            let question = Question::of(request);
+            if let Some((_, waiting)) = queue.waiting.get_mut(&question) {
+                waiting.push(sender);
+            } else {
+                queue.order.push_back(question.clone());
+                let entry = (request.clone(), vec![sender]);
+                queue.waiting.insert(question, entry);
+                self.shared.changed.notify_one();
+            }
+        }
+        let Answer {
+            status,
+            headers,
+            body,
+        } = answer.await.ok()??;
+        let mut response = Response::new(status, Body::Full(body));
+        response.headers = headers;
+        Some(response)
+    }
+}
+
+impl Drop for Readings {
+    fn drop(&mut self) {
+        self.shared.lock().has_ended = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    /// The queue is whole between any two statements, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn render_all(&self, render: impl Fn(&Request) -> Option<Response>) {
+        while let Some((request, waiting)) = self.next() {
+            let answer = render(&request).and_then(Answer::of);
+            for asker in waiting {
+                // One who has gone needs no answer.
+                let _ = asker.send(answer.clone());
+            }
+        }
+    }
+
+    /// What to render next, and for whom. Whoever asks from now on is told something newer.
+    fn next(&self) -> Option<(Request, Vec<oneshot::Sender<Option<Answer>>>)> {
+        let mut queue = self.lock();
+        loop {
+            if queue.has_ended {
+                return None;
+            }
+            let question = queue.order.pop_front();
+            if let Some(entry) = question.and_then(|question| queue.waiting.remove(&question)) {
+                return Some(entry);
+            }
+            queue = self
+                .changed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Question {
+    fn of(request: &Request) -> Self {
+        Self {
+            method: request.method.clone(),
+            path: request.path.clone(),
+            query: request.query.clone(),
+            headers: HEADERS
+                .iter()
+                .map(|name| request.headers.get(name).cloned())
+                .collect(),
+            body: request.body.clone(),
+        }
+    }
+}
+
+impl Answer {
+    fn of(response: Response) -> Option<Self> {
+        let Body::Full(body) = response.body else {
+            return None;
+        };
+        Some(Self {
+            status: response.status,
+            headers: response.headers,
+            body,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn get(path: &str) -> Request {
+        Request {
+            method: Method::GET,
+            path: path.to_owned(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            peer: None,
+        }
+    }
+
+    fn text(response: Option<Response>) -> String {
+        let Some(Body::Full(body)) = response.map(|response| response.body) else {
+            panic!("no answer");
+        };
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_who_ask_for_the_same_share_an_answer_that_is_newer_than_their_question() {
+        let (begun, has_begun) = mpsc::channel();
+        let (proceed, may_proceed) = mpsc::channel::<()>();
+        let may_proceed = Mutex::new(may_proceed);
+        let rendered = AtomicUsize::new(0);
+        let readings = Readings::start(1, move |request| {
+            let number = rendered.fetch_add(1, Ordering::Relaxed);
+            begun.send(()).unwrap();
+            may_proceed.lock().unwrap().recv().unwrap();
+            let body = format!("{} {number}", request.path);
+            Some(Response::new(StatusCode::OK, Body::Full(body.into())))
+        });
+        let readings = Arc::new(readings.unwrap());
+        let ask = |path: &'static str| {
+            let readings = Arc::clone(&readings);
+            tokio::spawn(async move { text(readings.ask(&get(path)).await) })
+        };
+        let first = ask("/state");
+        tokio::task::block_in_place(|| has_begun.recv().unwrap());
+        let later: Vec<_> = (0..20).map(|_| ask("/state")).collect();
+        while readings
+            .shared
+            .lock()
+            .waiting
+            .values()
+            .map(|(_, all)| all.len())
+            .sum::<usize>()
+            < 20
+        {
+            tokio::task::yield_now().await;
+        }
+        let other = ask("/tasks");
+        for _ in 0..3 {
+            proceed.send(()).unwrap();
+        }
+        assert_eq!(first.await.unwrap(), "/state 0");
+        for answer in later {
+            assert_eq!(answer.await.unwrap(), "/state 1");
+        }
+        assert_eq!(other.await.unwrap(), "/tasks 2");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_rendered_is_said_not_to_be() {
+        let readings = Readings::start(1, |_| None).unwrap();
+        assert!(readings.ask(&get("/state")).await.is_none());
+    }
+
+    #[test]
+    fn requests_with_other_headers_or_bodies_are_not_the_same() {
+        let plain = get("/state");
+        let mut compressed = plain.clone();
+        let gzip = HeaderValue::from_static("gzip");
+        compressed.headers.insert(ACCEPT_ENCODING, gzip);
+        let mut posted = plain.clone();
+        posted.body = "{}".into();
+        assert_ne!(Question::of(&plain), Question::of(&compressed));
+        assert_ne!(Question::of(&plain), Question::of(&posted));
+        assert_eq!(Question::of(&plain), Question::of(&plain.clone()));
+    }
+}
