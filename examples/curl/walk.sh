@@ -142,6 +142,7 @@ launch() {
 }
 
 offer
+# shellcheck disable=SC2016 # the variables are the task's
 launch "$LOOP" 'i=0; while true; do i=$((i+1)); echo hello world $i; sleep 1; done' 0.1
 update "$LOOP" TASK_STARTING
 LOOP_AGENT=$AGENT
