@@ -41,6 +41,10 @@ struct ScopeSpans {
 }
 
 #[derive(Clone, PartialEq, Message)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "the names are those of the protocol"
+)]
 struct Span {
     #[prost(bytes = "vec", tag = "1")]
     trace_id: Vec<u8>,

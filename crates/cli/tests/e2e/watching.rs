@@ -113,7 +113,7 @@ fn a_watcher_that_does_not_read_is_cut_off_before_memory_grows() {
     eventually("the subscriber's end", || {
         (metric("operator_event_stream_subscribers") == 0.0).then_some(())
     });
-    assert_eq!(metric("event_streams_waiting_bytes"), 0.0);
+    assert!(metric("event_streams_waiting_bytes") < 1.0);
     let resident = processes::resident(master.pid());
     assert!(resident < 512 * 1024 * 1024, "{resident}");
     drop(stream);

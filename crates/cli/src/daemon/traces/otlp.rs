@@ -44,6 +44,10 @@ struct Scope {
 }
 
 #[derive(Clone, PartialEq, Message)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "the names are those of the protocol"
+)]
 struct Span {
     #[prost(bytes = "vec", tag = "1")]
     trace_id: Vec<u8>,
