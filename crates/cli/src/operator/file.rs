@@ -132,7 +132,7 @@ impl File<'_> {
                     let read = answer.read_file.unwrap_or_default();
                     Piece {
                         size: read.size,
-                        data: read.data.into(),
+                        data: read.data,
                     }
                 })
             }
@@ -152,7 +152,7 @@ impl File<'_> {
                     let read = answer.read_file.unwrap_or_default();
                     Piece {
                         size: read.size,
-                        data: read.data.into(),
+                        data: read.data,
                     }
                 })
             }

@@ -56,7 +56,8 @@ fn mesos_dns_finds_hosts_ports_and_discovery_information() {
     struct Status {
         timestamp: f64,
         state: String,
-        container_status: Placed,
+        #[serde(rename = "container_status")]
+        container: Placed,
     }
     #[derive(Deserialize)]
     struct Placed {
@@ -118,7 +119,7 @@ fn mesos_dns_finds_hosts_ports_and_discovery_information() {
     let latest = task.statuses.last().expect("a status");
     assert_eq!(latest.state, "TASK_RUNNING");
     assert!(latest.timestamp > 1e9);
-    let network = &latest.container_status.network_infos[0];
+    let network = &latest.container.network_infos[0];
     assert_eq!(network.ip_addresses[0].ip, "127.0.0.1");
     assert_eq!(
         (&*task.discovery.name, &*task.discovery.visibility),
