@@ -44,7 +44,7 @@ struct Listed {
     message: String,
     /// Whether it has ended, well or not.
     completed: bool,
-    /// Whether the cluster has confirmed the state since the scheduler subscribed last.
+    /// Whether the cluster has confirmed the state since the scheduler subscribed last, or it is final.
     confirmed: bool,
     /// What the master and its page call it, and where it is; nothing while it waits for an offer.
     task_id: Option<String>,
@@ -123,7 +123,7 @@ impl From<Task> for Listed {
             id: task.id,
             state: task.state.as_str_name(),
             completed: task.has_ended(),
-            confirmed: task.is_confirmed,
+            confirmed: task.is_confirmed || task.has_ended(),
             task_id: task.agent_id.is_some().then(|| task.task_id().to_string()),
             agent_id: task.agent_id,
             command: task.command,
