@@ -6,7 +6,7 @@ mod document;
 
 use std::path::Path;
 
-use crate::command::Run;
+use crate::command::{Run, answers};
 use crate::error::Error;
 use crate::release;
 use daemon::{Load, Master};
@@ -124,7 +124,10 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
         let text = scenario.measure(root, size)?;
         Document::read(&page)?.replace(scenario.name, &text)?;
     }
-    if is_wanted(FRAMES) {
+    let has_node = answers(&["node", "--version"]);
+    if wanted.is_empty() && !has_node {
+        eprintln!("({FRAMES} is not measured: that needs Node)");
+    } else if is_wanted(FRAMES) {
         let text = measure_frames(root)?;
         Document::read(&page)?.replace(FRAMES, &text)?;
     }
