@@ -230,16 +230,17 @@ impl Keeper {
                 );
                 return Ok(status);
             }
+            // First: what is copied may show that some have gone, and then they have other places.
+            for place in ready.clients.into_iter().rev() {
+                let client = self.clients.get_mut(place);
+                if client.is_some_and(|client| !client.read()) {
+                    self.clients.swap_remove(place);
+                }
+            }
             if ready.terminal.intersects(PollFlags::IN) {
                 self.copy();
             } else if ready.terminal.intersects(PollFlags::HUP | PollFlags::ERR) {
                 self.is_closed = true;
-            }
-            for place in ready.clients.into_iter().rev() {
-                let is_there = self.clients.get_mut(place).is_some_and(Client::read);
-                if !is_there {
-                    self.clients.swap_remove(place);
-                }
             }
             self.pass_on();
             if ready.newcomers {
