@@ -40,6 +40,10 @@ pub(crate) enum Error {
     Metadata(String),
     #[error("{} broken:\n  {}\nARCHITECTURE.md says why each wall stands", walls(.0.len()), .0.join("\n  "))]
     Walls(Vec<String>),
+    #[error("hot paths and their limits:\n  {}\n{}", .0.join("\n  "), .1)]
+    Instructions(Vec<String>, &'static str),
+    #[error("the book is not whole:\n  {}", .0.join("\n  "))]
+    Book(Vec<String>),
 }
 
 fn hint(help: &str) -> String {

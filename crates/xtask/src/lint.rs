@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::command::{Run, answers};
 use crate::error::Error;
-use crate::{walls, webui};
+use crate::{book, walls, webui};
 
 pub(crate) fn run(root: &Path) -> Result<(), Error> {
     Run {
@@ -27,6 +27,22 @@ pub(crate) fn run(root: &Path) -> Result<(), Error> {
         help: "mend what clippy names above; `#[allow(…, reason = \"…\")]` where it is wrong",
     }
     .show()?;
+    Run {
+        root,
+        line: &[
+            "env",
+            "RUSTDOCFLAGS=-D warnings",
+            "cargo",
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--quiet",
+        ],
+        help: "mend what rustdoc names above",
+    }
+    .show()?;
+    eprintln!("$ links of all pages, chapters of the book");
+    book::check(root)?;
     eprintln!("$ walls between crates, file lengths");
     walls::check(root)?;
     if answers(&["cargo", "deny", "--version"]) {

@@ -4,8 +4,10 @@
 //! mend it.
 
 mod bench;
+mod book;
 mod command;
 mod error;
+mod instructions;
 mod lint;
 mod nightly;
 mod release;
@@ -25,9 +27,11 @@ Developer commands of Meseta:
                            (ARGS go to the test runner: cargo xtask test -p meseta-cli tutorial)
   cargo xtask nightly [N]  what takes too long for every change: the agent dies N times (1000) at
                            moments of chance, and N times at what it writes
-  cargo xtask lint         format, clippy, the walls between crates, file lengths, licences,
-                           the web page's bundle
+  cargo xtask lint         format, clippy, cargo doc, the walls between crates, file lengths, the
+                           links of the book, licences, the web page's bundle
   cargo xtask walls        the walls between crates and file lengths alone
+  cargo xtask book         builds the book of docs/ into target/book/html (needs mdbook); with --check
+                           looks whether all links of all pages lead somewhere
   cargo xtask webui        builds the web page's bundle (needs Node and npm); with --check proves
                            that the committed bundle is what the sources build
   cargo xtask ci           lint, then test
@@ -36,6 +40,9 @@ Developer commands of Meseta:
                            builds a release, runs every scenario of `meseta bench` and the benchmarks
                            of parts (or those that are named: register, tasks, allocation, …), and
                            writes their tables into docs/performance.md
+  cargo xtask instructions [--set]
+                           counts the instructions of hot paths with callgrind and compares them with
+                           tests/instructions.tsv, or stores them there
   cargo xtask help         this text
 ";
 
@@ -48,10 +55,12 @@ fn main() -> ExitCode {
         Some("nightly") => nightly::run(&root(), &rest),
         Some("lint") => lint::run(&root()),
         Some("walls") => walls::check(&root()),
+        Some("book") => book::run(&root(), &rest),
         Some("webui") => webui::run(&root(), &rest),
         Some("ci") => lint::run(&root()).and_then(|()| test::run(&root(), &rest)),
         Some("release") => release::build(&root()),
         Some("bench") => bench::run(&root(), &rest),
+        Some("instructions") => instructions::run(&root(), &rest),
         Some("help" | "--help" | "-h") => {
             eprint!("{HELP}");
             Ok(())

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::command::{Run, answers};
 use crate::error::Error;
+use crate::instructions;
 
 /// Something that tests use beside the Rust toolchain.
 struct Need {
@@ -33,6 +34,11 @@ const NEEDS: &[Need] = &[
         what: "npm, for whether the web page is accessible to everybody",
         probe: &["npm", "--version"],
         packages: &["npm"],
+    },
+    Need {
+        what: "valgrind, for how many instructions hot paths take",
+        probe: &["valgrind", "--version"],
+        packages: &["valgrind"],
     },
     Need {
         what: "tmux, for `meseta top` in a terminal",
@@ -169,7 +175,12 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
         line: &["cargo", "test", "--workspace", "--doc"],
         help: "an example in the documentation no longer holds; it is named above",
     }
-    .show()
+    .show()?;
+    if answers(&["valgrind", "--version"]) {
+        return instructions::run(root, &[]);
+    }
+    eprintln!("SKIPPED: the instructions of hot paths are not counted without valgrind");
+    Ok(())
 }
 
 /// Installs what is missing, or says which tests will be skipped for it.

@@ -1,0 +1,195 @@
+//! `cargo xtask book`: the pages of `docs/` as a book, and whether what they point at is there.
+//!
+//! The sources are read on GitHub as well, where links lead all over the repository: to examples, to
+//! other pages, to code. So the book is built from a copy with the repository's folders, in which links to
+//! whatever is no page lead to the repository on the web.
+
+mod page;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use crate::command::{Run, answers};
+use crate::error::Error;
+use page::{Link, Page};
+
+/// The list of chapters.
+const SUMMARY: &str = "docs/SUMMARY.md";
+
+/// Where links to files that are no pages lead in the built book.
+const REPOSITORY: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/");
+
+/// All pages of the repository, by their paths in it.
+type Pages = BTreeMap<PathBuf, Page>;
+
+/// Builds the book, or with `--check` looks only whether it could be built.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
+    match arguments {
+        [] => build(root),
+        [only] if only == "--check" => check(root),
+        [other, ..] => Err(Error::UnknownArgument(other.clone())),
+    }
+}
+
+/// Looks whether every link leads somewhere, and every page of `docs/` is in the book.
+pub(crate) fn check(root: &Path) -> Result<(), Error> {
+    let pages = read(root)?;
+    let mut broken = Vec::new();
+    for (path, page) in &pages {
+        for link in &page.links {
+            if let Some(why) = fault(root, &pages, path, link) {
+                let (line, target) = (link.line, &link.target);
+                broken.push(format!("{}:{line}: {target}: {why}", path.display()));
+            }
+        }
+    }
+    let summary = Path::new(SUMMARY);
+    let chapters: Vec<PathBuf> = pages
+        .get(summary)
+        .into_iter()
+        .flat_map(|page| &page.links)
+        .filter_map(|link| target(summary, link))
+        .collect();
+    for path in pages.keys().filter(|path| path.starts_with("docs")) {
+        if path != summary && !chapters.contains(path) {
+            broken.push(format!("{}: not in {SUMMARY}", path.display()));
+        }
+    }
+    if broken.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Book(broken))
+}
+
+fn build(root: &Path) -> Result<(), Error> {
+    check(root)?;
+    let folder = root.join("target/book");
+    let sources = folder.join("src");
+    remove(&sources)?;
+    let pages = read(root)?;
+    for (path, page) in &pages {
+        let text = page.with_links(|link| on_the_web(&pages, path, link));
+        write(&sources.join(path), &text)?;
+    }
+    if let Some(summary) = pages.get(Path::new(SUMMARY)) {
+        let text = summary.with_links(|link| {
+            let chapter = target(Path::new(SUMMARY), link)?;
+            Some(chapter.display().to_string())
+        });
+        remove(&sources.join(SUMMARY))?;
+        write(&sources.join("SUMMARY.md"), &text)?;
+    }
+    let settings = root.join("docs/book.toml");
+    let text = fs::read_to_string(&settings).map_err(|source| Error::Read {
+        path: settings,
+        source,
+    })?;
+    write(&folder.join("book.toml"), &text)?;
+    let help =
+        "`cargo install --locked mdbook` installs it; `cargo xtask book --check` needs nothing";
+    if !answers(&["mdbook", "--version"]) {
+        eprintln!("(mdbook does not answer)");
+    }
+    Run {
+        root,
+        line: &["mdbook", "build", "target/book"],
+        help,
+    }
+    .show()?;
+    eprintln!("target/book/html/index.html");
+    Ok(())
+}
+
+/// All pages that Git knows, or would take.
+fn read(root: &Path) -> Result<Pages, Error> {
+    let list = Run {
+        root,
+        line: &[
+            "git",
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "*.md",
+        ],
+        help: "",
+    }
+    .output()?;
+    let mut pages = Pages::new();
+    for path in String::from_utf8_lossy(&list).lines().map(PathBuf::from) {
+        let whole = root.join(&path);
+        match fs::read_to_string(&whole) {
+            Ok(text) => pages.insert(path, Page::new(text)),
+            // Removed, and Git has not been told yet.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(source) => {
+                return Err(Error::Read {
+                    path: whole,
+                    source,
+                });
+            }
+        };
+    }
+    Ok(pages)
+}
+
+/// What is wrong with a link, if something is.
+fn fault(root: &Path, pages: &Pages, path: &Path, link: &Link) -> Option<&'static str> {
+    let target = target(path, link)?;
+    if !root.join(&target).exists() {
+        return Some("there is no such file");
+    }
+    let (page, anchor) = (pages.get(&target)?, link.anchor()?);
+    (!page.anchors.contains(anchor)).then_some("there is no such heading")
+}
+
+/// Where in the repository a link leads; nothing for links to the web.
+fn target(from: &Path, link: &Link) -> Option<PathBuf> {
+    let path = link.path()?;
+    if path.is_empty() {
+        return Some(from.to_owned());
+    }
+    let mut target = from.parent()?.to_owned();
+    for part in Path::new(path).components() {
+        match part {
+            Component::ParentDir => {
+                target.pop();
+            }
+            Component::Normal(name) => target.push(name),
+            _ => {}
+        }
+    }
+    Some(target)
+}
+
+/// What a link to something beside the pages becomes in the book.
+fn on_the_web(pages: &Pages, from: &Path, link: &Link) -> Option<String> {
+    let target = target(from, link)?;
+    (!pages.contains_key(&target)).then(|| format!("{REPOSITORY}{}", target.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(path, text))
+        .map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// Removes a file or a folder with all that is in it, if it is there.
+fn remove(path: &Path) -> Result<(), Error> {
+    let outcome = if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else if path.exists() {
+        fs::remove_file(path)
+    } else {
+        Ok(())
+    };
+    outcome.map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
