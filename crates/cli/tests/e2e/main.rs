@@ -17,6 +17,7 @@ mod agent_lives;
 mod agent_operator;
 mod authentication;
 mod bench;
+mod book;
 mod clients;
 mod commands;
 mod draining;
