@@ -10,6 +10,7 @@ mod files;
 mod flags;
 mod local;
 mod logging;
+mod memory;
 mod operator;
 
 use std::ffi::OsString;
@@ -21,11 +22,6 @@ use clap::Command;
 use meseta_executor::Kind;
 
 use crate::flags::{FlagError, Flags};
-
-/// A master of a large cluster spends a fifth of its time in the allocator of the C library, and half of that
-/// in this one (`docs/performance.md`).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A program that the binary can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +101,10 @@ fn main() -> ExitCode {
         Program::Attendant => meseta_containerizer::attend(args.into_iter().skip(1)),
         Program::TerminalKeeper => meseta_containerizer::keep(args.into_iter().skip(1)),
         Program::Local => finish(local::run(args)),
-        Program::Master => finish(daemon::master::run(args)),
+        Program::Master => {
+            memory::expect_much();
+            finish(daemon::master::run(args))
+        }
         Program::Agent => finish(daemon::agent::run(args)),
         Program::Execute => execute::run(args),
         Program::Bench => meseta_bench::run(args),
