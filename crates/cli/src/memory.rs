@@ -92,7 +92,7 @@ mod tests {
         let mut large = vec![2_u8; 10_000_000];
         let text = String::from("before");
         expect_much();
-        large.extend_from_slice(&[3; 10_000_000]);
+        large.resize(20_000_000, 3);
         let after: Vec<String> = (0..1000).map(|n| format!("{text} {n}")).collect();
         let elsewhere = std::thread::spawn(move || {
             drop(small);

@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -39,9 +40,12 @@ struct Shared {
 struct Queue {
     /// In the order of the first who asked for each.
     order: VecDeque<Question>,
-    waiting: HashMap<Question, (Request, Vec<oneshot::Sender<Option<Answer>>>)>,
+    waiting: HashMap<Question, (Request, Askers)>,
     has_ended: bool,
 }
+
+/// Who waits for an answer, which is `None` when there is none that can be shared.
+type Askers = Vec<oneshot::Sender<Option<Answer>>>;
 
 /// What makes two requests the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -130,7 +134,9 @@ impl Shared {
 
     fn render_all(&self, render: impl Fn(&Request) -> Option<Response>) {
         while let Some((request, waiting)) = self.next() {
-            let answer = render(&request).and_then(Answer::of);
+            // A fault in rendering is the fault of one answer: who asked is told in the other way.
+            let rendered = catch_unwind(AssertUnwindSafe(|| render(&request)));
+            let answer = rendered.ok().flatten().and_then(Answer::of);
             for asker in waiting {
                 // One who has gone needs no answer.
                 let _ = asker.send(answer.clone());
@@ -139,7 +145,7 @@ impl Shared {
     }
 
     /// What to render next, and for whom. Whoever asks from now on is told something newer.
-    fn next(&self) -> Option<(Request, Vec<oneshot::Sender<Option<Answer>>>)> {
+    fn next(&self) -> Option<(Request, Askers)> {
         let mut queue = self.lock();
         loop {
             if queue.has_ended {
@@ -251,6 +257,17 @@ mod tests {
             assert_eq!(answer.await.unwrap(), "/state 1");
         }
         assert_eq!(other.await.unwrap(), "/tasks 2");
+    }
+
+    #[tokio::test]
+    async fn a_fault_in_one_answer_leaves_the_next_ones_alone() {
+        let readings = Readings::start(1, |request| {
+            assert_ne!(request.path, "/bad");
+            Some(Response::new(StatusCode::OK, Body::Full("well".into())))
+        });
+        let readings = readings.unwrap();
+        assert!(readings.ask(&get("/bad")).await.is_none());
+        assert_eq!(text(readings.ask(&get("/good")).await), "well");
     }
 
     #[tokio::test]
