@@ -1,10 +1,10 @@
 //! A load generator that drives Mesos and Meseta alike, over their own wire.
 //!
-//! It emulates agents by the thousand ([`agents`]: registration, pings, tasks, operations, as messages of
-//! libprocess) and frameworks ([`frameworks`]: the v1 scheduler API) in one process, against any
-//! master. Both are state machines without sockets; [`stage`] moves what they say. A scenario
-//! ([`scenarios`]) has them do something, measures it from outside, and checks that the counts agree;
-//! [`report`] tells what came out. [`null`] is a target that does nothing, which shows what the
+//! It emulates agents by the thousand (`agents`: registration, pings, tasks, operations, as messages of
+//! libprocess) and frameworks (`frameworks`: the v1 scheduler API) in one process, against any
+//! master. Both are state machines without sockets; `stage` moves what they say. A scenario
+//! (`scenarios`) has them do something, measures it from outside, and checks that the counts agree;
+//! `report` tells what came out. `null` is a target that does nothing, which shows what the
 //! generator itself can do.
 //!
 //! It knows a master's wire and nothing of its insides, so that what it says of Meseta can be
