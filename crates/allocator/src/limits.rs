@@ -28,3 +28,7 @@ pub(crate) const REPEATED_PER_MILLISECOND: u64 = 10;
 
 /// How many of them may come together, after a time with fewer: no one waits long behind them.
 pub(crate) const MAX_REPEATED_AT_ONCE: u64 = 500;
+
+/// Of so many turns one is for the agent that has waited longest. Few, because an agent that goes on
+/// from client to client is declined by all the sooner.
+pub(crate) const LONGEST_WAIT_EVERY: u64 = 8;

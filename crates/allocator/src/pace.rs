@@ -5,11 +5,11 @@
 //! agents and a hundred frameworks that want nothing, offers would go round and round as fast as the
 //! master can make them, and whatever else it has to do would stand in the same line.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::agent::AgentKey;
-use crate::limits::{MAX_REPEATED_AT_ONCE, REPEATED_PER_MILLISECOND};
+use crate::limits::{LONGEST_WAIT_EVERY, MAX_REPEATED_AT_ONCE, REPEATED_PER_MILLISECOND};
 use crate::round::Candidates;
 use crate::tree::ClientKey;
 
@@ -22,27 +22,38 @@ const REST: Duration = Duration::from_millis(10);
 /// An agent that was just declined comes first: it goes from one client to the next until one takes it
 /// or all have declined it, while other agents wait for their turn. Were all of them to take one step
 /// after the other, the first clients' filters would run out before the last are asked at all, who
-/// would then never be.
+/// would then never be. Some turns go to whoever has waited longest: filters may be so short that the
+/// same agents are declined for ever.
 #[derive(Debug)]
 pub(crate) struct Repeated {
-    /// The latest comes last, and is next.
-    declined: Vec<AgentKey>,
-    /// Those of which filters ran out. The first comes first.
-    unfiltered: VecDeque<AgentKey>,
-    /// An agent without an entry is passed over above.
-    waiting: BTreeMap<AgentKey, Candidates>,
+    waiting: BTreeMap<AgentKey, Waiting>,
+    /// By place; the latest is next. Everyone may want these.
+    declined: BTreeMap<u64, AgentKey>,
+    /// Those of which filters ran out. The first is next.
+    unfiltered: BTreeMap<u64, AgentKey>,
+    next_place: u64,
+    /// How many turns there have been.
+    turns: u64,
     /// How many agents may be looked at again now.
     allowed: u64,
     /// Until when `allowed` is counted, in whole milliseconds of monotonic time.
     counted_until: u64,
 }
 
+#[derive(Debug)]
+struct Waiting {
+    place: u64,
+    candidates: Candidates,
+}
+
 impl Default for Repeated {
     fn default() -> Self {
         Self {
-            declined: Vec::new(),
-            unfiltered: VecDeque::new(),
             waiting: BTreeMap::new(),
+            declined: BTreeMap::new(),
+            unfiltered: BTreeMap::new(),
+            next_place: 0,
+            turns: 0,
             allowed: MAX_REPEATED_AT_ONCE,
             counted_until: 0,
         }
@@ -63,32 +74,62 @@ impl Repeated {
 
     /// A client declined what it was offered of the agent: others may want it.
     pub(crate) fn declined(&mut self, agent: AgentKey) {
-        self.waiting.insert(agent, Candidates::All);
-        self.declined.push(agent);
+        match self.waiting.get(&agent).map(|waiting| &waiting.candidates) {
+            // It keeps its place, or it would never be the one that has waited longest.
+            Some(Candidates::All) => return,
+            Some(Candidates::Only(_)) => self.forget(agent),
+            None => {}
+        }
+        let place = self.wait(agent, Candidates::All);
+        self.declined.insert(place, agent);
     }
 
     /// A filter of the client for the agent ran out.
     pub(crate) fn unfiltered(&mut self, agent: AgentKey, client: ClientKey) {
         if let Some(already) = self.waiting.get_mut(&agent) {
-            already.join(client);
+            already.candidates.join(client);
         } else {
-            self.waiting
-                .insert(agent, Candidates::Only([client].into()));
-            self.unfiltered.push_back(agent);
+            let place = self.wait(agent, Candidates::Only([client].into()));
+            self.unfiltered.insert(place, agent);
         }
     }
 
     /// Forgets an agent: it is gone, or is looked at for a better reason.
     pub(crate) fn forget(&mut self, agent: AgentKey) {
-        if self.waiting.remove(&agent).is_none() {
-            return;
-        }
-        let names = self.declined.len() + self.unfiltered.len();
-        if names > 2 * self.waiting.len() + 1024 {
-            let waiting = &self.waiting;
-            self.declined.retain(|agent| waiting.contains_key(agent));
-            self.unfiltered.retain(|agent| waiting.contains_key(agent));
-        }
+        self.remove(agent);
+    }
+
+    fn wait(&mut self, agent: AgentKey, candidates: Candidates) -> u64 {
+        let place = self.next_place;
+        self.next_place += 1;
+        self.waiting.insert(agent, Waiting { place, candidates });
+        place
+    }
+
+    fn remove(&mut self, agent: AgentKey) -> Option<Candidates> {
+        let Waiting { place, candidates } = self.waiting.remove(&agent)?;
+        match candidates {
+            Candidates::All => self.declined.remove(&place),
+            Candidates::Only(_) => self.unfiltered.remove(&place),
+        };
+        Some(candidates)
+    }
+
+    /// Takes out the agent whose turn it is.
+    fn next(&mut self) -> Option<(AgentKey, Candidates)> {
+        self.turns = self.turns.wrapping_add(1);
+        let first = self.unfiltered.first_key_value();
+        let next = if self.turns.is_multiple_of(LONGEST_WAIT_EVERY) {
+            self.declined
+                .first_key_value()
+                .into_iter()
+                .chain(first)
+                .min()
+        } else {
+            self.declined.last_key_value().or(first)
+        };
+        let agent = *next?.1;
+        Some((agent, self.remove(agent)?))
     }
 
     /// The agents whose turn has come, of those that are `wanted`; others are forgotten.
@@ -107,13 +148,10 @@ impl Repeated {
         self.counted_until = self.counted_until.max(now);
         let mut taken = Vec::new();
         while self.allowed > 0 {
-            let next = self.declined.pop();
-            let Some(agent) = next.or_else(|| self.unfiltered.pop_front()) else {
+            let Some((agent, candidates)) = self.next() else {
                 break;
             };
-            if let Some(candidates) = self.waiting.remove(&agent)
-                && wanted(agent)
-            {
+            if wanted(agent) {
                 self.allowed -= 1;
                 taken.push((agent, candidates));
             }
@@ -124,6 +162,8 @@ impl Repeated {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const AGENTS: u64 = 10 * MAX_REPEATED_AT_ONCE;
@@ -186,14 +226,41 @@ mod tests {
     }
 
     #[test]
-    fn names_of_forgotten_agents_do_not_pile_up() {
-        let mut repeated = Repeated::default();
-        for _ in 0..10 {
-            for n in 0..AGENTS {
-                repeated.declined(AgentKey(n));
-                repeated.forget(AgentKey(n));
+    fn nobody_waits_for_ever_behind_what_is_declined_again_and_again() {
+        let (client, mut repeated) = (ClientKey(1), Repeated::default());
+        let mut waiting: BTreeSet<AgentKey> = (0..AGENTS).map(AgentKey).collect();
+        for agent in &waiting {
+            if agent.0 % 2 == 0 {
+                repeated.declined(*agent);
+            } else {
+                repeated.unfiltered(*agent, client);
             }
         }
-        assert!(repeated.declined.len() <= 1025);
+        let mut now = Duration::ZERO;
+        let most = AGENTS * LONGEST_WAIT_EVERY / REPEATED_PER_MILLISECOND;
+        while !waiting.is_empty() {
+            assert!(now <= Duration::from_millis(most), "{waiting:?}");
+            for (agent, _) in repeated.take(now, |_| true) {
+                waiting.remove(&agent);
+                repeated.declined(agent);
+            }
+            now += REST;
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_is_forgotten_or_comes_again() {
+        let mut repeated = Repeated::default();
+        for n in 0..AGENTS {
+            repeated.unfiltered(AgentKey(n), ClientKey(1));
+            repeated.declined(AgentKey(n));
+            repeated.declined(AgentKey(n));
+        }
+        let places = repeated.declined.len() + repeated.unfiltered.len();
+        assert_eq!(places as u64, AGENTS);
+        for n in 0..AGENTS {
+            repeated.forget(AgentKey(n));
+        }
+        assert!(repeated.declined.is_empty() && repeated.unfiltered.is_empty());
     }
 }

@@ -167,6 +167,35 @@ impl Model {
         }
         Ok(())
     }
+
+    /// That nothing is free that someone wants and has not refused.
+    fn check_all_is_proposed(&self, allocator: &Allocator) -> Result<(), TestCaseError> {
+        let is_active = |agent: &&AgentId| !self.inactive_agents.contains(*agent);
+        let active = self.totals.keys().filter(is_active).count();
+        for (id, roles) in &self.wanting {
+            let mut reasons = allocator.why(id);
+            reasons.retain(|reason| roles.contains(&reason.role));
+            for reason in &reasons {
+                prop_assert!(
+                    matches!(
+                        reason.refusal,
+                        Refusal::AgentDeactivated
+                            | Refusal::NothingFree
+                            | Refusal::ReservedToOthers
+                            | Refusal::NotAllocatable { .. }
+                            | Refusal::QuotaExhausted { .. }
+                            | Refusal::HeldForGuarantees { .. }
+                    ),
+                    "{reason:?}"
+                );
+            }
+            prop_assert!(
+                reasons.len() >= active * roles.len(),
+                "an agent would still be proposed to {id}: {reasons:?}"
+            );
+        }
+        Ok(())
+    }
 }
 
 fn resources(text: &str) -> Resources {
@@ -403,25 +432,39 @@ proptest! {
         }
         // Nothing that is wanted and not refused stays free.
         model.now += Duration::from_secs(100);
-        let proposals = allocator.allocate(model.now());
+        allocator.allocate(model.now());
         prop_assert_eq!(allocator.next_expiry(), None);
         prop_assert!(!allocator.is_pending());
-        for (id, roles) in &model.wanting {
-            for reason in allocator.why(id).iter().filter(|r| roles.contains(&r.role)) {
-                prop_assert!(matches!(
-                    reason.refusal,
-                    Refusal::AgentDeactivated
-                        | Refusal::NothingFree
-                        | Refusal::ReservedToOthers
-                        | Refusal::NotAllocatable { .. }
-                        | Refusal::QuotaExhausted { .. }
-                        | Refusal::HeldForGuarantees { .. }
-                ), "{reason:?} after {proposals:?}");
-            }
-            let active = model.totals.len() - model.inactive_agents.iter().filter(|a| model.totals.contains_key(*a)).count();
-            let said = allocator.why(id).iter().filter(|r| roles.contains(&r.role)).count();
-            prop_assert!(said >= active * roles.len(), "an agent would still be proposed");
+        model.check_all_is_proposed(&allocator)?;
+    }
+
+    /// Whoever looks at `is_pending` and `next_expiry` alone misses nothing, whatever is still held.
+    #[test]
+    fn what_is_wanted_is_proposed_though_nothing_more_happens(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        let mut allocator = Allocator::new(Options::default());
+        let mut model = Model::default();
+        for step in steps {
+            apply(step, &mut allocator, &mut model)?;
         }
+        // No filter is longer than this, and what is held back is looked at with each second.
+        let end = model.now + Duration::from_secs(20);
+        loop {
+            if !allocator.is_pending() {
+                let Some(next) = allocator.next_expiry() else {
+                    break;
+                };
+                model.now = model.now.max(next);
+                prop_assert!(model.now < end, "allocations go on for ever");
+            }
+            for proposal in allocator.allocate(model.now()) {
+                model.check_proposal(&proposal)?;
+                model.outstanding.push(proposal);
+            }
+            prop_assert!(!allocator.is_pending(), "an allocation leads to the next");
+        }
+        model.check_all_is_proposed(&allocator)?;
     }
 
     /// Two frameworks that take all they are offered and hold on to it differ by no more than what
