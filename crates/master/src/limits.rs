@@ -70,3 +70,7 @@ pub(crate) const MIN_EXECUTOR_MEM: f64 = 32.0;
 /// Agents of which it is known that tasks were given up there and may come back. Most never do. Of
 /// one that is forgotten such a task would stand among the completed ones too.
 pub(crate) const MAX_GIVEN_UP: usize = 100_000;
+
+/// The longest operator's call whose kind is looked at before it has its turn: that happens on the
+/// threads of the network, so it must take next to no time. Calls that read are far shorter.
+pub(crate) const MAX_READ_CALL: usize = 4 * 1024;

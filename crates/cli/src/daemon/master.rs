@@ -322,7 +322,11 @@ fn asked(request: &Request) -> http::Request<'_> {
         content_type: header("content-type"),
         accept: header("accept"),
         stream_id: header("mesos-stream-id"),
-        last_event_id: header("last-event-id"),
+        // What is no text is not an id either, which must not look like none.
+        last_event_id: request
+            .headers
+            .get("last-event-id")
+            .map(|id| id.to_str().unwrap_or_default()),
         host: header("host"),
         body: &request.body,
     }

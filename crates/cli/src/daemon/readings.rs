@@ -53,7 +53,8 @@ struct Question {
     method: Method,
     path: String,
     query: Vec<(String, String)>,
-    headers: Vec<Option<HeaderValue>>,
+    /// All values of each of [`HEADERS`].
+    headers: Vec<Vec<HeaderValue>>,
     body: Bytes,
 }
 
@@ -171,7 +172,7 @@ impl Question {
             query: request.query.clone(),
             headers: HEADERS
                 .iter()
-                .map(|name| request.headers.get(name).cloned())
+                .map(|name| request.headers.get_all(name).iter().cloned().collect())
                 .collect(),
             body: request.body.clone(),
         }
@@ -281,9 +282,15 @@ mod tests {
         let plain = get("/state");
         let mut compressed = plain.clone();
         let gzip = HeaderValue::from_static("gzip");
-        compressed.headers.insert(ACCEPT_ENCODING, gzip);
+        compressed.headers.insert(ACCEPT_ENCODING, gzip.clone());
         let mut posted = plain.clone();
         posted.body = "{}".into();
+        let mut later = compressed.clone();
+        let brotli = HeaderValue::from_static("br");
+        later.headers.insert(ACCEPT_ENCODING, brotli);
+        let other = later.clone();
+        later.headers.append(ACCEPT_ENCODING, gzip);
+        assert_ne!(Question::of(&other), Question::of(&later));
         assert_ne!(Question::of(&plain), Question::of(&compressed));
         assert_ne!(Question::of(&plain), Question::of(&posted));
         assert_eq!(Question::of(&plain), Question::of(&plain.clone()));

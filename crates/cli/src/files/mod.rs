@@ -104,7 +104,8 @@ pub(crate) fn piece(
     }
     let size = metadata.len();
     let mut data = Vec::new();
-    if let Some(offset) = offset {
+    // Beyond the end there is nothing, even where the operating system can't go.
+    if let Some(offset) = offset.filter(|offset| *offset < size) {
         file.seek(SeekFrom::Start(offset))?;
         let length = length.unwrap_or(MAX_FILE_READ).min(MAX_FILE_READ);
         file.take(length).read_to_end(&mut data)?;
@@ -385,6 +386,9 @@ mod tests {
             read(&[("path", "/stdout"), ("offset", "99999999999")]),
             (200, r#"{"data":"","offset":99999999999}"#.into())
         );
+        let shown = Folder(dir.path().to_owned());
+        let beyond = piece(&shown, "/stdout", Some(u64::MAX), None).unwrap();
+        assert_eq!((beyond.size, beyond.data.len()), (6, 0));
     }
 
     #[test]

@@ -77,6 +77,7 @@ fn a_watcher_that_comes_back_has_missed_nothing() {
     assert_eq!(refusal("another:1"), 410);
     assert_eq!(refusal(&format!("{run}:99")), 410);
     assert_eq!(refusal("what"), 400);
+    assert_eq!(refusal("ünknown"), 400);
 }
 
 #[test]

@@ -2,6 +2,7 @@ use meseta_proto::v1::master::call::Type;
 
 use super::routes::{Endpoint, ROUTES};
 use super::{Request, operator};
+use crate::limits::MAX_READ_CALL;
 use meseta_endpoints::{find, route};
 
 /// How much it takes to answer a request out of a snapshot.
@@ -32,6 +33,8 @@ pub fn weight(process: &str, request: &Request<'_>) -> Weight {
         | Endpoint::Roles
         | Endpoint::Metrics
         | Endpoint::MetricsSnapshot => Weight::Heavy,
+        // No call that reads is longer, and larger ones take their time to parse.
+        Endpoint::OperatorApi if request.body.len() > MAX_READ_CALL => Weight::Ordinary,
         Endpoint::OperatorApi if asks_for_much(request) => Weight::Heavy,
         _ => Weight::Ordinary,
     }
@@ -89,6 +92,16 @@ mod tests {
         assert_eq!(of("GET", "/master/health", ""), Weight::Light);
         assert_eq!(of("HEAD", "/master/redirect", ""), Weight::Light);
         assert_eq!(of("GET", "/files/browse", ""), Weight::Ordinary);
+    }
+
+    #[test]
+    fn a_large_call_is_not_parsed_before_its_turn() {
+        let padded = |bytes| format!(r#"{{"type":"GET_STATE"{}}}"#, " ".repeat(bytes));
+        assert_eq!(of("POST", "/api/v1", &padded(100)), Weight::Heavy);
+        assert_eq!(
+            of("POST", "/api/v1", &padded(MAX_READ_CALL)),
+            Weight::Ordinary
+        );
     }
 
     #[test]
