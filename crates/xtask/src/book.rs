@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::command::{Run, answers};
+use crate::command::Run;
 use crate::error::Error;
 use page::{Link, Page};
 
@@ -69,7 +69,7 @@ fn build(root: &Path) -> Result<(), Error> {
     remove(&sources)?;
     let pages = read(root)?;
     for (path, page) in &pages {
-        let text = page.with_links(|link| on_the_web(&pages, path, link));
+        let text = page.with_links(|link| in_the_book(&pages, path, link));
         write(&sources.join(path), &text)?;
     }
     if let Some(summary) = pages.get(Path::new(SUMMARY)) {
@@ -88,9 +88,6 @@ fn build(root: &Path) -> Result<(), Error> {
     write(&folder.join("book.toml"), &text)?;
     let help =
         "`cargo install --locked mdbook` installs it; `cargo xtask book --check` needs nothing";
-    if !answers(&["mdbook", "--version"]) {
-        eprintln!("(mdbook does not answer)");
-    }
     Run {
         root,
         line: &["mdbook", "build", "target/book"],
@@ -163,10 +160,16 @@ fn target(from: &Path, link: &Link) -> Option<PathBuf> {
     Some(target)
 }
 
-/// What a link to something beside the pages becomes in the book.
-fn on_the_web(pages: &Pages, from: &Path, link: &Link) -> Option<String> {
+/// What a link becomes in the book, if it can't stay as it is.
+fn in_the_book(pages: &Pages, from: &Path, link: &Link) -> Option<String> {
     let target = target(from, link)?;
-    (!pages.contains_key(&target)).then(|| format!("{REPOSITORY}{}", target.display()))
+    if !pages.contains_key(&target) {
+        return Some(format!("{REPOSITORY}{}", target.display()));
+    }
+    // mdBook makes an index of each README, and leaves what leads to it as it is.
+    let folder = link.path()?.strip_suffix("README.md")?;
+    let anchor = link.anchor().map(|it| format!("#{it}")).unwrap_or_default();
+    Some(format!("{folder}index.md{anchor}"))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {

@@ -124,6 +124,7 @@ fn run(page: &str) {
     let mut bash = Command::new("bash");
     bash.args(["-c", &text])
         .current_dir(&folder)
+        .env_clear()
         .env("HOME", &folder)
         .env("USER", this_user())
         .env("PATH", format!("{}:{path}", programs.display()))
