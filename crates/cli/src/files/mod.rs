@@ -256,7 +256,7 @@ fn json(value: &impl Serialize, parameter: &Parameter<'_>) -> Reply {
         }
         Some(callback) if !callback.is_empty() => Reply {
             content_type: Some(ContentType::Javascript),
-            ..Reply::json(format!("{callback}({body});"))
+            ..Reply::json(format!("{callback}({body})"))
         },
         _ => Reply::json(body),
     }
@@ -380,7 +380,7 @@ mod tests {
         );
         assert_eq!(
             read(&[("path", "/stdout"), ("offset", "1"), ("jsonp", "cb")]),
-            (200, r#"cb({"data":"éllo","offset":1});"#.into())
+            (200, r#"cb({"data":"éllo","offset":1})"#.into())
         );
         assert_eq!(
             read(&[("path", "/stdout"), ("offset", "99999999999")]),
