@@ -351,6 +351,8 @@ impl Allocator {
             return;
         }
         self.convert_of(framework, key, consumed, converted);
+        // Who makes a shared volume leaves it to others as well.
+        self.freed(key);
     }
 
     /// Takes resources (allocated to roles) back, free for anyone at once. What is not held by

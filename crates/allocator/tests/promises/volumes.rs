@@ -84,7 +84,7 @@ fn a_shared_volume_counts_in_nobodys_share() {
 
 #[test]
 fn a_volume_that_is_shared_when_it_is_made_is_there_for_others_at_once() {
-    let mut allocator = sharing(&[]);
+    let mut allocator = sharing(&["g"]);
     let volume = shared_volume().allocate("r");
     let reserved = Resources::parse("disk(r):8", "*").unwrap();
     let view = agent("cpus:2;mem:64");
@@ -99,6 +99,12 @@ fn a_volume_that_is_shared_when_it_is_made_is_there_for_others_at_once() {
             .unwrap()
             .contains(&shared_volume())
     );
+    assert!(allocator.is_pending());
+    let [proposal] = &allocator.allocate(at(1))[..] else {
+        panic!("the volume is for g");
+    };
+    assert_eq!(proposal.framework, "g".into());
+    recover(&mut allocator, proposal);
     allocator.convert(&"f".into(), &"a".into(), &volume, &reserved.allocate("r"));
     allocator.check_invariants().unwrap();
     assert!(allocator.free(&"a".into()).unwrap().is_empty());
