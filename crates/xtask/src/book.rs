@@ -2,12 +2,13 @@
 //!
 //! The sources are read on GitHub as well, where links lead all over the repository: to examples, to
 //! other pages, to code. So the book is built from a copy with the repository's folders, in which links to
-//! whatever is no page lead to the repository on the web.
+//! whatever is no chapter lead to the repository on the web.
 
 mod page;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use crate::command::Run;
@@ -17,7 +18,7 @@ use page::{Link, Page};
 /// The list of chapters.
 const SUMMARY: &str = "docs/SUMMARY.md";
 
-/// Where links to files that are no pages lead in the built book.
+/// Where links to files that are no chapters lead in the built book.
 const REPOSITORY: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/");
 
 /// All pages of the repository, by their paths in it.
@@ -44,15 +45,9 @@ pub(crate) fn check(root: &Path) -> Result<(), Error> {
             }
         }
     }
-    let summary = Path::new(SUMMARY);
-    let chapters: Vec<PathBuf> = pages
-        .get(summary)
-        .into_iter()
-        .flat_map(|page| &page.links)
-        .filter_map(|link| target(summary, link))
-        .collect();
+    let chapters = chapters(&pages);
     for path in pages.keys().filter(|path| path.starts_with("docs")) {
-        if path != summary && !chapters.contains(path) {
+        if path != Path::new(SUMMARY) && !chapters.contains(path) {
             broken.push(format!("{}: not in {SUMMARY}", path.display()));
         }
     }
@@ -68,8 +63,12 @@ fn build(root: &Path) -> Result<(), Error> {
     let sources = folder.join("src");
     remove(&sources)?;
     let pages = read(root)?;
-    for (path, page) in &pages {
-        let text = page.with_links(|link| in_the_book(&pages, path, link));
+    let chapters = chapters(&pages);
+    for path in &chapters {
+        let Some(page) = pages.get(path) else {
+            continue;
+        };
+        let text = page.with_links(|link| in_the_book(&chapters, path, link));
         write(&sources.join(path), &text)?;
     }
     if let Some(summary) = pages.get(Path::new(SUMMARY)) {
@@ -77,7 +76,6 @@ fn build(root: &Path) -> Result<(), Error> {
             let chapter = target(Path::new(SUMMARY), link)?;
             Some(chapter.display().to_string())
         });
-        remove(&sources.join(SUMMARY))?;
         write(&sources.join("SUMMARY.md"), &text)?;
     }
     let settings = root.join("docs/book.toml");
@@ -119,7 +117,7 @@ fn read(root: &Path) -> Result<Pages, Error> {
         match fs::read_to_string(&whole) {
             Ok(text) => pages.insert(path, Page::new(text)),
             // Removed, and Git has not been told yet.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(source) => {
                 return Err(Error::Read {
                     path: whole,
@@ -129,6 +127,14 @@ fn read(root: &Path) -> Result<Pages, Error> {
         };
     }
     Ok(pages)
+}
+
+/// The pages that the list of chapters names.
+fn chapters(pages: &Pages) -> BTreeSet<PathBuf> {
+    let summary = Path::new(SUMMARY);
+    let links = pages.get(summary).map(|page| page.links.as_slice());
+    let links = links.unwrap_or_default().iter();
+    links.filter_map(|link| target(summary, link)).collect()
 }
 
 /// What is wrong with a link, if something is.
@@ -161,9 +167,9 @@ fn target(from: &Path, link: &Link) -> Option<PathBuf> {
 }
 
 /// What a link becomes in the book, if it can't stay as it is.
-fn in_the_book(pages: &Pages, from: &Path, link: &Link) -> Option<String> {
+fn in_the_book(chapters: &BTreeSet<PathBuf>, from: &Path, link: &Link) -> Option<String> {
     let target = target(from, link)?;
-    if !pages.contains_key(&target) {
+    if !chapters.contains(&target) {
         return Some(format!("{REPOSITORY}{}", target.display()));
     }
     // mdBook makes an index of each README, and leaves what leads to it as it is.
@@ -182,17 +188,13 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
         })
 }
 
-/// Removes a file or a folder with all that is in it, if it is there.
-fn remove(path: &Path) -> Result<(), Error> {
-    let outcome = if path.is_dir() {
-        fs::remove_dir_all(path)
-    } else if path.exists() {
-        fs::remove_file(path)
-    } else {
-        Ok(())
-    };
-    outcome.map_err(|source| Error::Write {
-        path: path.to_owned(),
-        source,
-    })
+/// Removes a folder with all that is in it, if it is there.
+fn remove(folder: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(folder) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(Error::Write {
+            path: folder.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
 }

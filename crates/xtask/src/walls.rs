@@ -313,9 +313,9 @@ mod tests {
     fn a_crate_that_knows_only_some_others_is_held_to_that() {
         let metadata = json!({
             "packages": [
-                {"id": "1", "name": "meseta-bench"},
-                {"id": "2", "name": "meseta-proto"},
-                {"id": "3", "name": "meseta-master"},
+                {"id": "1", "name": "meseta-bench", "manifest_path": "/m/bench/Cargo.toml"},
+                {"id": "2", "name": "meseta-proto", "manifest_path": "/m/proto/Cargo.toml"},
+                {"id": "3", "name": "meseta-master", "manifest_path": "/m/master/Cargo.toml"},
             ],
             "resolve": {"nodes": [{"id": "1", "deps": [
                 {"pkg": "2", "dep_kinds": [{"kind": null}]},
