@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use meseta_master::Input;
@@ -78,6 +79,10 @@ fn tell(inputs: &Inputs<Input>, hostnames: &Hostnames) {
 }
 
 fn read(path: &Path) -> io::Result<Hostnames> {
+    // To open a pipe is to wait for whoever writes into it.
+    if std::fs::metadata(path)?.file_type().is_fifo() {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "it is a pipe"));
+    }
     let mut text = String::new();
     let file = File::open(path)?;
     if file.take(MAX_WHITELIST + 1).read_to_string(&mut text)? as u64 > MAX_WHITELIST {
@@ -105,5 +110,14 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         assert_eq!(read(&path).unwrap(), Hostnames::new());
         assert!(read(dir.path()).is_err());
+    }
+
+    #[test]
+    fn nobody_waits_for_what_a_pipe_will_bring() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("whitelist");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        assert_eq!(read(&path).unwrap_err().to_string(), "it is a pipe");
     }
 }
