@@ -93,6 +93,9 @@ pub(crate) const fn moot(name: &'static str, form: Form, default: Option<&'stati
     }
 }
 
+/// The variable by which a daemon of Mesos is told to speak TLS: libprocess reads it, and it is no flag.
+const TLS: &str = "LIBPROCESS_SSL_ENABLED";
+
 /// Why a command line cannot be served. The text is one line, ready to be printed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FlagError {
@@ -109,6 +112,11 @@ pub(crate) enum FlagError {
     /// A flag of Mesos that this version has no behaviour for.
     #[error("--{name}={value} is not served yet: Meseta has no behaviour for this flag of Mesos")]
     NotServed { name: &'static str, value: String },
+    /// The environment of libprocess asks for TLS, which would not be there.
+    #[error(
+        "{TLS}={0} is not served yet: this daemon speaks no TLS, and would take connections in plain text"
+    )]
+    TlsNotServed(String),
     /// A flag without which there is nothing to do.
     #[error("--{name} is required: {reason}")]
     Missing {
@@ -215,6 +223,11 @@ impl Flags {
             .override_usage(format!("{name} [--flag=value]…"))
             .try_get_matches_from(args)
             .map_err(FlagError::Usage)?;
+
+        let wants_tls = |value: &String| matches!(value.as_str(), "1" | "true");
+        if let Some(value) = environment(TLS).filter(wants_tls) {
+            return Err(FlagError::TlsNotServed(value));
+        }
 
         let mut values = BTreeMap::new();
         let mut given = BTreeMap::new();
@@ -430,6 +443,19 @@ pub(crate) mod tests {
             Some(1)
         );
         assert_eq!(parse(&[]).unwrap().get::<u16>("port").unwrap(), Some(7000));
+    }
+
+    #[test]
+    fn a_daemon_that_is_told_to_speak_tls_does_not_start_without() {
+        let started = |value: &str| {
+            let environment = |name: &str| (name == TLS).then(|| value.to_owned());
+            Flags::parse(Command::new("meseta master"), FLAGS, [], environment)
+        };
+        for value in ["1", "true"] {
+            let refusal = started(value).unwrap_err().to_string();
+            assert!(refusal.starts_with("LIBPROCESS_SSL_ENABLED="), "{refusal}");
+        }
+        assert!(started("0").is_ok() && started("false").is_ok());
     }
 
     #[test]
