@@ -110,7 +110,7 @@ impl Executor {
             let mut state = self.session.state();
             match taken {
                 Ok(()) => state.unacknowledged.mark_sent(&uuid),
-                Err(error @ (Error::Refused { .. } | Error::Unauthenticated { .. })) => {
+                Err(error) if is_final(&error) => {
                     state.unacknowledged.forget(&uuid);
                     return Err(error);
                 }
@@ -146,11 +146,83 @@ impl Executor {
     }
 }
 
+/// Whether a refusal means the update itself. An agent that has been started anew may be there before
+/// the end of the former one's stream is seen: it recovers (503), or knows nothing of a subscription
+/// yet (403).
+fn is_final(error: &Error) -> bool {
+    match error {
+        Error::Refused { status, .. } => *status != 403 && *status < 500,
+        Error::Unauthenticated { .. } => true,
+        _ => false,
+    }
+}
+
 pub(super) fn of(settings: &Settings, kind: call::Type) -> Call {
     Call {
         framework_id: settings.framework_id.clone(),
         executor_id: settings.executor_id.clone(),
         r#type: Some(kind.into()),
         ..Call::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What becomes of an update that an agent answers with this status: the result, and whether it
+    /// is kept for the next subscription.
+    async fn update_answered_with(status: &str) -> (Result<(), Error>, bool) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        let agent = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream
+        });
+        let settings = Settings::from_variables(|name| {
+            let value = match name {
+                "MESOS_FRAMEWORK_ID" => "f",
+                "MESOS_EXECUTOR_ID" => "e",
+                "MESOS_SLAVE_ID" => "a",
+                "MESOS_AGENT_ENDPOINT" => &address,
+                "MESOS_DIRECTORY" => "/sandbox",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        });
+        let settings = Arc::new(settings.unwrap());
+        let session = Arc::new(Session::default());
+        session.state().target = Some(settings.target());
+        let executor = Executor::new(settings, Arc::clone(&session));
+        let result = executor.update(TaskStatus::default()).await;
+        drop(agent.await.unwrap());
+        let state = session.state();
+        let is_kept = state.target.is_none() && state.unacknowledged.unsent().is_some();
+        (result, is_kept)
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_has_just_come_back_is_handed_updates_with_the_next_subscription() {
+        for status in ["503 Service Unavailable", "403 Forbidden"] {
+            let (result, is_kept) = update_answered_with(status).await;
+            assert!(result.is_ok() && is_kept, "{status}: {result:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_update_that_no_agent_would_take_is_an_error() {
+        let (result, is_kept) = update_answered_with("400 Bad Request").await;
+        assert!(
+            matches!(result, Err(Error::Refused { status: 400, .. })),
+            "{result:?}"
+        );
+        assert!(!is_kept);
     }
 }
