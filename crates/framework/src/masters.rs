@@ -60,6 +60,10 @@ impl Masters {
     }
 
     /// Whom to ask now; an error is a sentence.
+    #[cfg_attr(
+        not(feature = "zookeeper"),
+        allow(clippy::unused_async, reason = "only ZooKeeper is waited for")
+    )]
     pub(crate) async fn next(&mut self) -> Result<Endpoint, String> {
         match self {
             Self::Listed { endpoints, turn } => {

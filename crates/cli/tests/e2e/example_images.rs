@@ -268,10 +268,11 @@ fn an_executor_goes_on_through_its_agents_death() {
         (tasks("tasks") + tasks("queued_tasks") == FULL).then_some(())
     });
     agent.kill9();
+    // The next agent is there before the executor sees that the former one has gone.
+    let _agent = start_agent(place, master.address, port, &flags);
     for pid in before.values() {
         processes::signal(*pid, Signal::CONT);
     }
-    let _agent = start_agent(place, master.address, port, &flags);
 
     let (status, said) = run.finish();
     assert!(status.success(), "{status}: {said}");
