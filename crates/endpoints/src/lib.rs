@@ -36,6 +36,6 @@ pub use reply::{
     not_a_callback, not_found, typed, version,
 };
 pub use request::{Query, endpoint, route};
-pub use routes::{Parameter, Route, find, help, openapi};
+pub use routes::{Parameter, Route, Weight, find, help, openapi};
 pub use timing::Timing;
 pub use writer::{Field, Writer};

@@ -24,6 +24,17 @@ pub struct Route<E> {
     pub parameters: &'static [Parameter],
 }
 
+/// How much it takes to answer a request out of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Next to nothing, however large the cluster.
+    Light,
+    /// Little, or it is for the machine.
+    Ordinary,
+    /// It grows with the cluster, and others who ask for the same may be given the same answer.
+    Heavy,
+}
+
 /// A parameter: its name, and what it does.
 pub type Parameter = (&'static str, &'static str);
 

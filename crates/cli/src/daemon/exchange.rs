@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::StatusCode;
+use meseta_endpoints::Weight;
 use meseta_machine::{ContentType, Reply, RequestId, StreamId};
-use meseta_master::http::Weight;
 use meseta_proto::json;
 use meseta_proto::{Wire, recordio};
 use meseta_transport::{Backlog, Body, Request, Response, SendError, StreamSender, event_stream};

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use meseta_endpoints::Weight;
 use meseta_machine::{Entropy, StreamId};
-use meseta_master::http::{self, Answer, Weight};
+use meseta_master::http::{self, Answer};
 use meseta_master::{Action, Input, Master};
 use meseta_proto::Upid;
 use meseta_store::{Forgetful, Registry, Store};

@@ -5,8 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use meseta_endpoints::not_found;
-use meseta_master::http::Weight;
+use meseta_endpoints::{Weight, not_found};
 use meseta_transport::{Message, Request, RequestStream, Response, Service};
 
 use super::compression::compressed;

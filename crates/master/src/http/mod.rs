@@ -34,7 +34,7 @@ use meseta_proto::v1::scheduler::Call;
 
 pub(crate) use roles::Roles;
 pub use views::subscribed;
-pub use weight::{Weight, weight};
+pub use weight::weight;
 pub(crate) use why::reply as why;
 
 use self::operations::Order;

@@ -3,18 +3,7 @@ use meseta_proto::v1::master::call::Type;
 use super::routes::{Endpoint, ROUTES};
 use super::{Request, operator};
 use crate::limits::MAX_READ_CALL;
-use meseta_endpoints::{find, route};
-
-/// How much it takes to answer a request out of a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
-    /// Next to nothing, however large the cluster.
-    Light,
-    /// Little, or it is for the machine.
-    Ordinary,
-    /// It grows with the cluster, and others who ask for the same may be given the same answer.
-    Heavy,
-}
+use meseta_endpoints::{Weight, find, route};
 
 /// The weight of a request to the process of that name.
 pub fn weight(process: &str, request: &Request<'_>) -> Weight {
