@@ -42,7 +42,11 @@ impl Allocator {
         client.holds.insert(agent_key);
         let amount = countable(resources);
         if !self.quotas.is_empty() {
-            self.quotas.consume(&client.role, &resources.under_quota());
+            let consumed = resources.under_quota();
+            match why {
+                Why::Chosen => self.quotas.consume(&client.role, &consumed),
+                Why::Told => self.quotas.consume_unavailable(&client.role, &consumed),
+            }
         }
         self.maintenances.holders_changed(agent_key);
         match why {
@@ -336,7 +340,7 @@ impl Allocator {
             return;
         }
         for (role, amount) in reserved(after) {
-            self.quotas.consume(role, &amount);
+            self.quotas.consume_unavailable(role, &amount);
         }
         for (role, amount) in reserved(before) {
             self.quotas.release(role, &amount);

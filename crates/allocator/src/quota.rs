@@ -182,6 +182,13 @@ impl Quotas {
         self.change(role, |book| book.consumed += amount);
     }
 
+    /// The same of what nobody had free before: less of what is free may have to be kept for the role.
+    pub(crate) fn consume_unavailable(&mut self, role: &str, amount: &Quantities) {
+        let before = self.required.clone();
+        self.consume(role, amount);
+        self.eased |= self.required != before;
+    }
+
     /// The role and those below it hold less.
     pub(crate) fn release(&mut self, role: &str, amount: &Quantities) {
         if amount.is_empty() {

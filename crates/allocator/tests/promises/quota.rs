@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meseta_allocator::{Allocator, Options, Outstanding, Quota, Refusal};
+use meseta_allocator::{AgentView, Allocator, Options, Outstanding, Quota, Refusal};
 use meseta_proto::json;
 use meseta_proto::v1::quota::QuotaConfig;
 
@@ -156,6 +156,30 @@ fn what_was_held_back_is_looked_at_again_when_quotas_ease() {
     recover(&mut allocator, &proposals[0]);
     allocator.allocate(at(6));
     assert!(!allocator.is_pending());
+}
+
+/// What is kept free for a guarantee is free for others once the guarantee is met elsewhere.
+#[test]
+fn what_was_kept_for_a_guarantee_is_offered_when_that_is_met_by_what_others_bring() {
+    let kept = || {
+        let mut allocator = cluster(&[("a", "cpus:2;mem:64")], &[("f", &["r"])]);
+        set_quota(&mut allocator, "due", "cpus:2", "");
+        assert_eq!(shown(&allocator.allocate(at(0))), ["f r a mem:64"]);
+        assert_eq!(allocator.next_expiry(), None);
+        allocator
+    };
+    let mut by_reservations = kept();
+    by_reservations.add_agent("b".into(), agent("cpus(due):2"));
+    let mut by_tasks = kept();
+    let held = resources("cpus:2").allocate("due");
+    let busy = AgentView {
+        used: [("g".into(), held)].into(),
+        ..agent("cpus:2")
+    };
+    by_tasks.add_agent("b".into(), busy);
+    for mut allocator in [by_reservations, by_tasks] {
+        assert_eq!(shown(&allocator.allocate(at(5))), ["f r a cpus:2"]);
+    }
 }
 
 #[test]
