@@ -4,19 +4,54 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
-use rustix::fs::{CWD, Mode, OFlags, fstat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
+/// How a folder is opened that may have become a link.
+const FOLDER: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::RDONLY);
+
 /// Opens a folder that is no link, by its name in another.
 pub(crate) fn open(at: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    rustix::fs::openat(at, name, flags, Mode::empty())
+    rustix::fs::openat(at, name, FOLDER, Mode::empty())
 }
 
 /// Opens a folder on the way to which there is no link. Sandboxes are named by their real paths, so
 /// that any link is one that somebody has put there since.
 pub(crate) fn open_path(path: &Path) -> Result<OwnedFd, Errno> {
+    open_at_once(path, FOLDER, Mode::empty()).unwrap_or_else(|| walk_to(path))
+}
+
+/// Opens, or makes, a file on the way to which there is no link.
+pub(crate) fn open_file(path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    open_at_once(path, flags, mode).unwrap_or_else(|| {
+        let folder = walk_to(path.parent().unwrap_or(Path::new("")))?;
+        rustix::fs::openat(folder, path.file_name().unwrap_or_default(), flags, mode)
+    })
+}
+
+/// Has the kernel refuse links; `None` if it cannot, or whoever bounds this process keeps it from it.
+fn open_at_once(path: &Path, flags: OFlags, mode: Mode) -> Option<Result<OwnedFd, Errno>> {
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Some(Err(Errno::INVAL));
+    }
+    // The folder that one is in has no name.
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    match openat2(CWD, path, flags, mode, ResolveFlags::NO_SYMLINKS) {
+        Err(Errno::NOSYS | Errno::PERM) => None,
+        opened => Some(opened),
+    }
+}
+
+fn walk_to(path: &Path) -> Result<OwnedFd, Errno> {
     let start = if path.is_absolute() { "/" } else { "." };
     let start = open(CWD, OsStr::new(start))?;
     descend(start, path)
@@ -80,7 +115,21 @@ mod tests {
             let made = descend_making(start(), Path::new(refused));
             assert!(made.is_err(), "{refused}");
         }
-        assert!(open_path(&home.path().join("in/link")).is_err());
+        for open in [open_path, walk_to] {
+            assert!(open(&home.path().join("in/side")).is_ok());
+            for refused in ["in/link", "in/link/ssl", "in/side/.."] {
+                assert!(open(&home.path().join(refused)).is_err(), "{refused}");
+            }
+        }
+        let make = |name: &str| {
+            let flags = OFlags::WRONLY | OFlags::CREATE;
+            open_file(&home.path().join(name), flags, Mode::from_raw_mode(0o600))
+        };
+        assert!(make("in/side/file").is_ok());
+        symlink("side/file", home.path().join("in/other")).unwrap();
+        for refused in ["in/other", "in/link/passwd", "in/none/file", "in/side"] {
+            assert!(make(refused).is_err(), "{refused}");
+        }
     }
 
     #[test]

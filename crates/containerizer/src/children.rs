@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, waitid};
 
 use crate::limits::CHILDREN_READINGS;
-use crate::process::{has_ended, session, stat};
+use crate::process::session;
 use crate::table::Table;
 
 /// Makes this process the parent of every descendant whose own parent ends, so that nothing that a
@@ -95,32 +95,28 @@ pub(crate) fn forget(pid: i32) {
     children().first.remove(&pid);
 }
 
-/// Takes the ends of orphans from the kernel. Children that are not of any container (they share
-/// this process's session) are somebody else's to wait for.
-pub(crate) fn reap_orphans() {
-    for pid in orphans() {
-        let Some(orphan) = Pid::from_raw(pid) else {
-            continue;
-        };
-        // One that runs on, or that another thread has taken, is none of ours to report.
-        let _ = waitid(
+/// Takes the ends of orphans from the kernel; tells whether any is left that has not ended. Children that
+/// are not of any container (they share this process's session) are somebody else's to wait for.
+pub(crate) fn reap_orphans() -> bool {
+    let mut any_runs = false;
+    for orphan in orphans().into_iter().filter_map(Pid::from_raw) {
+        let ended = waitid(
             WaitId::Pid(orphan),
             WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
         );
+        // One that another thread has taken is none any more.
+        any_runs |= matches!(ended, Ok(None));
     }
-}
-
-/// Whether an orphan of some container is left that has not ended.
-pub(crate) fn any_orphan_runs() -> bool {
-    orphans()
-        .into_iter()
-        .any(|pid| stat(pid).is_some_and(|stat| !has_ended(&stat)))
+    any_runs
 }
 
 /// The children of this process that came from containers, but are not the first process of any.
 fn orphans() -> Vec<i32> {
-    let own_session = session(own_pid());
     let mut found = list();
+    if found.is_empty() {
+        return found;
+    }
+    let own_session = session(own_pid());
     // Who has announced itself before the list was made is still known, here or as a first process.
     let children = children();
     found.retain(|pid| {
@@ -149,7 +145,7 @@ fn list() -> Vec<i32> {
             return last;
         }
     }
-    Table::read().map_or_else(|_| Vec::new(), |table| table.children(own_pid()).to_vec())
+    Table::look().map_or_else(|_| Vec::new(), |table| table.children(own_pid()).to_vec())
 }
 
 /// The children of the main thread; `None` from a kernel that keeps no such list.

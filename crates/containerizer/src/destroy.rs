@@ -1,13 +1,14 @@
 use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
 
-use crate::children::{any_orphan_runs, is_subreaper, own_pid, reap_orphans};
+use crate::children::{is_subreaper, own_pid, reap_orphans};
 use crate::limits::DESTROY_TIMEOUT;
 use crate::process::{Process, is_alive, start_time};
 use crate::table::{Entry, Table};
@@ -78,11 +79,18 @@ pub fn destroy(container: &Container) -> Result<(), DestroyError> {
 /// Whether it is certain, at next to no cost, that nothing of a container runs any more: then
 /// [`destroy`] need not be called, which may have to wait for processes that hang in the kernel.
 pub fn is_destroyed(container: &Container) -> bool {
-    let certain = container.process.is_some_and(nothing_can_be_left);
-    if certain {
-        reap_orphans();
-    }
-    certain
+    container.process.is_some_and(nothing_can_be_left)
+}
+
+/// Which of these containers have processes that run, in their order: one look at the machine tells it of all
+/// of them.
+pub fn are_left(containers: &[Container]) -> std::io::Result<Vec<bool>> {
+    let table = Table::look()?;
+    let is_left = |container: &Container| {
+        let tree = table.tree(container.process, Some(&container.directory));
+        tree.iter().any(|entry| !entry.has_ended)
+    };
+    Ok(containers.iter().map(is_left).collect())
 }
 
 /// Sends a signal to a process, everything below it, and everything in sessions and groups that
@@ -122,8 +130,14 @@ pub(crate) fn kill_descendants() -> std::io::Result<()> {
 /// container runs: its first process has ended, and no child of this process is an orphan.
 fn nothing_can_be_left(root: Process) -> bool {
     // What was launched before this process started has its orphans elsewhere.
-    let launched_by_us = start_time(own_pid()).is_some_and(|ours| ours < root.start_time);
-    launched_by_us && is_subreaper() && !is_alive(root.pid, root.start_time) && !any_orphan_runs()
+    let launched_by_us = own_start_time().is_some_and(|ours| ours < root.start_time);
+    launched_by_us && is_subreaper() && !is_alive(root.pid, root.start_time) && !reap_orphans()
+}
+
+/// When this process started, which does not change.
+fn own_start_time() -> Option<u64> {
+    static OWN: OnceLock<Option<u64>> = OnceLock::new();
+    *OWN.get_or_init(|| start_time(own_pid()))
 }
 
 fn kill_all(container: &Container) -> std::io::Result<BTreeSet<Process>> {
@@ -138,7 +152,7 @@ fn kill_all(container: &Container) -> std::io::Result<BTreeSet<Process>> {
 fn stop_all(tree: impl Fn(&Table) -> Vec<Entry>) -> std::io::Result<BTreeSet<Process>> {
     let mut stopped = BTreeSet::new();
     loop {
-        let table = Table::read()?;
+        let table = Table::look()?;
         let fresh: BTreeSet<Process> = tree(&table)
             .into_iter()
             .filter(|entry| !entry.has_ended && !stopped.contains(&entry.process))

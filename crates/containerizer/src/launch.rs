@@ -247,20 +247,11 @@ fn candidates(spec: &Spec) -> Vec<PathBuf> {
 pub(crate) fn open_output(path: &Path) -> Result<OwnedFd, LaunchError> {
     // The sandbox is the user's, and this process may be root: a link put in place of the file, or
     // on the way to it, is not followed.
-    let flags = OFlags::WRONLY
-        | OFlags::APPEND
-        | OFlags::CREATE
-        | OFlags::NOFOLLOW
-        | OFlags::NOCTTY
-        | OFlags::CLOEXEC;
-    let name = path.file_name().unwrap_or_default();
-    let folder = path.parent().unwrap_or(Path::new(""));
-    beneath::open_path(folder)
-        .and_then(|folder| rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o644)))
-        .map_err(|errno| LaunchError::Open {
-            path: path.to_owned(),
-            source: errno.into(),
-        })
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOCTTY;
+    beneath::open_file(path, flags, Mode::from_raw_mode(0o644)).map_err(|errno| LaunchError::Open {
+        path: path.to_owned(),
+        source: errno.into(),
+    })
 }
 
 pub(crate) fn open(path: &Path, options: &OpenOptions) -> Result<OwnedFd, LaunchError> {

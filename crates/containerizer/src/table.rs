@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::children::own_pid;
 use crate::limits::EXEC_PATIENCE;
 use crate::process::{Process, has_ended, is_alive, stat};
+use crate::shared::Shared;
 
 /// The variables that name a sandbox.
 const SANDBOX_VARIABLES: [&[u8]; 2] = [b"MESOS_SANDBOX=", b"MESOS_DIRECTORY="];
@@ -37,6 +40,10 @@ pub(crate) struct Entry {
 pub(crate) struct Table {
     entries: BTreeMap<i32, Entry>,
     children: BTreeMap<i32, Vec<i32>>,
+    sessions: BTreeMap<i32, Vec<i32>>,
+    groups: BTreeMap<i32, Vec<i32>>,
+    /// The sandboxes that processes name which may have lost their parents, once somebody has asked.
+    named: OnceLock<BTreeMap<PathBuf, Vec<i32>>>,
 }
 
 /// Processes of whose sessions and groups more are looked for.
@@ -48,8 +55,15 @@ struct Found {
     queue: Vec<i32>,
 }
 
+static LOOKS: Shared<Table> = Shared::new();
+
 impl Table {
-    pub(crate) fn read() -> std::io::Result<Self> {
+    /// The processes at one moment after this call. Hundreds of containers that end at once look together.
+    pub(crate) fn look() -> std::io::Result<Arc<Self>> {
+        LOOKS.look(Self::read)
+    }
+
+    fn read() -> std::io::Result<Self> {
         let mut entries = BTreeMap::new();
         for file in std::fs::read_dir("/proc")? {
             let Some(pid) = file?
@@ -79,11 +93,20 @@ impl Table {
                 },
             );
         }
-        let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-        for (pid, entry) in &entries {
-            children.entry(entry.parent).or_default().push(*pid);
-        }
-        Ok(Self { entries, children })
+        let by = |number: fn(&Entry) -> i32| {
+            let mut related: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+            for (pid, entry) in &entries {
+                related.entry(number(entry)).or_default().push(*pid);
+            }
+            related
+        };
+        Ok(Self {
+            children: by(|entry| entry.parent),
+            sessions: by(|entry| entry.session),
+            groups: by(|entry| entry.group),
+            entries,
+            named: OnceLock::new(),
+        })
     }
 
     /// The children of a process.
@@ -97,11 +120,12 @@ impl Table {
     pub(crate) fn tree(&self, root: Option<Process>, sandbox: Option<&Path>) -> Vec<Entry> {
         let mut found = self.found_below(root);
         if let Some(sandbox) = sandbox {
-            let orphans = self.orphans();
-            let orphans = orphans.filter(|entry| !found.pids.contains(&entry.process.pid));
-            let theirs = orphans.filter(|entry| names_sandbox(entry, sandbox));
-            let named: Vec<i32> = theirs.map(|entry| entry.process.pid).collect();
-            found.queue.extend(named);
+            // The sandboxes inside of a sandbox follow it in their order.
+            let named = self
+                .named()
+                .range::<Path, _>((Bound::Included(sandbox), Bound::Unbounded));
+            let named = named.take_while(|(named, _)| named.starts_with(sandbox));
+            found.queue.extend(named.flat_map(|(_, pids)| pids));
             self.close(&mut found);
         }
         self.entries_of(&found)
@@ -115,29 +139,18 @@ impl Table {
         self.entries_of(&found)
     }
 
-    /// The same with processes known already whose environment names the sandbox.
-    pub(crate) fn tree_with(
-        &self,
-        root: Option<Process>,
-        named: impl Iterator<Item = i32>,
-    ) -> Vec<Entry> {
-        let mut found = self.found_below(root);
-        found.queue.extend(named);
-        self.close(&mut found);
-        self.entries_of(&found)
-    }
-
-    /// The sandboxes that processes name which may have lost their parents.
-    pub(crate) fn named_sandboxes(&self) -> BTreeMap<PathBuf, Vec<i32>> {
-        let mut named: BTreeMap<PathBuf, Vec<i32>> = BTreeMap::new();
-        for entry in self.orphans() {
-            let pid = entry.process.pid;
-            let environment = environment(pid);
-            for sandbox in sandboxes(&environment) {
-                named.entry(sandbox.to_owned()).or_default().push(pid);
+    /// The sandboxes that processes name which may have lost their parents, with those processes.
+    fn named(&self) -> &BTreeMap<PathBuf, Vec<i32>> {
+        self.named.get_or_init(|| {
+            let mut named: BTreeMap<PathBuf, Vec<i32>> = BTreeMap::new();
+            for entry in self.orphans() {
+                for sandbox in sandboxes(&settled_environment(entry)) {
+                    let pids = named.entry(sandbox.to_owned()).or_default();
+                    pids.push(entry.process.pid);
+                }
             }
-        }
-        named
+            named
+        })
     }
 
     fn orphans(&self) -> impl Iterator<Item = &Entry> {
@@ -208,10 +221,10 @@ impl Table {
         if !new_session && !new_group {
             return;
         }
-        let related = self.entries.values().filter(|entry| {
-            (new_session && entry.session == session) || (new_group && entry.group == group)
-        });
-        found.queue.extend(related.map(|entry| entry.process.pid));
+        let session = self.sessions.get(&session).filter(|_| new_session);
+        let group = self.groups.get(&group).filter(|_| new_group);
+        let related = session.into_iter().chain(group).flatten();
+        found.queue.extend(related);
     }
 
     /// Whether a process has another session than its parent. All that lost their parents have, so
@@ -222,8 +235,8 @@ impl Table {
     }
 }
 
-/// Whether the environment of a process names the sandbox, or one inside of it.
-fn names_sandbox(entry: &Entry, sandbox: &Path) -> bool {
+/// The environment of a process that may have lost its parent.
+fn settled_environment(entry: &Entry) -> Vec<u8> {
     let mut environment = environment(entry.process.pid);
     // While it becomes another program a process shows none. Orphans of containers are children of
     // this process; others, those of the kernel among them, have none for ever.
@@ -237,7 +250,7 @@ fn names_sandbox(entry: &Entry, sandbox: &Path) -> bool {
             environment = self::environment(entry.process.pid);
         }
     }
-    sandboxes(&environment).any(|named| named.starts_with(sandbox))
+    environment
 }
 
 /// The environment of a process; that of one which is gone is empty.

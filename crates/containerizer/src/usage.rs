@@ -1,6 +1,3 @@
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
 use procfs::{page_size, ticks_per_second};
 
 use crate::destroy::Container;
@@ -28,23 +25,17 @@ pub struct Usage {
 /// # Errors
 /// When the kernel does not tell of its processes.
 pub fn usage(containers: &[Container]) -> std::io::Result<Vec<Usage>> {
-    let table = Table::read()?;
-    let named = table.named_sandboxes();
+    let table = Table::look()?;
     Ok(containers
         .iter()
-        .map(|container| measure(&table, &named, container))
+        .map(|container| measure(&table, container))
         .collect())
 }
 
-fn measure(table: &Table, named: &BTreeMap<PathBuf, Vec<i32>>, container: &Container) -> Usage {
-    let directory = &container.directory;
-    // The sandboxes inside of a sandbox follow it in their order.
-    let inside = named.range::<PathBuf, _>(directory..);
-    let inside = inside.take_while(|(path, _)| path.starts_with(directory));
-    let inside = inside.flat_map(|(_, pids)| pids).copied();
+fn measure(table: &Table, container: &Container) -> Usage {
     let mut total = Usage::default();
     let (mut user, mut system) = (0_u64, 0_u64);
-    for entry in table.tree_with(container.process, inside) {
+    for entry in table.tree(container.process, Some(&container.directory)) {
         if !entry.has_ended {
             total.processes += 1;
             total.threads = total.threads.saturating_add(entry.threads);

@@ -7,12 +7,15 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::io::Errno;
 
 use crate::Change;
 use crate::contents::{self, Contents};
 use crate::format::{self, Salt};
-use crate::limits::{FRAME_BYTES, GROWTH, KEPT_FILES, LOCK_PATIENCE, LOCK_RETRY};
+use crate::limits::{
+    FRAME_BYTES, GROWTH, KEPT_FILES, LITTLE_ROOM, LOCK_PATIENCE, LOCK_RETRY, ROOM,
+};
 
 /// The open file, to whose end commits are written.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Facts {
     length: u64,
     /// When the file is that long it is written anew.
     too_long: u64,
+    /// How long it may become in the room on the disk that it has for certain.
+    room_until: u64,
 }
 
 impl Facts {
@@ -57,12 +62,26 @@ impl Facts {
                     sequence,
                     length,
                     too_long: 0,
+                    room_until: 0,
                 };
                 facts.tidy(path)?;
                 Ok(facts)
             }
             contents => Fresh::write(path, &contents.unwrap_or_default())?.put_in_place(path),
         }
+    }
+
+    /// Takes room on the disk behind the end of the file, where little is left of what was taken; false if
+    /// there is not so much.
+    pub(crate) fn take_room(&mut self) -> std::io::Result<bool> {
+        if self.room_until.saturating_sub(self.length) >= LITTLE_ROOM {
+            return Ok(true);
+        }
+        let has_room = take_room(&self.file, self.length)?;
+        if has_room {
+            self.room_until = self.length.saturating_add(ROOM);
+        }
+        Ok(has_room)
     }
 
     /// How long the file is.
@@ -114,7 +133,7 @@ impl Facts {
             self.too_long = twice(live as u64);
             return Ok(());
         }
-        match Fresh::write(path, &contents) {
+        match Fresh::write(path, &contents).and_then(|fresh| fresh.with_room(path)) {
             Ok(fresh) => *self = fresh.put_in_place(path)?,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the store can't be made smaller");
@@ -184,6 +203,20 @@ impl Fresh {
         })
     }
 
+    /// Takes the room for it that the former one has: once that gives way, others may take it.
+    fn with_room(self, path: &Path) -> std::io::Result<Self> {
+        let fresh = beside(path, "new");
+        let file = OpenOptions::new().append(true).open(&fresh)?;
+        match take_room(&file, self.length) {
+            Ok(true) => Ok(self),
+            no_room => {
+                // What it has taken may be the room that others lack.
+                let _ = std::fs::remove_file(&fresh);
+                Err(no_room.err().unwrap_or(ErrorKind::StorageFull.into()))
+            }
+        }
+    }
+
     /// Puts the file in the place of the former one, if there was one.
     fn put_in_place(self, path: &Path) -> std::io::Result<Facts> {
         std::fs::rename(beside(path, "new"), path)?;
@@ -194,7 +227,18 @@ impl Fresh {
             sequence: self.sequence,
             length: self.length,
             too_long: twice(self.length),
+            room_until: 0,
         })
+    }
+}
+
+/// Takes room on the disk behind a file of that length; false if there is not so much.
+fn take_room(file: &File, length: u64) -> std::io::Result<bool> {
+    match fallocate(file, FallocateFlags::KEEP_SIZE, length, ROOM) {
+        // Where a file system cannot do that, nobody knows before it is needed.
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::FBIG) => Ok(true),
+        Err(Errno::NOSPC | Errno::DQUOT) => Ok(false),
+        Err(errno) => Err(errno.into()),
     }
 }
 

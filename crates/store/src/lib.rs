@@ -179,6 +179,17 @@ impl Store {
         self.file.bytes()
     }
 
+    /// Takes room on the disk for what is to be committed next, so that others cannot take it; false while
+    /// there is none. Then what was taken before is for what must be kept in any case, and nothing new
+    /// should be begun. To be called again and again: it costs nothing while there is enough.
+    pub fn has_room(&mut self) -> bool {
+        self.file.take_room().unwrap_or_else(|error| {
+            // The next commit will say what is wrong.
+            tracing::debug!(path = %self.path.display(), %error, "no room can be taken");
+            true
+        })
+    }
+
     /// Every fact, in the order of the keys.
     pub fn load(&self) -> Result<Vec<Fact>, Error> {
         let load = || {
@@ -318,6 +329,34 @@ mod tests {
         let store = Store::open(&path).unwrap();
         assert!(store.damage().is_none());
         assert_eq!(store.load().unwrap(), [fact("a"), fact("c")]);
+    }
+
+    #[test]
+    fn room_is_taken_before_it_is_needed_and_by_the_next_file_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts");
+        let mut store = Store::open(&path).unwrap();
+        let has_room_on_disk = |beyond: u64| {
+            let found = path.metadata().unwrap();
+            std::os::unix::fs::MetadataExt::blocks(&found) * 512 >= found.len() + beyond
+        };
+        assert!(store.has_room());
+        if !has_room_on_disk(limits::ROOM) {
+            return; // This file system takes none.
+        }
+        let change = |byte| ("a".to_owned(), Some(vec![byte; 1 << 20]));
+        for byte in 0..20 {
+            store.commit(&[change(byte)]).unwrap();
+            assert!(store.has_room());
+            assert!(has_room_on_disk(limits::LITTLE_ROOM), "after {byte}");
+        }
+        assert!(
+            path.metadata().unwrap().len() < 8 << 20,
+            "it was written anew"
+        );
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.load().unwrap(), [("a".to_owned(), vec![19; 1 << 20])]);
     }
 
     #[test]

@@ -19,3 +19,10 @@ pub(crate) const GROWTH: u64 = 1024 * 1024;
 
 /// About how much of the facts goes into one frame when a file is written anew.
 pub(crate) const FRAME_BYTES: usize = 1024 * 1024;
+
+/// Room on the disk that is taken before it is needed, so that what is promised already can be kept when
+/// others have filled the disk: what an agent writes to see a thousand tasks to their ends.
+pub(crate) const ROOM: u64 = 8 * 1024 * 1024;
+
+/// When no more of it is left, more is taken: a full disk is noticed while most of the room is there.
+pub(crate) const LITTLE_ROOM: u64 = ROOM - 1024 * 1024;

@@ -14,6 +14,12 @@ pub trait Registry: fmt::Debug + Send {
 
     /// How much it keeps, in bytes.
     fn bytes(&self) -> u64;
+
+    /// Whether there is room for what is to be kept next, beyond that which has been taken for what is
+    /// promised already. To be asked again and again: it takes that room, and more when there is.
+    fn has_room(&mut self) -> bool {
+        true
+    }
 }
 
 impl Registry for Store {
@@ -27,6 +33,10 @@ impl Registry for Store {
 
     fn bytes(&self) -> u64 {
         Self::bytes(self)
+    }
+
+    fn has_room(&mut self) -> bool {
+        Self::has_room(self)
     }
 }
 
