@@ -9,6 +9,7 @@
 //! * [`decode`] and [`json`]: from bytes to checked messages and back, as Mesos reads and writes
 //!   them.
 //! * [`recordio`]: the framing of event streams.
+//! * [`duration`]: durations in messages, and in the text of flags and variables.
 //!
 //! ```
 //! use meseta_proto::{json, v1::scheduler};
@@ -19,11 +20,13 @@
 //! # Ok::<(), json::Error>(())
 //! ```
 
+pub mod duration;
 mod ids;
 pub mod json;
 pub mod limits;
 pub mod recordio;
 mod schema;
+mod states;
 mod upid;
 pub mod v0;
 mod wire;
