@@ -24,6 +24,7 @@
 
 mod agent;
 mod connection;
+mod descendants;
 mod duration;
 mod http;
 mod limits;

@@ -90,3 +90,7 @@ pub(crate) const DEFAULT_BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// Upper bound of the first wait before an agent that is away is looked for again; it doubles up to
 /// what the agent allows. One that is started again at once should have its executors at once.
 pub(crate) const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How often the processes below one are looked for by their parents' lists until two looks agree, before
+/// every process of the machine is looked at instead.
+pub(crate) const WALKS: usize = 4;

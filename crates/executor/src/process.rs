@@ -1,16 +1,16 @@
 //! The task's processes: all of them are children or further descendants of this process.
 
-use std::collections::BTreeMap;
+use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::{fs, io};
 
 use meseta_proto::v1::environment::variable;
 use nix::sys::signal::SigSet;
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, WaitOptions};
 
+use crate::descendants::descendants;
 use crate::machine::{Launch, Signal};
 use crate::settings::TOKEN_VARIABLE;
 use crate::status::Ending;
@@ -185,52 +185,4 @@ pub(crate) fn kill_tree(root: Pid) -> io::Result<()> {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
     Ok(())
-}
-
-/// All processes below this one, level by level.
-fn descendants(root: Pid) -> io::Result<Vec<Pid>> {
-    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        // A process that ends meanwhile has no such file any more.
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-            continue;
-        };
-        if let Some(parent) = parent_in(&stat) {
-            children.entry(parent).or_default().push(pid);
-        }
-    }
-    let root = root.as_raw_nonzero().get();
-    let mut level = children.remove(&root).unwrap_or_default();
-    let mut found = Vec::new();
-    while !level.is_empty() {
-        found.extend(level.iter().filter_map(|pid| Pid::from_raw(*pid)));
-        level = level
-            .iter()
-            .filter_map(|pid| children.remove(pid))
-            .flatten()
-            .collect();
-    }
-    Ok(found)
-}
-
-/// `pid (name) state parent …`, where the name may hold anything, even parentheses.
-fn parent_in(stat: &str) -> Option<i32> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_parent_is_found_whatever_the_process_is_called() {
-        assert_eq!(parent_in("12 (sh) S 7 12 12 0 -1"), Some(7));
-        assert_eq!(parent_in("12 (a) R 1 (b) S 7 12 12 0 -1"), Some(7));
-        assert_eq!(parent_in("12"), None);
-    }
 }
