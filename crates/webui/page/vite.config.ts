@@ -16,6 +16,7 @@ const SERVED = [
   "/metrics",
   "/redirect",
   "/roles",
+  "/slaves",
   "/state",
   "/tasks",
   "/version",

@@ -3,14 +3,16 @@
 
 mod daemon;
 mod document;
+mod frames;
 
 use std::path::Path;
 
 use crate::command::{Run, answers};
 use crate::error::Error;
 use crate::release;
-use daemon::{Load, Master};
+use daemon::Master;
 use document::Document;
+use frames::Frames;
 
 /// The page with the figures.
 const PAGE: &str = "docs/performance.md";
@@ -97,19 +99,19 @@ const PARTS: [(&str, &str, &str); 4] = [
     ("commit", "meseta-store", "commit"),
 ];
 
-/// The web page with many tasks, in a browser.
-const FRAMES: &str = "page";
-
-/// As many tasks as a large cluster runs, of few agents.
-const TASKS: [&str; 2] = ["--agents=2", "--tasks=50000"];
-
 /// Measures what is named, or everything.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
+    if let [first, flags @ ..] = arguments
+        && first == frames::NAME
+        && !flags.is_empty()
+    {
+        return frames::show(root, flags);
+    }
     let mut size = Size::Small;
     let mut wanted: Vec<&str> = Vec::new();
     let known = SCENARIOS.iter().map(|scenario| scenario.name);
     let known = known.chain(PARTS.map(|(name, ..)| name));
-    let known: Vec<&str> = known.chain([FRAMES]).collect();
+    let known: Vec<&str> = known.chain([frames::NAME]).collect();
     for argument in arguments {
         match argument.as_str() {
             "--large" => size = Size::Large,
@@ -126,10 +128,10 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
     }
     let has_node = answers(&["node", "--version"]);
     if wanted.is_empty() && !has_node {
-        eprintln!("({FRAMES} is not measured: that needs Node)");
-    } else if is_wanted(FRAMES) {
-        let text = measure_frames(root)?;
-        Document::read(&page)?.replace(FRAMES, &text)?;
+        eprintln!("({} is not measured: that needs Node)", frames::NAME);
+    } else if is_wanted(frames::NAME) {
+        let text = Frames::of_release(root).measure(root)?;
+        Document::read(&page)?.replace(frames::NAME, &text)?;
     }
     for (name, package, bench) in PARTS {
         if is_wanted(name) {
@@ -147,33 +149,6 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// How long the frames of the page are while somebody works with a list of 100,000 tasks.
-fn measure_frames(root: &Path) -> Result<String, Error> {
-    let binary = root.join("target/release/meseta");
-    let binary = binary.to_string_lossy();
-    let master = Master::start(&binary)?;
-    let at = format!("--master={}", master.address);
-    // The agents stay with their tasks for as long as they would be measured.
-    let stay = [
-        "--pollers=0",
-        "--launches=1",
-        "--time=1h",
-        "--rest=1h",
-        "--patience=10m",
-    ];
-    let flags: Vec<&str> = TASKS.into_iter().chain(stay).chain([&*at]).collect();
-    let _load = Load::start(&binary, "state", &flags)?;
-    let page = format!("http://{}", master.address);
-    let output = Run {
-        root,
-        line: &["node", "crates/webui/page/frames.mjs", &page, "100000"],
-        help: "it needs Node and Chromium",
-    }
-    .output()?;
-    let text = String::from_utf8_lossy(&output);
-    Ok(document::scenario("cargo xtask bench page", &text))
 }
 
 impl Scenario {

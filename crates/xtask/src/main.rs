@@ -40,6 +40,9 @@ Developer commands of Meseta:
                            builds a release, runs every scenario of `meseta bench` and the benchmarks
                            of parts (or those that are named: register, tasks, allocation, …), and
                            writes their tables into docs/performance.md
+  cargo xtask bench page [--binary=PATH] [--tasks=N]
+                           with a flag: the frames of the web page with a binary that is there already
+                           (target/release/meseta), printed
   cargo xtask instructions [--set]
                            counts the instructions of hot paths with callgrind and compares them with
                            tests/instructions.tsv, or stores them there

@@ -1,14 +1,16 @@
 import { useEffect } from "preact/hooks";
 
+import { Behind, type Contact } from "./contact";
 import { json } from "./files";
 import { type Column, Whole } from "./list";
+import { agentName } from "./names";
 import { Log, keepsLog } from "./output";
-import { Fact, Id, Meters, State, Trouble } from "./parts";
+import { Fact, Id, Meters, Outward, State, Time, Trouble } from "./parts";
 import { usePolled } from "./poll";
 import { type Route, type Sandbox, format } from "./route";
 import { SandboxView } from "./sandbox";
 import type { AgentState, Executor } from "./state";
-import { total } from "./state";
+import { masterAt, total } from "./state";
 import { TerminalView } from "./terminal";
 
 interface Row {
@@ -17,18 +19,19 @@ interface Row {
 }
 
 /** The page of an agent: what runs there, and the sandboxes. */
-export function AgentPage({ route }: { route: Route }) {
+export function AgentPage({ route, contact }: { route: Route; contact: Contact }) {
   const { value: state, error } = usePolled<AgentState>("state", (_, signal) =>
     json("/state", signal),
   );
-  const host = state?.hostname || state?.pid;
+  const name = state && nameOf(state);
   useEffect(() => {
     document.title =
-      "executor" in route ? `${route.executor} – Meseta` : `Agent ${host ?? ""} – Meseta`;
+      "executor" in route ? `${route.executor} – Meseta` : `Agent ${name ?? ""} – Meseta`;
   });
   return (
-    <main class="alone">
-      <Trouble error={error} />
+    <main class="alone" id="content" tabIndex={-1}>
+      <Behind of="agent" contact={contact} />
+      <Trouble error={contact.error ? undefined : error} />
       {state &&
         (route.view === "sandbox" ? (
           <SandboxView state={state} route={route} />
@@ -39,6 +42,12 @@ export function AgentPage({ route }: { route: Route }) {
         ))}
     </main>
   );
+}
+
+/** What an agent is called, here and at its master: several may be on one host. */
+export function nameOf({ hostname, pid }: AgentState): string {
+  const port = /:(\d+)$/.exec(pid)?.[1];
+  return hostname && port ? agentName({ hostname, port: Number(port) }) : hostname || pid;
 }
 
 function AgentHome({ state }: { state: AgentState }) {
@@ -52,14 +61,23 @@ function AgentHome({ state }: { state: AgentState }) {
   return (
     <>
       <div class="title">
-        <h1>Agent {state.hostname || state.pid}</h1>
+        <h1>Agent {nameOf(state)}</h1>
       </div>
       <dl class="facts">
         <Fact name="Id">
           <Id value={state.id || "not registered yet"} />
         </Fact>
         {state.version && <Fact name="Version">{state.version}</Fact>}
-        {state.master_hostname && <Fact name="Master">{state.master_hostname}</Fact>}
+        {state.master_hostname && (
+          <Fact name="Master">
+            <Outward to={masterAt(state, location.protocol)}>{state.master_hostname}</Outward>
+          </Fact>
+        )}
+        {state.start_time && (
+          <Fact name="Started">
+            <Time at={state.start_time} />
+          </Fact>
+        )}
       </dl>
       <section>
         <div class="above">
@@ -122,13 +140,21 @@ const EXECUTORS: Column<Row>[] = [
         {executor.id}
       </a>
     ),
+    sort: ({ executor }) => executor.id,
   },
   {
     name: "Framework",
     width: "minmax(0, 1.5fr)",
     cell: ({ framework }) => <span title={framework.id}>{framework.name}</span>,
+    sort: ({ framework }) => framework.name,
   },
-  { name: "Name", width: "minmax(0, 1.5fr)", minor: true, cell: (row) => row.executor.name },
+  {
+    name: "Name",
+    width: "minmax(0, 1.5fr)",
+    minor: true,
+    cell: (row) => row.executor.name,
+    sort: (row) => row.executor.name,
+  },
   {
     name: "Tasks",
     width: "minmax(0, 2fr)",

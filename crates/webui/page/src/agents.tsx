@@ -1,10 +1,16 @@
 import { useState } from "preact/hooks";
 
-import { type AgentSummary, order } from "./api";
+import { Action } from "./action";
+import { type AgentSummary, type Window, order, schedule } from "./api";
 import { count } from "./format";
 import { type Column, Whole } from "./list";
+import { lasting, startOf } from "./maintenance";
+import { keyOf, machineOf, tasksOn } from "./machines";
 import type { Cluster } from "./master";
-import { Action, Bar, Crumbs, Fact, Id, KINDS, Meters, Time, amount, amounts } from "./parts";
+import { agentName } from "./names";
+import { Bar, Crumbs, Fact, Id, KINDS, Meters, Time, amount, amounts } from "./parts";
+import { usePolled } from "./poll";
+import { Reservations } from "./reservations";
 import { link } from "./route";
 import { type Resources, origin, total } from "./state";
 import { TaskList, tasksOf } from "./tasks";
@@ -36,21 +42,34 @@ const COLUMNS: Column<Agent>[] = [
     width: "minmax(0, 2fr)",
     cell: (agent) => (
       <a href={link(["agents", agent.id])} title={agent.id}>
-        {agent.hostname}:{agent.port}
+        {agentName(agent)}
       </a>
     ),
+    sort: agentName,
   },
-  { name: "State", width: "minmax(6.5rem, 1fr)", cell: (agent) => <Status agent={agent} /> },
-  { name: "Tasks", width: "minmax(0, 1.5fr)", cell: tasksOf, minor: true },
+  {
+    name: "State",
+    width: "minmax(6.5rem, 1fr)",
+    cell: (agent) => <Status agent={agent} />,
+    sort: (agent) => status(agent).text,
+  },
+  { name: "Tasks", width: "minmax(0, 1.5fr)", cell: tasksOf, minor: true, sort: tasksOn },
   share("cpus"),
   { ...share("mem"), minor: true },
   { ...share("disk"), minor: true },
-  { name: "Attributes", width: "minmax(0, 1.5fr)", cell: place, minor: true },
+  {
+    name: "Attributes",
+    width: "minmax(0, 1.5fr)",
+    cell: place,
+    minor: true,
+    sort: place,
+  },
   {
     name: "Registered",
     width: "7rem",
     cell: (agent) => <Time at={agent.reregistered_time ?? agent.registered_time} />,
     minor: true,
+    sort: (agent) => agent.reregistered_time ?? agent.registered_time,
   },
 ];
 
@@ -60,6 +79,8 @@ function share(kind: keyof Resources): Column<Agent> {
   return {
     name: known?.name ?? kind,
     width: "minmax(0, 1fr)",
+    // The fullest come last, and first with a second click.
+    sort: (agent) => (agent.used_resources?.[kind] ?? 0) / (agent.resources?.[kind] || Infinity),
     cell: (agent) => {
       const used = agent.used_resources?.[kind] ?? 0;
       const all = agent.resources?.[kind] ?? 0;
@@ -193,14 +214,11 @@ export function AgentView({ cluster, id }: { cluster: Cluster; id: string }) {
   }
   const there = origin(agent.pid, location.protocol);
   const frameworks = cluster.summary.frameworks.filter((one) => one.slave_ids?.includes(id));
-  const reservations = Object.entries(agent.reserved_resources ?? {});
   return (
     <>
       <Crumbs to="#/agents" name="Agents" />
       <div class="title">
-        <h1>
-          {agent.hostname}:{agent.port}
-        </h1>
+        <h1>{agentName(agent)}</h1>
         <Status agent={agent} />
         <div class="actions">
           <Actions agent={agent} />
@@ -215,6 +233,7 @@ export function AgentView({ cluster, id }: { cluster: Cluster; id: string }) {
           <Time at={agent.registered_time} />
         </Fact>
         <Fact name="Attributes">{place(agent) || "none"}</Fact>
+        <Maintenance agent={agent} />
         <Fact name="Its own page">{there ? <a href={`${there}/`}>{there}</a> : "–"}</Fact>
       </dl>
       <section>
@@ -226,16 +245,9 @@ export function AgentView({ cluster, id }: { cluster: Cluster; id: string }) {
           offered={total([agent.offered_resources])}
           all={total([agent.resources])}
         />
-        <p class="none">
-          Unreserved: {amounts({ ...agent.unreserved_resources })}
-          {reservations.map(([role, resources]) => (
-            <span key={role}>
-              <br />
-              Reserved for {role}: {amounts({ ...resources })}
-            </span>
-          ))}
-        </p>
+        <p class="none">Unreserved: {amounts({ ...agent.unreserved_resources })}</p>
       </section>
+      <Reservations agent={id} />
       <Whole
         caption="Frameworks here"
         columns={FRAMEWORKS}
@@ -253,6 +265,21 @@ export function AgentView({ cluster, id }: { cluster: Cluster; id: string }) {
   );
 }
 
+/** When the machine of an agent will be away, if that is known. */
+function Maintenance({ agent }: { agent: AgentSummary }) {
+  const { value } = usePolled<{ windows?: Window[] }>("schedule", (_, signal) => schedule(signal), "by events");
+  const machine = keyOf(machineOf(agent));
+  const window = value?.windows?.find((one) => one.machine_ids.some((id) => keyOf(id) === machine));
+  if (!window) return null;
+  return (
+    <Fact name="Maintenance">
+      <a href="#/maintenance">
+        <Time at={startOf(window.unavailability)} ahead />, {lasting(window.unavailability)}
+      </a>
+    </Fact>
+  );
+}
+
 const FRAMEWORKS: Column<Cluster["summary"]["frameworks"][number]>[] = [
   {
     name: "Name",
@@ -265,7 +292,7 @@ const FRAMEWORKS: Column<Cluster["summary"]["frameworks"][number]>[] = [
 /** What an operator can do with an agent as it is. */
 function Actions({ agent }: { agent: AgentSummary }) {
   const agent_id = { value: agent.id };
-  const name = `${agent.hostname}:${agent.port}`;
+  const name = agentName(agent);
   if (agent.deactivated || agent.drain_info) {
     return (
       <Action

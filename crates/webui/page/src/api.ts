@@ -1,4 +1,4 @@
-import { Refusal, json } from "./files";
+import { NoAnswer, Refusal, json } from "./files";
 import type { Resources, Status, Task } from "./state";
 
 /** What the page asks the master for. Anything may be missing: other versions say less. */
@@ -16,7 +16,6 @@ export interface AgentSummary {
   resources?: Resources;
   used_resources?: Resources;
   offered_resources?: Resources;
-  reserved_resources?: Record<string, Resources>;
   unreserved_resources?: Resources;
   active?: boolean;
   deactivated?: boolean;
@@ -64,7 +63,7 @@ export interface Scalar {
   ranges?: { range?: { begin: number; end: number }[] };
   set?: { item?: string[] };
   role?: string;
-  reservations?: { role?: string }[];
+  reservations?: { type?: string; role?: string; principal?: string }[];
   disk?: { persistence?: { id: string } };
 }
 
@@ -75,6 +74,20 @@ export interface Offer {
   hostname?: string;
   resources?: Scalar[];
   allocation_info?: { role?: string };
+}
+
+/** When a machine is away: without a duration, for good. */
+export interface Unavailability {
+  start: { nanoseconds: number };
+  duration?: { nanoseconds: number };
+}
+
+/** What a framework is asked to give back before its machine goes. */
+export interface InverseOffer {
+  id: { value: string };
+  framework_id: { value: string };
+  agent_id?: { value: string };
+  unavailability: Unavailability;
 }
 
 export interface FrameworkFacts {
@@ -97,6 +110,7 @@ export interface FrameworkFacts {
   reregistered_time?: { nanoseconds: number };
   unregistered_time?: { nanoseconds: number };
   offers?: Offer[];
+  inverse_offers?: InverseOffer[];
   allocated_resources?: Scalar[];
   offered_resources?: Scalar[];
 }
@@ -121,12 +135,19 @@ export async function order(call: { type: string } & Record<string, unknown>): P
   await send("/api/v1", JSON.stringify(call), "application/json");
 }
 
+/** An order that may not have been heard. */
+class Unheard extends Refusal {
+  constructor() {
+    super("The master did not answer. Look whether it runs and what has changed, and try again.");
+  }
+}
+
 export async function send(path: string, body: string, type: string): Promise<void> {
   let answer: Response;
   try {
     answer = await fetch(path, { method: "POST", headers: { "Content-Type": type }, body });
   } catch {
-    throw new Refusal("The master did not answer. Look whether it runs, and try again.");
+    throw new Unheard();
   }
   if (!answer.ok) {
     const text = (await answer.text()).trim();
@@ -238,11 +259,18 @@ export interface MachineId {
 
 export interface Window {
   machine_ids: MachineId[];
-  unavailability: { start: { nanoseconds: number }; duration?: { nanoseconds: number } };
+  unavailability: Unavailability;
+}
+
+/** What a framework answered when it was asked to leave a machine. */
+export interface Leaving {
+  status: "UNKNOWN" | "ACCEPT" | "DECLINE";
+  framework_id: { value: string };
+  timestamp: { nanoseconds: number };
 }
 
 export interface MaintenanceStatus {
-  draining_machines?: { id: MachineId }[];
+  draining_machines?: { id: MachineId; statuses?: Leaving[] }[];
   down_machines?: MachineId[];
 }
 
@@ -250,3 +278,17 @@ export const schedule = (signal: AbortSignal) =>
   json<{ windows?: Window[] }>("/maintenance/schedule", signal);
 export const maintenance = (signal: AbortSignal) =>
   json<MaintenanceStatus>("/maintenance/status", signal);
+
+/**
+ * Changes the schedule from what it is at this moment: the master takes it as a whole, and somebody else may
+ * have changed it since the page was read.
+ */
+export async function replan(change: (windows: Window[]) => Window[]): Promise<void> {
+  const { windows } = await schedule(new AbortController().signal).catch((error: Error) => {
+    throw error instanceof NoAnswer ? new Unheard() : error;
+  });
+  await order({
+    type: "UPDATE_MAINTENANCE_SCHEDULE",
+    update_maintenance_schedule: { schedule: { windows: change(windows ?? []) } },
+  });
+}

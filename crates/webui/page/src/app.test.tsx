@@ -42,6 +42,15 @@ async function show(hash = ""): Promise<void> {
   await vi.advanceTimersByTimeAsync(SETTLED);
 }
 
+function go(hash: string): void {
+  location.hash = hash;
+  dispatchEvent(new Event("hashchange"));
+}
+
+function button(name: string): HTMLElement | undefined {
+  return [...document.querySelectorAll("button")].find((one) => one.textContent === name);
+}
+
 function rows(caption: string): Element[] {
   const table = document.querySelector(`[role=table][aria-label="${caption}"]`);
   return [...(table?.querySelectorAll(".rows > [role=row]") ?? [])];
@@ -110,7 +119,7 @@ test("a task leads to its sandbox on the agent's own page", async () => {
 test("tasks are listed with the names of their frameworks and agents", async () => {
   answers = cluster([task("t-1")]);
   await show("#/tasks");
-  expect(cells("Tasks")[0]?.slice(0, 5)).toEqual(["t-1", "running", "web", "marathon", "node7"]);
+  expect(cells("Tasks")[0]?.slice(0, 5)).toEqual(["t-1", "running", "web", "marathon", "node7:5051"]);
 });
 
 test("what frameworks say is text, never markup and never a script", async () => {
@@ -160,9 +169,85 @@ test("what was read last stays when the daemon does not answer, and the page say
   await show("#/tasks");
   answers = {};
   await vi.advanceTimersByTimeAsync(3000);
-  expect(document.querySelector(".trouble")?.textContent).toBe("no such file");
+  expect(document.querySelector(".notice")?.textContent).toContain("no such file");
   expect(document.querySelector(".foot .state")?.textContent).toBe("No answer");
   expect(rows("Tasks").length).toBe(1);
+});
+
+test("a master that takes requests and never answers is noticed, and since when is said", async () => {
+  answers = cluster([task("t-1")]);
+  await show("#/tasks");
+  expect(document.querySelector(".notice")).toBeNull();
+  vi.stubGlobal("fetch", () => new Promise(() => {}));
+  await vi.advanceTimersByTimeAsync(10_000);
+  const said = document.querySelector(".notice")?.textContent;
+  expect(said).toMatch(/^The master does not answer\. What is shown is from .*, \d+ s ago\./);
+  expect(document.querySelector(".foot .state")?.textContent).toBe("No answer");
+});
+
+test("each view has a title of its own, and the focus goes to a view that is gone to", async () => {
+  answers = cluster([task("t-1")]);
+  await show("#/tasks");
+  expect(document.title).toBe("Tasks – prod – Meseta");
+  go("#/agents/s-0");
+  await vi.advanceTimersByTimeAsync(SETTLED);
+  expect(document.title).toBe("node7:5051 – prod – Meseta");
+  expect(document.activeElement?.id).toBe("content");
+});
+
+test("the field follows an address that is gone to", async () => {
+  answers = cluster([task("t-1")]);
+  await show("#/tasks?search=web");
+  expect(document.querySelector("input")?.value).toBe("web");
+  go("#/tasks");
+  await vi.advanceTimersByTimeAsync(SETTLED);
+  expect(document.querySelector("input")?.value).toBe("");
+  await vi.advanceTimersByTimeAsync(SETTLED);
+  expect(location.hash).toBe("#/tasks");
+});
+
+test("rows are put in order by the head of a column, and the other way by a second click", async () => {
+  answers = cluster([]);
+  const summary = answers["/state-summary"] as { slaves: Record<string, unknown>[] };
+  const [one] = summary.slaves;
+  summary.slaves = ["node10", "node9", "node1"].map((hostname) => ({ ...one, id: hostname, hostname }));
+  await show("#/agents");
+  const hosts = () => cells("Agents").map(([host]) => host?.split(":")[0]);
+  const head = document.querySelector<HTMLElement>("[role=columnheader] button");
+  expect(head?.textContent).toBe("Host");
+  head?.click();
+  await vi.advanceTimersByTimeAsync(SETTLED);
+  expect(hosts()).toEqual(["node1", "node9", "node10"]);
+  expect(document.querySelector("[role=columnheader]")?.getAttribute("aria-sort")).toBe("ascending");
+  head?.click();
+  await vi.advanceTimersByTimeAsync(SETTLED);
+  expect(hosts()).toEqual(["node10", "node9", "node1"]);
+});
+
+test("maintenance is planned from what the schedule is at that moment", async () => {
+  const away = { start: { nanoseconds: 1e18 } };
+  const other = { machine_ids: [{ hostname: "node9" }], unavailability: away };
+  answers = {
+    ...cluster([]),
+    "/maintenance/schedule": {},
+    "/maintenance/status": {},
+    UPDATE_MAINTENANCE_SCHEDULE: {},
+  };
+  await show("#/maintenance");
+  button("Schedule")?.click();
+  await vi.advanceTimersByTimeAsync(SETTLED);
+  document.querySelector<HTMLInputElement>("dialog input[type=checkbox]")?.click();
+  await vi.advanceTimersByTimeAsync(SETTLED);
+  // Somebody else has planned something since the page was read.
+  answers["/maintenance/schedule"] = { windows: [other] };
+  const form = document.querySelector("dialog form");
+  form?.dispatchEvent(new Event("submit", { bubbles: true, cancelable: true }));
+  await vi.advanceTimersByTimeAsync(SETTLED);
+  const call = sent.find((one) => (one as { type: string }).type === "UPDATE_MAINTENANCE_SCHEDULE");
+  const { schedule } = (call as { update_maintenance_schedule: { schedule: { windows: unknown[] } } })
+    .update_maintenance_schedule;
+  expect(schedule.windows[0]).toEqual(other);
+  expect(schedule.windows[1]).toMatchObject({ machine_ids: [{ hostname: "node7", ip: "10.0.0.7" }] });
 });
 
 test("of a hundred thousand tasks those in sight are asked for and in the page", async () => {

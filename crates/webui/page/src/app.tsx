@@ -1,34 +1,28 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { AgentPage } from "./agent";
 import { type Metrics, metrics } from "./api";
-import { NotLeading } from "./files";
+import { Behind } from "./contact";
 import { MasterPage } from "./master";
-import { Trouble } from "./parts";
 import { usePolled } from "./poll";
 import { type Route, parse } from "./route";
 
 /** The page of whichever daemon serves it. */
 export function App() {
   const route = useRoute();
-  const { value, error } = usePolled<Metrics>("metrics", (_, signal) => metrics(signal));
-  // What was focused is gone with the view before.
-  useEffect(() => window.scrollTo?.(0, 0), [JSON.stringify(route)]);
-  return (
-    <>
-      <Trouble error={error} />
-      {error instanceof NotLeading && (
-        <p class="trouble">
-          <a href="/redirect">Go to the one that does</a>
-        </p>
-      )}
-      {value &&
-        ("slave/registered" in value ? (
-          <AgentPage route={route} />
-        ) : (
-          <MasterPage metrics={value} route={route} stale={error !== undefined} />
-        ))}
-    </>
+  const { value, ...contact } = usePolled<Metrics>("metrics", (_, signal) => metrics(signal));
+  useArrival(route);
+  if (!value) {
+    return (
+      <main class="alone">
+        <Behind of="daemon" contact={contact} />
+      </main>
+    );
+  }
+  return "slave/registered" in value ? (
+    <AgentPage route={route} contact={contact} />
+  ) : (
+    <MasterPage metrics={value} route={route} contact={contact} />
   );
 }
 
@@ -40,4 +34,17 @@ function useRoute(): Route {
     return () => removeEventListener("hashchange", moved);
   }, []);
   return parse(hash);
+}
+
+/** What was focused is gone with the view before: the keyboard, and who is read to, begin with the new one. */
+function useArrival(route: Route): void {
+  // What is searched for in a list is no other place.
+  const place = JSON.stringify({ ...route, search: undefined, states: undefined });
+  const before = useRef(place);
+  useEffect(() => {
+    if (before.current === place) return;
+    before.current = place;
+    window.scrollTo?.(0, 0);
+    document.getElementById("content")?.focus({ preventScroll: true });
+  }, [place]);
 }

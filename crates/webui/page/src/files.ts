@@ -13,27 +13,39 @@ export interface Entry {
 /** What is wrong, in a sentence. */
 export class Refusal extends Error {}
 
+/** A daemon that cannot be reached. That is said once for the whole page, which goes on trying. */
+export class NoAnswer extends Refusal {
+  constructor() {
+    super("No answer. The page tries again.");
+  }
+}
+
+/** How long an answer may take. */
+const PATIENCE = 20_000;
+
 /** A request that answers with JSON. A master that does not lead sends to the one that does. */
 export async function json<T>(
   url: string,
   signal: AbortSignal,
   more: RequestInit = {},
 ): Promise<T> {
-  let answer: Response;
+  const late = AbortSignal.timeout(PATIENCE);
+  const how: RequestInit = { redirect: "manual", cache: "no-store", ...more };
   try {
-    answer = await fetch(url, { signal, redirect: "manual", cache: "no-store", ...more });
-  } catch (error) {
-    if (signal.aborted) throw error;
-    throw new Refusal("No answer. The page tries again.");
-  }
-  if (answer.type === "opaqueredirect") {
-    throw new NotLeading();
-  }
-  if (!answer.ok) {
+    const answer = await fetch(url, { ...how, signal: AbortSignal.any([signal, late]) });
+    if (answer.type === "opaqueredirect") throw new NotLeading();
+    if (answer.ok) return (await answer.json()) as T;
     const text = (await answer.text()).trim();
     throw new Refusal(text === "" ? `${answer.status} ${answer.statusText}` : text);
+  } catch (error) {
+    if (signal.aborted || error instanceof Refusal) throw error;
+    if (late.aborted) {
+      const path = url.split("?")[0];
+      throw new Refusal(`${path} has not answered for ${PATIENCE / 1000} s. The page asks again.`);
+    }
+    if (error instanceof SyntaxError) throw new Refusal(`${url} answers with something else than JSON.`);
+    throw new NoAnswer();
   }
-  return (await answer.json()) as T;
 }
 
 export class NotLeading extends Refusal {

@@ -7,6 +7,11 @@ export function count(value: number): string {
   return number.format(value);
 }
 
+/** A number of things, such as `1 task` or `2 tasks`. */
+export function counted(value: number, what: string): string {
+  return `${count(value)} ${what}${value === 1 ? "" : "s"}`;
+}
+
 export function bytes(value: number): string {
   let unit = 0;
   while (value >= 1024 && unit < UNITS.length - 1) {
@@ -28,6 +33,12 @@ export function ago(seconds: number, now: number): string {
   if (passed < 3600) return `${Math.floor(passed / 60)} min ago`;
   if (passed < 86_400) return `${Math.floor(passed / 3600)} h ago`;
   return `${Math.floor(passed / 86_400)} d ago`;
+}
+
+/** How far away the beginning of something is, that may be still to come. */
+export function when(seconds: number, now: number): string {
+  const left = Math.ceil(seconds - now);
+  return left > 0 ? `in ${duration(left)}` : `began ${ago(seconds, now)}`;
 }
 
 export function date(seconds: number): string {

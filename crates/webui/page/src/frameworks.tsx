@@ -1,8 +1,10 @@
+import { Action } from "./action";
 import { type FrameworkFacts, type Frameworks, type Why, type WhyRole, ask, order, why } from "./api";
-import { count } from "./format";
+import { count, duration } from "./format";
 import { type Column, Whole } from "./list";
+import { tasksOn } from "./machines";
 import type { Cluster } from "./master";
-import { Action, Crumbs, Fact, Id, KINDS, Meters, Outward, Time, Trouble, amounts } from "./parts";
+import { Crumbs, Fact, Id, KINDS, Meters, Outward, Time, Trouble, amounts } from "./parts";
 import { usePolled } from "./poll";
 import { link } from "./route";
 import { total } from "./state";
@@ -47,7 +49,7 @@ export function FrameworksView({ cluster }: { cluster: Cluster }) {
       />
       <Whole
         caption="Completed frameworks"
-        columns={columns(cluster).filter((column) => !["Share", "Tasks"].includes(column.name))}
+        columns={completedColumns(cluster)}
         rows={rows(value?.completed_frameworks)}
         id={(row) => row.facts.framework_info.id.value}
         text={text}
@@ -71,19 +73,42 @@ function columns(cluster: Cluster): Column<Row>[] {
           {info.name}
         </a>
       ),
+      sort: ({ facts }) => facts.framework_info.name,
     },
-    { name: "State", width: "minmax(6.5rem, 1fr)", cell: ({ facts }) => <Status facts={facts} /> },
-    { name: "Roles", width: "minmax(0, 1fr)", cell: ({ facts }) => rolesOf(facts), minor: true },
+    {
+      name: "Id",
+      width: "5rem",
+      // All of a master's begin alike.
+      cell: ({ facts: { framework_info: info } }) => (
+        <code title={info.id.value}>…{info.id.value.slice(-5)}</code>
+      ),
+      minor: true,
+    },
+    {
+      name: "State",
+      width: "minmax(6.5rem, 1fr)",
+      cell: ({ facts }) => <Status facts={facts} />,
+      sort: ({ facts }) => status(facts).text,
+    },
+    {
+      name: "Roles",
+      width: "minmax(0, 1fr)",
+      cell: ({ facts }) => rolesOf(facts),
+      minor: true,
+      sort: ({ facts }) => rolesOf(facts),
+    },
     {
       name: "User",
       width: "minmax(0, 1fr)",
       cell: ({ facts }) => facts.framework_info.user,
       minor: true,
+      sort: ({ facts }) => facts.framework_info.user,
     },
     {
       name: "Tasks",
       width: "minmax(0, 1.5fr)",
       cell: ({ summary }) => (summary ? tasksOf(summary) : "–"),
+      sort: ({ summary }) => summary && tasksOn(summary),
     },
     {
       name: "Share",
@@ -91,14 +116,24 @@ function columns(cluster: Cluster): Column<Row>[] {
       numeric: true,
       minor: true,
       cell: ({ summary }) => percent(share(cluster, summary)?.part),
+      sort: ({ summary }) => share(cluster, summary)?.part,
     },
     {
       name: "Registered",
       width: "7rem",
       minor: true,
       cell: ({ facts }) => <Time at={seconds(facts.registered_time)} />,
+      sort: ({ facts }) => facts.registered_time?.nanoseconds,
     },
   ];
+}
+
+function completedColumns(cluster: Cluster): Column<Row>[] {
+  const same = columns(cluster).filter(
+    ({ name }) => !["State", "Share", "Tasks", "Registered"].includes(name),
+  );
+  const ended = ({ facts }: Row) => seconds(facts.unregistered_time);
+  return [...same, { name: "Ended", width: "7rem", cell: (row) => <Time at={ended(row)} />, sort: ended }];
 }
 
 function rolesOf(facts: FrameworkFacts): string {
@@ -124,10 +159,15 @@ function percent(part: number | undefined): string {
   return part === undefined ? "–" : `${count(100 * part)} %`;
 }
 
+function status(facts: FrameworkFacts): { text: string; mood: string } {
+  if (facts.unregistered_time?.nanoseconds) return { text: "completed", mood: "calm" };
+  if (facts.active) return { text: "active", mood: "good" };
+  return { text: facts.connected ? "inactive" : "disconnected", mood: "bad" };
+}
+
 function Status({ facts }: { facts: FrameworkFacts }) {
-  if (facts.unregistered_time?.nanoseconds) return <span class="state calm">completed</span>;
-  if (facts.active) return <span class="state good">active</span>;
-  return <span class="state bad">{facts.connected ? "inactive" : "disconnected"}</span>;
+  const { text, mood } = status(facts);
+  return <span class={`state ${mood}`}>{text}</span>;
 }
 
 export function FrameworkView({ cluster, id }: { cluster: Cluster; id: string }) {
@@ -180,6 +220,9 @@ export function FrameworkView({ cluster, id }: { cluster: Cluster; id: string })
         {info.principal && <Fact name="Principal">{info.principal}</Fact>}
         <Fact name="Registered">
           <Time at={seconds(facts.registered_time)} />
+        </Fact>
+        <Fact name="Failover timeout">
+          {info.failover_timeout ? duration(info.failover_timeout) : "none"}
         </Fact>
         {most && (
           <Fact name="Dominant share">

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { count } from "./format";
 
@@ -13,6 +13,14 @@ export interface Column<T> {
   numeric?: true;
   /** Left out where there is little room. */
   minor?: true;
+  /** By what rows that are all at hand can be put in order: clicks on the column's head do. */
+  sort?: (row: T) => string | number | undefined;
+}
+
+/** The column that rows are in the order of. */
+interface Order {
+  by: string;
+  descending: boolean;
 }
 
 /** How high a row is, in pixels; the style sheet has the same. */
@@ -33,9 +41,12 @@ export function List<T>(props: {
   /** What stands beside the caption. */
   aside?: ComponentChildren;
   onRange?: (first: number, last: number) => void;
+  order?: Order | undefined;
+  onOrder?: (column: string) => void;
 }) {
-  const { caption, total, row, id, none, aside, onRange } = props;
+  const { caption, total, row, id, none, aside, onRange, order, onOrder } = props;
   const box = useRef<HTMLDivElement>(null);
+  const keepPlace = usePlace(caption, box, total > 0);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
   const narrow = useNarrow();
@@ -71,18 +82,37 @@ export function List<T>(props: {
           aria-rowcount={total + 1}
           tabIndex={0}
           ref={box}
-          onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+          onScroll={(event) => {
+            setTop(event.currentTarget.scrollTop);
+            keepPlace(event.currentTarget.scrollTop);
+          }}
         >
           <div role="rowgroup" class="head">
             <div role="row" aria-rowindex={1} style={tracks}>
               {columns.map((column) => (
-                <span key={column.name} role="columnheader" class={column.numeric && "numeric"}>
-                  {column.name}
+                <span
+                  key={column.name}
+                  role="columnheader"
+                  class={column.numeric && "numeric"}
+                  aria-sort={directionOf(column.name, order)}
+                >
+                  {column.sort && onOrder ? (
+                    <button type="button" class="order" onClick={() => onOrder(column.name)}>
+                      {column.name}
+                    </button>
+                  ) : (
+                    column.name
+                  )}
                 </span>
               ))}
             </div>
           </div>
-          <div role="rowgroup" class="rows" style={{ height: `${total * ROW}px` }}>
+          <div
+            role="rowgroup"
+            class="rows"
+            style={{ height: `${total * ROW}px` }}
+            onMouseOver={sayWhole}
+          >
             {indices.map((index) => {
               const value = row(index);
               return (
@@ -107,6 +137,46 @@ export function List<T>(props: {
   );
 }
 
+/** A cell that has no room for its text has it under the mouse. */
+function sayWhole({ target }: MouseEvent): void {
+  const cell = (target as Element).closest<HTMLElement>("[role=cell]");
+  if (cell) cell.title = cell.scrollWidth > cell.clientWidth ? (cell.textContent ?? "") : "";
+}
+
+function directionOf(column: string, order: Order | undefined) {
+  if (order?.by !== column) return undefined;
+  return order.descending ? ("descending" as const) : ("ascending" as const);
+}
+
+/** How long a list rests before its place is kept: browsers count how often that is done. */
+const REST = 200;
+
+/**
+ * Who goes back to a list finds it where it was left: its place is kept with the browser's history, under the
+ * list's name.
+ */
+function usePlace(name: string, box: { current: HTMLElement | null }, isFilled: boolean) {
+  const wanted = useRef(keptPlaces()[name]);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => {
+    if (!isFilled || !box.current || !wanted.current) return;
+    box.current.scrollTop = wanted.current;
+    wanted.current = undefined;
+  }, [isFilled]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return (top: number) => {
+    const { hash } = location;
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => {
+      if (location.hash === hash) history.replaceState({ ...keptPlaces(), [name]: top }, "");
+    }, REST);
+  };
+}
+
+function keptPlaces(): Record<string, number> {
+  return (history.state as Record<string, number> | null) ?? {};
+}
+
 /** A list of rows that are all at hand, with a search in what `text` says of each. */
 export function Whole<T>(props: {
   caption: string;
@@ -115,14 +185,21 @@ export function Whole<T>(props: {
   id: (row: T) => string;
   none: ComponentChildren;
   text?: (row: T) => string;
+  /** What can be done with the list as a whole. */
+  action?: ComponentChildren;
 }) {
-  const { caption, columns, rows, id, none, text } = props;
+  const { caption, columns, rows, id, none, text, action } = props;
   const [search, setSearch] = useState("");
+  const [order, setOrder] = useState<Order>();
   const wanted = search.trim().toLowerCase();
-  const matching =
-    text && wanted !== ""
-      ? (rows ?? []).filter((row) => text(row).toLowerCase().includes(wanted))
-      : (rows ?? []);
+  const matching = useMemo(() => {
+    const found =
+      text && wanted !== ""
+        ? (rows ?? []).filter((row) => text(row).toLowerCase().includes(wanted))
+        : (rows ?? []);
+    const by = columns.find((column) => column.name === order?.by)?.sort;
+    return by ? sorted(found, by, order?.descending ?? false) : found;
+  }, [rows, wanted, order]);
   const field = text && (rows?.length ?? 0) > SEARCHED && (
     <input
       type="search"
@@ -140,10 +217,38 @@ export function Whole<T>(props: {
       row={(index) => matching[index]}
       id={id}
       none={rows === undefined ? "Reading…" : rows.length > 0 ? "Nothing matches." : none}
-      aside={field}
+      aside={
+        <span class="actions">
+          {field}
+          {action}
+        </span>
+      }
+      order={order}
+      onOrder={(by) =>
+        setOrder((last) => ({ by, descending: last?.by === by && !last.descending }))
+      }
     />
   );
 }
+
+/** What has nothing to be compared by comes last, either way. */
+function sorted<T>(rows: T[], by: (row: T) => string | number | undefined, descending: boolean): T[] {
+  const keyed = rows.map((row) => ({ row, key: by(row) }));
+  keyed.sort(({ key: one }, { key: other }) => {
+    if (one === undefined || other === undefined) {
+      return Number(one === undefined) - Number(other === undefined);
+    }
+    const order =
+      typeof one === "number" && typeof other === "number"
+        ? one - other
+        : BY_NAME.compare(`${one}`, `${other}`);
+    return descending ? -order : order;
+  });
+  return keyed.map(({ row }) => row);
+}
+
+/** `node10` comes after `node9`. */
+const BY_NAME = new Intl.Collator("en", { numeric: true });
 
 /** More rows than this are worth a search field. */
 const SEARCHED = 8;

@@ -1,29 +1,53 @@
 import { useEffect, useState } from "preact/hooks";
 
+import { type Event, type Told, tell } from "./happening";
 import { Records } from "./recordio";
 
-/** The master's events: they tell when there is something new to read. */
+/**
+ * The master's events: they tell when there is something new to read.
+ *
+ * A stream that breaks is opened again behind the last event that was seen, and what has been shown stands:
+ * only what was missed makes the views read again. Where the master cannot tell what was missed, because it is
+ * another one or too much has happened, everything is read again.
+ *
+ * ```text
+ *  connecting ──▶ live ◀──▶ behind          a stream broke, and is not there again yet
+ *       │          ▲  ▲        │
+ *       └──────────┼──┴─ polling            the master answers, and gives no stream
+ *                  └────────────┘
+ * ```
+ */
+export type Link = "connecting" | "live" | "behind" | "polling";
 
-export type Link = "connecting" | "live" | "polling";
-
-export interface Happening {
+export interface Happening extends Told {
   /** Grows by one with each. */
   number: number;
   at: number;
-  what: string;
-  /** Where more is to be seen. */
-  href: string | undefined;
-  state: string | undefined;
 }
 
 /** As many happenings are remembered as anybody looks through. */
 const REMEMBERED = 50;
 
-/** Between two attempts to follow the events, and how often a silent stream is given up. */
-const AGAIN = 5_000;
+/** Before each attempt to open a stream again, one after the other, and then the last of them. */
+const PAUSES = [0, 500, 1_000, 2_000, 5_000];
+
+/** A stream that has lasted so long was a good one: its end is a new trouble. */
+const GOOD = 5_000;
+
+/** The master beats every 15 seconds; a stream that is silent for longer is given up. */
 const SILENCE = 45_000;
 
-type Listener = () => void;
+/** The status of a stream that cannot go on where it was. */
+const GONE = 410;
+
+/** `news` says whether there is something to read, or just another state of the link. */
+type Listener = (news: boolean) => void;
+
+/** The last event that was seen: the run of a master, and how many there had been. */
+interface Place {
+  run: string;
+  number: number;
+}
 
 /** One stream for the whole page. */
 class Live {
@@ -32,6 +56,9 @@ class Live {
   private readonly listeners = new Set<Listener>();
   private end: AbortController | undefined;
   private count = 0;
+  private place: Place | undefined;
+  /** The place that the master could not go on from, until there is a new one. */
+  private lost: Place | undefined;
 
   start(): void {
     document.addEventListener("visibilitychange", this.look);
@@ -46,11 +73,13 @@ class Live {
     removeEventListener("pageshow", this.look);
     this.leave();
     this.happenings = [];
+    this.place = undefined;
+    this.lost = undefined;
   }
 
   /**
    * Browsers have six connections to a host, for all of its pages together. A page that nobody sees
-   * leaves them to others: it reads everything again when it is seen.
+   * leaves them to others, and goes on where it was when it is seen.
    */
   private readonly look = (): void => {
     if (document.hidden) return this.leave();
@@ -70,62 +99,111 @@ class Live {
     return () => this.listeners.delete(listener);
   }
 
-  private tell(): void {
-    for (const listener of [...this.listeners]) listener();
+  private tell(news: boolean): void {
+    for (const listener of [...this.listeners]) listener(news);
+  }
+
+  private become(link: Link, news = false): void {
+    if (link === this.link && !news) return;
+    this.link = link;
+    this.tell(news);
   }
 
   private async follow(signal: AbortSignal): Promise<void> {
+    let tries = 0;
     while (!signal.aborted) {
+      const began = performance.now();
+      let answered = false;
       try {
-        await this.once(signal);
+        answered = await this.subscribe(signal);
       } catch {
-        // The pages poll meanwhile, and say so.
+        // Whatever broke it, it is tried again.
       }
       if (signal.aborted) return;
-      this.link = "polling";
-      this.tell();
-      await new Promise((resolve) => setTimeout(resolve, AGAIN));
+      if (this.link === "live" && performance.now() - began > GOOD) tries = 0;
+      this.become(answered ? "polling" : "behind");
+      const pause = PAUSES[Math.min(tries, PAUSES.length - 1)];
+      tries += 1;
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 
-  private async once(signal: AbortSignal): Promise<void> {
+  /** Follows one stream to its end; says whether the master answered with something else. */
+  private async subscribe(signal: AbortSignal): Promise<boolean> {
     const silence = new AbortController();
-    const answer = await fetch("/api/v1?state=false", {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json" },
-      body: '{"type":"SUBSCRIBE"}',
-      signal: AbortSignal.any([signal, silence.signal]),
-      redirect: "manual",
-    });
-    if (!answer.ok || !answer.body) return;
-    this.link = "live";
-    this.tell();
-    const reader = answer.body.getReader();
-    const records = new Records();
-    for (;;) {
-      const timer = setTimeout(() => silence.abort(), SILENCE);
-      const { done, value } = await reader.read();
-      clearTimeout(timer);
-      if (done) return;
-      let news = false;
-      for (const record of records.push(value)) {
-        news = this.take(JSON.parse(record) as Event) || news;
+    let timer = setTimeout(() => silence.abort(), SILENCE);
+    const { place } = this;
+    try {
+      const answer = await fetch("/api/v1?state=false", {
+        method: "POST",
+        headers: {
+          "Content-Type": "application/json",
+          Accept: "application/json",
+          ...(place && { "Last-Event-ID": `${place.run}:${place.number}` }),
+        },
+        body: '{"type":"SUBSCRIBE"}',
+        signal: AbortSignal.any([signal, silence.signal]),
+        redirect: "manual",
+      });
+      if (answer.status === GONE && place) {
+        this.lost = place;
+        this.place = undefined;
+        return await this.subscribe(signal);
       }
-      if (news) this.tell();
+      if (!answer.ok || !answer.body) return true;
+      this.place = placeIn(answer.headers.get("Meseta-Event-Id"));
+      this.ownUpToGap();
+      // What was read before a first stream may be older than its beginning.
+      this.become("live", place === undefined);
+      const reader = answer.body.getReader();
+      const records = new Records();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return false;
+        clearTimeout(timer);
+        timer = setTimeout(() => silence.abort(), SILENCE);
+        let news = false;
+        for (const record of records.push(value)) {
+          news = this.take(JSON.parse(record) as Event) || news;
+        }
+        if (news) this.tell(true);
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 
-  /** Remembers an event; says whether it is news. */
+  /** Where happenings are missing, that is said in their place. */
+  private ownUpToGap(): void {
+    if (!this.lost) return;
+    const why =
+      this.lost.run === this.place?.run
+        ? "More happened while there was no connection than the master remembers"
+        : "The master was restarted, or another one leads now";
+    this.lost = undefined;
+    this.remember({ what: `${why}: what came before is not all here`, href: undefined, state: undefined });
+  }
+
+  /** Counts an event and remembers what it tells; says whether it is news. */
   private take(event: Event): boolean {
     if (event.type === "HEARTBEAT" || event.type === "SUBSCRIBED") return false;
+    if (this.place) this.place.number += 1;
     const told = tell(event);
-    if (told) {
-      this.count += 1;
-      const happening = { ...told, number: this.count, at: Date.now() / 1000 };
-      this.happenings = [happening, ...this.happenings].slice(0, REMEMBERED);
-    }
+    if (told) this.remember(told);
     return true;
   }
+
+  private remember(told: Told): void {
+    this.count += 1;
+    const happening = { ...told, number: this.count, at: Date.now() / 1000 };
+    this.happenings = [happening, ...this.happenings].slice(0, REMEMBERED);
+  }
+}
+
+/** The place that `Meseta-Event-Id: <run>:<number>` names. */
+function placeIn(header: string | null): Place | undefined {
+  const [, run, number] = /^(.+):(\d+)$/.exec(header ?? "") ?? [];
+  return run === undefined ? undefined : { run, number: Number(number) };
 }
 
 export const live = new Live();
@@ -146,64 +224,4 @@ export function useLive(): Live {
     });
   }, []);
   return live;
-}
-
-interface Value {
-  value: string;
-}
-
-/** What is read of an event. */
-interface Event {
-  type: string;
-  task_added?: { task?: { task_id: Value; framework_id: Value; agent_id: Value; state?: string } };
-  task_updated?: {
-    framework_id?: Value;
-    status?: { task_id?: Value; agent_id?: Value; message?: string };
-    state?: string;
-  };
-  agent_added?: { agent?: { agent_info?: { id?: Value; hostname?: string } } };
-  agent_removed?: { agent_id?: Value };
-  framework_added?: { framework?: { framework_info?: { id?: Value; name?: string } } };
-  framework_updated?: { framework?: { framework_info?: { id?: Value; name?: string } } };
-  framework_removed?: { framework_info?: { id?: Value; name?: string } };
-}
-
-type Told = Pick<Happening, "what" | "href" | "state">;
-
-function path(...parts: (string | undefined)[]): string {
-  return `#/${parts.map((part) => encodeURIComponent(part ?? "")).join("/")}`;
-}
-
-function tell(event: Event): Told | undefined {
-  const added = event.task_added?.task;
-  if (added) {
-    const href = path("tasks", added.framework_id.value, added.agent_id.value, added.task_id.value);
-    return { what: `Task ${added.task_id.value} launched`, href, state: undefined };
-  }
-  const updated = event.task_updated;
-  if (updated) {
-    const { task_id: task, agent_id: agent } = updated.status ?? {};
-    const href = path("tasks", updated.framework_id?.value, agent?.value, task?.value);
-    return { what: `Task ${task?.value}`, href, state: updated.state };
-  }
-  const agent = event.agent_added?.agent?.agent_info;
-  if (agent) {
-    const href = path("agents", agent.id?.value);
-    return { what: `Agent ${agent.hostname} registered`, href, state: undefined };
-  }
-  if (event.agent_removed) {
-    const what = `Agent ${event.agent_removed.agent_id?.value} removed`;
-    return { what, href: undefined, state: undefined };
-  }
-  const framework = event.framework_added?.framework?.framework_info;
-  if (framework) {
-    const href = path("frameworks", framework.id?.value);
-    return { what: `Framework ${framework.name} subscribed`, href, state: undefined };
-  }
-  const gone = event.framework_removed?.framework_info;
-  if (gone) {
-    const href = path("frameworks", gone.id?.value);
-    return { what: `Framework ${gone.name} ended`, href, state: undefined };
-  }
-  return undefined;
 }

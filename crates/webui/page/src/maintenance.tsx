@@ -1,122 +1,206 @@
+import { Action } from "./action";
 import {
+  type Frameworks,
   type MachineId,
-  type MaintenanceStatus,
-  type Window,
+  type Unavailability,
+  ask,
   maintenance,
   order,
+  replan,
   schedule,
 } from "./api";
-import { date, duration } from "./format";
+import { counted, duration } from "./format";
 import { type Column, Whole } from "./list";
+import { type Answer, type Machine, type Planned, keyOf, machines, nameOf, without } from "./machines";
 import type { Cluster } from "./master";
-import { Action, Trouble } from "./parts";
+import { useFrameworkNames } from "./names";
+import { Time, Trouble } from "./parts";
+import { Plan } from "./plan";
 import { usePolled } from "./poll";
+import { link } from "./route";
 
-interface Planned {
-  windows: Window[];
-  status: MaintenanceStatus;
-}
-
-interface Row {
-  machine: MachineId;
-  window: Window | undefined;
-  mode: "up" | "draining" | "down";
-}
-
+/** Machines that will be away, what is still there, and what frameworks say to leaving them. */
 export function MaintenanceView({ cluster }: { cluster: Cluster }) {
   const { value, error } = usePolled<Planned>("maintenance", async (_, signal) => {
-    const [planned, status] = await Promise.all([schedule(signal), maintenance(signal)]);
-    return { windows: planned.windows ?? [], status };
+    const [{ windows }, status] = await Promise.all([schedule(signal), maintenance(signal)]);
+    // Without a schedule nobody is asked for anything.
+    if (!windows?.length) return { windows: [], status, frameworks: [] };
+    const { frameworks } = await ask<Frameworks>("GET_FRAMEWORKS", signal);
+    return { windows, status, frameworks: frameworks ?? [] };
   });
-  const rows = value?.windows.flatMap((window) =>
-    window.machine_ids.map((machine): Row => {
-      const is = (one: MachineId) => same(one, machine);
-      const down = value.status.down_machines?.some(is);
-      const draining = value.status.draining_machines?.some((one) => is(one.id));
-      return { machine, window, mode: down ? "down" : draining ? "draining" : "up" };
-    }),
-  );
+  const rows = value && machines(value, cluster.summary.slaves);
+  const answers = rows?.flatMap((one) => one.answers) ?? [];
+  const name = useFrameworkNames(cluster, answers.map(({ framework }) => framework));
   return (
     <>
       <div class="title">
         <h1>Maintenance</h1>
         <div class="actions">
-          <Plan cluster={cluster} windows={value?.windows ?? []} />
+          <Plan cluster={cluster} />
         </div>
       </div>
       <Trouble error={error} />
       <Whole
         caption="Scheduled machines"
-        columns={columns(value?.windows ?? [])}
+        columns={MACHINES}
         rows={rows}
-        id={({ machine }) => machineName(machine)}
-        text={({ machine }) => machineName(machine)}
-        none="No maintenance is scheduled. A schedule tells frameworks in time which machines will be away, by inverse offers."
+        id={({ id }) => keyOf(id)}
+        text={({ id, mode }) => `${nameOf(id)} ${mode}`}
+        none="No maintenance is scheduled. A schedule tells frameworks in time which machines will be away, and asks them to leave."
       />
+      {rows && rows.length > 0 && (
+        <Whole
+          caption="Answers of frameworks"
+          columns={answerColumns(name)}
+          rows={answers}
+          id={({ machine, framework }) => `${keyOf(machine)} ${framework}`}
+          text={({ machine, framework, status }) => `${nameOf(machine)} ${name(framework)} ${status}`}
+          none="No framework has been asked to leave yet: those that use something of a machine are, when resources are next offered."
+        />
+      )}
     </>
   );
 }
 
-function same(one: MachineId, other: MachineId): boolean {
-  return (one.hostname ?? "") === (other.hostname ?? "") && (one.ip ?? "") === (other.ip ?? "");
+const MACHINES: Column<Machine>[] = [
+  {
+    name: "Machine",
+    width: "minmax(0, 2fr)",
+    cell: ({ id }) => nameOf(id),
+    sort: ({ id }) => nameOf(id),
+  },
+  {
+    name: "State",
+    // What can be done says as much.
+    minor: true,
+    width: "6rem",
+    cell: ({ mode }) => <span class={`state ${mode === "down" ? "bad" : "busy"}`}>{mode}</span>,
+    sort: ({ mode }) => mode,
+  },
+  {
+    name: "Away",
+    width: "minmax(0, 1.25fr)",
+    minor: true,
+    cell: ({ unavailability }) => <Time at={startOf(unavailability)} ahead />,
+    sort: ({ unavailability }) => startOf(unavailability),
+  },
+  {
+    name: "Lasts",
+    width: "5.5rem",
+    minor: true,
+    cell: ({ unavailability }) => lasting(unavailability),
+    sort: ({ unavailability }) => unavailability?.duration?.nanoseconds,
+  },
+  {
+    name: "Still there",
+    width: "minmax(0, 1.5fr)",
+    minor: true,
+    cell: stillThere,
+    sort: ({ tasks }) => tasks,
+  },
+  {
+    name: "Answers",
+    width: "minmax(0, 2fr)",
+    minor: true,
+    cell: ({ answers }) => tally(answers),
+  },
+  {
+    name: "Change",
+    width: "12.5rem",
+    cell: (machine) =>
+      machine.mode === "down" ? <Up machine={machine.id} /> : <Draining machine={machine} />,
+  },
+];
+
+export function startOf(unavailability: Unavailability | undefined): number | undefined {
+  return unavailability && unavailability.start.nanoseconds / 1e9;
 }
 
-function machineName(machine: MachineId): string {
-  return [machine.hostname, machine.ip].filter((part) => part).join(" / ");
+export function lasting(unavailability: Unavailability | undefined): string {
+  if (!unavailability) return "–";
+  const { duration: known } = unavailability;
+  return known ? duration(known.nanoseconds / 1e9) : "no end";
 }
 
-function columns(windows: Window[]): Column<Row>[] {
+function stillThere({ agents, tasks }: Machine) {
+  const [first] = agents;
+  if (!first) return "no agent";
+  const said = `${counted(tasks, "task")} on ${counted(agents.length, "agent")}`;
+  return agents.length === 1 ? <a href={link(["agents", first.id])}>{said}</a> : said;
+}
+
+/** Answers put together, such as `2 accept, 1 declines`. */
+function tally(answers: Answer[]): string {
+  const of = (status: Answer["status"]) => answers.filter((one) => one.status === status).length;
+  const [yes, no, open] = [of("accepts"), of("declines"), of("not answered")];
+  const parts = [
+    yes > 0 && `${yes} ${yes === 1 ? "accepts" : "accept"}`,
+    no > 0 && `${no} ${no === 1 ? "declines" : "decline"}`,
+    open > 0 && `${open} not answered`,
+  ];
+  return parts.filter((part) => part !== false).join(", ") || "nobody is asked";
+}
+
+const MOODS = { accepts: "good", declines: "bad", "not answered": "busy" } as const;
+
+function answerColumns(name: (framework: string) => string): Column<Answer>[] {
   return [
-    { name: "Machine", width: "minmax(0, 2fr)", cell: ({ machine }) => machineName(machine) },
     {
-      name: "State",
-      width: "minmax(6.5rem, 1fr)",
-      cell: ({ mode }) => (
-        <span class={`state ${{ up: "good", draining: "busy", down: "bad" }[mode]}`}>{mode}</span>
+      name: "Framework",
+      width: "minmax(0, 2fr)",
+      cell: ({ framework }) => (
+        <a href={link(["frameworks", framework])} title={framework}>
+          {name(framework)}
+        </a>
       ),
+      sort: ({ framework }) => name(framework),
     },
     {
-      name: "From",
-      width: "minmax(0, 1.5fr)",
+      name: "Answer",
+      width: "8rem",
+      cell: ({ status }) => <span class={`state ${MOODS[status]}`}>{status}</span>,
+      sort: ({ status }) => status,
+    },
+    {
+      name: "Machine",
+      width: "minmax(0, 2fr)",
       minor: true,
-      cell: ({ window }) => date((window?.unavailability.start.nanoseconds ?? 0) / 1e9),
+      cell: ({ machine }) => nameOf(machine),
+      sort: ({ machine }) => nameOf(machine),
     },
-    {
-      name: "For",
-      width: "minmax(0, 1fr)",
-      minor: true,
-      cell: ({ window }) => {
-        const lasting = window?.unavailability.duration?.nanoseconds;
-        return lasting === undefined ? "no end given" : duration(lasting / 1e9);
-      },
-    },
-    {
-      name: "",
-      width: "minmax(11rem, 1fr)",
-      cell: ({ machine, mode }) =>
-        mode === "down" ? <Up machine={machine} /> : <Down machine={machine} windows={windows} />,
-    },
+    { name: "Said", width: "7rem", cell: ({ at }) => <Time at={at} />, sort: ({ at }) => at },
   ];
 }
 
-function Down({ machine, windows }: { machine: MachineId; windows: Window[] }) {
-  const name = machineName(machine);
+function Draining({ machine }: { machine: Machine }) {
+  const { id, agents, tasks, answers } = machine;
+  const name = nameOf(id);
+  const against = answers.filter(({ status }) => status !== "accepts").length;
   return (
     <span class="actions">
       <Action
         name="Take down"
+        label={`Take down ${name}`}
         title={`Take ${name} down?`}
         confirm="Take down"
         danger
-        act={() => order({ type: "START_MAINTENANCE", start_maintenance: { machines: [machine] } })}
+        act={() => order({ type: "START_MAINTENANCE", start_maintenance: { machines: [id] } })}
       >
-        <p>The agents on it are told to end, with all of their tasks.</p>
+        <p>
+          {agents.length === 0
+            ? "No agent is registered from it. None can register until it is brought up."
+            : `${counted(agents.length, "agent")} on it ${agents.length === 1 ? "is" : "are"} told to end, with ${counted(tasks, "task")}, and cannot register until the machine is brought up.`}
+        </p>
+        {against > 0 && (
+          <p class="bad">{counted(against, "framework")} on it {against === 1 ? "has" : "have"} not agreed to leave.</p>
+        )}
       </Action>
       <Action
         name="Cancel"
+        label={`Cancel the maintenance of ${name}`}
         title={`Cancel the maintenance of ${name}?`}
-        confirm="Cancel it"
-        act={() => plan(without(windows, machine))}
+        confirm="Take it off the schedule"
+        act={() => replan((windows) => without(windows, [id]))}
       >
         <p>It leaves the schedule, and frameworks may use it as before.</p>
       </Action>
@@ -125,72 +209,16 @@ function Down({ machine, windows }: { machine: MachineId; windows: Window[] }) {
 }
 
 function Up({ machine }: { machine: MachineId }) {
+  const name = nameOf(machine);
   return (
     <Action
       name="Bring up"
-      title={`Bring ${machineName(machine)} up?`}
+      label={`Bring up ${name}`}
+      title={`Bring ${name} up?`}
       confirm="Bring up"
       act={() => order({ type: "STOP_MAINTENANCE", stop_maintenance: { machines: [machine] } })}
     >
-      <p>Its agents may register again, and it leaves the schedule.</p>
-    </Action>
-  );
-}
-
-function without(windows: Window[], machine: MachineId): Window[] {
-  return windows
-    .map((window) => ({
-      ...window,
-      machine_ids: window.machine_ids.filter((one) => !same(one, machine)),
-    }))
-    .filter((window) => window.machine_ids.length > 0);
-}
-
-function plan(windows: Window[]): Promise<void> {
-  return order({
-    type: "UPDATE_MAINTENANCE_SCHEDULE",
-    update_maintenance_schedule: { schedule: { windows } },
-  });
-}
-
-/** Adds a machine to the schedule. */
-function Plan({ cluster, windows }: { cluster: Cluster; windows: Window[] }) {
-  const act = (form: FormData) => {
-    const text = (name: string) => String(form.get(name) ?? "").trim();
-    const machine: MachineId = {
-      ...(text("hostname") && { hostname: text("hostname") }),
-      ...(text("ip") && { ip: text("ip") }),
-    };
-    const start = { nanoseconds: Date.parse(text("start")) * 1e6 };
-    const hours = Number(text("hours"));
-    const unavailability = hours > 0 ? { start, duration: { nanoseconds: hours * 36e11 } } : { start };
-    return plan([...without(windows, machine), { machine_ids: [machine], unavailability }]);
-  };
-  const hosts = [...new Set(cluster.summary.slaves.map((agent) => agent.hostname))];
-  return (
-    <Action name="Schedule" title="Schedule maintenance" confirm="Schedule" act={act}>
-      <p>Frameworks are told that the machine will be away, and are asked to leave it in time.</p>
-      <label>
-        Hostname
-        <input name="hostname" list="hosts" required />
-      </label>
-      <datalist id="hosts">
-        {hosts.map((host) => (
-          <option key={host} value={host} />
-        ))}
-      </datalist>
-      <label>
-        Address
-        <input name="ip" placeholder="as its agents have it" />
-      </label>
-      <label>
-        From
-        <input name="start" type="datetime-local" required />
-      </label>
-      <label>
-        For how many hours
-        <input name="hours" type="number" min="0" step="any" placeholder="no end" />
-      </label>
+      <p>Its agents may register again, and it leaves the schedule. Start them there if they do not start by themselves.</p>
     </Action>
   );
 }

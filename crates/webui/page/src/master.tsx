@@ -1,8 +1,9 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { AgentView, AgentsView } from "./agents";
 import { type MasterFacts, type Metrics, type Summary, ask, summary } from "./api";
 import type { Sample } from "./chart";
+import { Behind, type Contact, isBehind, useNow } from "./contact";
 import { FrameworkView, FrameworksView } from "./frameworks";
 import { Keys } from "./keys";
 import { live, useLive } from "./live";
@@ -17,6 +18,7 @@ import { ServerView } from "./server";
 import { total } from "./state";
 import { TaskView } from "./task";
 import { TasksView } from "./tasks";
+import { title } from "./title";
 
 /** As many samples as the charts have: ten minutes, once a second. */
 const SAMPLES = 600;
@@ -43,8 +45,8 @@ const NAV = [
 ] as const;
 
 /** The cluster, as its master sees it. */
-export function MasterPage(props: { metrics: Metrics; route: Route; stale: boolean }) {
-  const { metrics, route, stale } = props;
+export function MasterPage(props: { metrics: Metrics; route: Route; contact: Contact }) {
+  const { metrics, route, contact } = props;
   useEffect(() => {
     live.start();
     return () => live.stop();
@@ -56,10 +58,15 @@ export function MasterPage(props: { metrics: Metrics; route: Route; stale: boole
     "by events",
   );
   const history = useHistory(metrics, value);
-  const name = value?.cluster || "Meseta";
+  const shown = title(route, value);
   useEffect(() => {
-    document.title = value?.cluster ? `${value.cluster} – Meseta` : "Meseta";
-  }, [value?.cluster]);
+    document.title = shown;
+  }, [shown]);
+  const nav = useRef<HTMLElement>(null);
+  // On a phone not all of them are in sight.
+  useEffect(() => {
+    nav.current?.querySelector("[aria-current]")?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
+  }, [route.view]);
   return (
     <div class="shell">
       <a class="skip" href="#content" onClick={skip}>
@@ -71,9 +78,9 @@ export function MasterPage(props: { metrics: Metrics; route: Route; stale: boole
             <rect width="32" height="32" rx="7" />
             <path d="M3 24 9 11h14l6 13z" />
           </svg>
-          <span>{name}</span>
+          <span>{value?.cluster || "Meseta"}</span>
         </a>
-        <nav aria-label="Views">
+        <nav aria-label="Views" ref={nav}>
           {NAV.map(([href, title, views]) => (
             <a
               key={href}
@@ -85,12 +92,14 @@ export function MasterPage(props: { metrics: Metrics; route: Route; stale: boole
           ))}
         </nav>
         <div class="foot">
-          <LinkState stale={stale} />
+          <LinkState contact={contact} />
           <Keys />
         </div>
       </header>
       <main id="content" tabIndex={-1}>
-        <Trouble error={stale ? undefined : error} />
+        <Behind of="master" contact={contact} />
+        <Changed version={facts?.master_info.version} />
+        <Trouble error={contact.error ? undefined : error} />
         {value ? (
           <View cluster={{ metrics, summary: value, facts, history }} route={route} />
         ) : (
@@ -107,15 +116,41 @@ function skip(event: Event): void {
   document.getElementById("content")?.focus();
 }
 
-function LinkState({ stale }: { stale: boolean }) {
+/** A page of a former version may misunderstand what the master says now. */
+function Changed({ version }: { version: string | undefined }) {
+  const [first, setFirst] = useState(version);
+  useEffect(() => setFirst((known) => known ?? version), [version]);
+  if (!first || !version || first === version) return null;
+  return (
+    <p class="notice" role="status">
+      The master is now of version {version}, and this page of {first}.{" "}
+      <button type="button" onClick={() => location.reload()}>
+        Load it again
+      </button>
+    </p>
+  );
+}
+
+const LINKS = {
+  live: ["good", "Live", "The page follows the master's events."],
+  connecting: ["busy", "Connecting", "The page asks the master for its events."],
+  behind: [
+    "busy",
+    "Reconnecting",
+    "The stream of events broke. The page asks every second until it goes on.",
+  ],
+  polling: ["busy", "Polling", "There is no stream of events; the page asks every second."],
+} as const;
+
+const SILENT = [
+  "bad",
+  "No answer",
+  "The master does not answer. What is shown is what was read last.",
+] as const;
+
+function LinkState({ contact }: { contact: Contact }) {
   const { link } = useLive();
-  const [mood, text, title] = stale
-    ? (["bad", "No answer", "The master does not answer. What is shown is what was read last."] as const)
-    : link === "live"
-      ? (["good", "Live", "The page follows the master's events."] as const)
-      : link === "connecting"
-        ? (["busy", "Connecting", "The page asks the master for its events."] as const)
-        : (["busy", "Polling", "There is no event stream; the page asks every second."] as const);
+  const [mood, text, title] = isBehind(contact, useNow()) ? SILENT : LINKS[link];
   return (
     <span class={`state ${mood}`} title={title} role="status">
       {text}

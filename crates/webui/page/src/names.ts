@@ -1,6 +1,17 @@
-import { type Frameworks, ask } from "./api";
+import { type AgentSummary, type Frameworks, ask } from "./api";
 import type { Cluster } from "./master";
 import { usePolled } from "./poll";
+
+/** What agents are called: several may be on one host. */
+export function agentName({ hostname, port }: Pick<AgentSummary, "hostname" | "port">): string {
+  return port === undefined ? hostname : `${hostname}:${port}`;
+}
+
+/** The names of agents by their ids; those that are gone have none but that. */
+export function agentNames(cluster: Cluster): (id: string) => string {
+  const names = new Map(cluster.summary.slaves.map((agent) => [agent.id, agentName(agent)]));
+  return (id) => names.get(id) ?? (id || "–");
+}
 
 /**
  * The names of frameworks, also of those that have ended: the master's summary does not have them, so it is

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { download, read, size } from "./files";
 import { bytes } from "./format";
@@ -17,10 +17,13 @@ export function Output(props: { path: string; name: string; tall?: true }) {
     ),
   );
   const box = useRef<HTMLPreElement>(null);
-  const atEnd = useRef(true);
+  const [atEnd, setAtEnd] = useState(true);
+  const toEnd = () => {
+    if (box.current) box.current.scrollTop = box.current.scrollHeight;
+  };
   // Only who looks at the end is taken along with it.
   useEffect(() => {
-    if (box.current && atEnd.current) box.current.scrollTop = box.current.scrollHeight;
+    if (atEnd) toEnd();
   }, [tail]);
   return (
     <section class={tall ? "output tall" : "output"}>
@@ -28,7 +31,16 @@ export function Output(props: { path: string; name: string; tall?: true }) {
         <h2>
           {name} <small>{tail ? bytes(tail.end) : ""}</small>
         </h2>
-        <a href={download(path)}>Download</a>
+        <span class="actions">
+          {!atEnd && (
+            <button type="button" onClick={toEnd}>
+              Follow the end
+            </button>
+          )}
+          <a href={download(path)} aria-label={`Download ${name}`}>
+            Download
+          </a>
+        </span>
       </div>
       <Trouble error={error} />
       {tail && isCut(tail) && <p class="none">The last {bytes(KEPT)} are shown.</p>}
@@ -39,9 +51,10 @@ export function Output(props: { path: string; name: string; tall?: true }) {
         aria-live="off"
         aria-label={name}
         onScroll={({ currentTarget: at }) => {
-          atEnd.current = at.scrollHeight - at.scrollTop - at.clientHeight < 20;
+          setAtEnd(at.scrollHeight - at.scrollTop - at.clientHeight < 20);
         }}
       >
+        {tail?.end === 0 && <span class="none">Nothing yet.</span>}
         {tail?.pieces.map((piece) => <span key={piece.offset}>{piece.text}</span>)}
       </pre>
     </section>

@@ -1,6 +1,7 @@
 import type { Metrics } from "./api";
+import { Attention } from "./attention";
 import { Chart } from "./chart";
-import { ago, count, duration } from "./format";
+import { count, duration } from "./format";
 import { useLive } from "./live";
 import type { Cluster } from "./master";
 import { Fact, KINDS, State, Time } from "./parts";
@@ -29,6 +30,7 @@ const ALWAYS = ["staging", "running", "finished", "failed"];
 export function OverviewView({ cluster }: { cluster: Cluster }) {
   const { metrics, facts, history, summary } = cluster;
   const master = facts?.master_info;
+  const there = master ? `${master.hostname}:${port(master.pid)}` : undefined;
   const number = (name: string) => count(metrics[`master/${name}`] ?? 0);
   return (
     <>
@@ -36,7 +38,7 @@ export function OverviewView({ cluster }: { cluster: Cluster }) {
         <h1>{summary.cluster || "Overview"}</h1>
       </div>
       <dl class="facts">
-        <Fact name="Leading master">{master ? `${master.hostname}:${port(master.pid)}` : "–"}</Fact>
+        <Fact name="Leading master">{there ?? "–"}</Fact>
         <Fact name="Elected">
           <Time at={facts?.elected_time} />
         </Fact>
@@ -56,6 +58,12 @@ export function OverviewView({ cluster }: { cluster: Cluster }) {
           <a href="#/offers">{number("outstanding_offers")} outstanding</a>
         </Fact>
       </dl>
+      <Attention cluster={cluster} />
+      {summary.slaves.length === 0 && (
+        <p class="empty lead">
+          No agent is registered, so nothing can run. Start one with: meseta agent --master={there ?? "<this master>"} --work_dir=&lt;folder&gt;
+        </p>
+      )}
       <section aria-label="Resources">
         <div class="cards">
           {KINDS.map(({ kind, name, show }) => {
@@ -131,7 +139,7 @@ function Activity() {
         <ol class="activity">
           {happenings.slice(0, 20).map((one) => (
             <li key={one.number}>
-              <time>{ago(one.at, Date.now() / 1000)}</time>{" "}
+              <Time at={one.at} />{" "}
               {one.href ? <a href={one.href}>{one.what}</a> : one.what}{" "}
               {one.state && <State name={one.state} />}
             </li>

@@ -1,8 +1,8 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
 
-import { ago, count, date, megabytes, mood, stateName } from "./format";
-import { changed } from "./poll";
+import type { Scalar } from "./api";
+import { NoAnswer } from "./files";
+import { ago, count, date, megabytes, mood, stateName, when } from "./format";
 import type { Resources } from "./state";
 
 /** Small parts that several views have in common. */
@@ -16,11 +16,12 @@ export function State({ name, healthy }: { name: string; healthy?: boolean | und
   );
 }
 
-export function Time({ at }: { at: number | undefined }) {
+/** How long ago a moment was, and which under the mouse; `ahead` of one that may be still to come. */
+export function Time({ at, ahead }: { at: number | undefined; ahead?: true }) {
   if (!at) return <>–</>;
   return (
     <time dateTime={new Date(at * 1000).toISOString()} title={date(at)}>
-      {ago(at, Date.now() / 1000)}
+      {(ahead ? when : ago)(at, Date.now() / 1000)}
     </time>
   );
 }
@@ -68,6 +69,16 @@ export function amounts(all: Record<string, unknown> | undefined): string {
   return parts.filter((part) => part !== false).join(" · ") || "–";
 }
 
+/** A resource of any kind in words, such as `cpus 2` or `ports 31000–32000`. */
+export function saying(resource: Scalar): string {
+  const { name, scalar, ranges, set } = resource;
+  if (scalar) return `${name} ${amount(name, scalar.value)}`;
+  if (ranges) {
+    return `${name} ${(ranges.range ?? []).map(({ begin, end }) => `${begin}–${end}`).join(", ")}`;
+  }
+  return `${name} ${(set?.item ?? []).join(", ")}`;
+}
+
 export function Meters(props: {
   used: Required<Resources>;
   all: Required<Resources>;
@@ -101,77 +112,21 @@ export function Bar(props: { used: number; offered: number; all: number; name: s
   );
 }
 
+/** What is wrong with a view. That nobody answers is said for all of them: see `Behind`. */
 export function Trouble({ error }: { error: Error | undefined }) {
   return (
     <p class="trouble" role="status">
-      {error?.message}
+      {error instanceof NoAnswer ? "" : error?.message}
     </p>
   );
 }
 
-export function Crumbs({ to, name }: { to: string; name: string }) {
+/** The way back, and to what else is near. */
+export function Crumbs(props: { to: string; name: string; children?: ComponentChildren }) {
   return (
     <p class="crumbs">
-      <a href={to}>{name}</a>
+      <a href={props.to}>{props.name}</a>
+      {props.children && <> · {props.children}</>}
     </p>
-  );
-}
-
-/** A button that asks before it acts, and says what went wrong. */
-export function Action(props: {
-  name: string;
-  title: string;
-  children: ComponentChildren;
-  confirm: string;
-  act: (form: FormData) => Promise<void>;
-  danger?: true;
-}) {
-  const { name, title, children, confirm, act, danger } = props;
-  const [open, setOpen] = useState(false);
-  const [error, setError] = useState<Error>();
-  const [busy, setBusy] = useState(false);
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    if (open) dialog.current?.showModal();
-  }, [open]);
-  const close = () => {
-    setOpen(false);
-    setError(undefined);
-  };
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    try {
-      await act(new FormData(event.currentTarget as HTMLFormElement));
-      close();
-      changed();
-    } catch (trouble) {
-      setError(trouble as Error);
-    }
-    setBusy(false);
-  };
-  return (
-    <>
-      <button type="button" class={danger && "danger"} onClick={() => setOpen(true)}>
-        {name}
-      </button>
-      {open && (
-        <dialog ref={dialog} aria-label={title} onClose={close}>
-          <form onSubmit={submit}>
-            <h2>{title}</h2>
-            {children}
-            <Trouble error={error} />
-            <div class="choices">
-              <button type="button" onClick={close}>
-                Cancel
-              </button>
-              <button type="submit" class={danger ? "danger strong" : "strong"} disabled={busy}>
-                {confirm}
-              </button>
-            </div>
-          </form>
-        </dialog>
-      )}
-    </>
   );
 }

@@ -15,6 +15,8 @@ const GATHER = 150;
 export interface Polled<T> {
   value: T | undefined;
   error: Error | undefined;
+  /** When the value was read, in milliseconds since 1970. */
+  at: number | undefined;
 }
 
 /** What makes a reading due: time alone, or the master's events, with time as the fallback. */
@@ -33,10 +35,12 @@ export function usePolled<T>(
     key,
     value: undefined,
     error: undefined,
+    at: undefined,
   });
   useEffect(() => {
     const end = new AbortController();
     let last: T | undefined;
+    let at: number | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let reading = false;
     let news = false;
@@ -50,9 +54,10 @@ export function usePolled<T>(
       const began = performance.now();
       try {
         last = await step(last, end.signal);
-        if (!end.signal.aborted) setPolled({ key, value: last, error: undefined });
+        at = Date.now();
+        if (!end.signal.aborted) setPolled({ key, value: last, error: undefined, at });
       } catch (error) {
-        if (!end.signal.aborted) setPolled({ key, value: last, error: error as Error });
+        if (!end.signal.aborted) setPolled({ key, value: last, error: error as Error, at });
       }
       reading = false;
       const now = performance.now();
@@ -62,8 +67,8 @@ export function usePolled<T>(
       timer = setTimeout(turn, Math.max(news ? GATHER : period, rest));
     }
 
-    function hear() {
-      if (due === "by time") return;
+    function hear(isNews: boolean) {
+      if (due === "by time" || !isNews) return;
       const first = !news;
       news = true;
       if (reading || !first) return;
@@ -86,7 +91,7 @@ export function usePolled<T>(
       removeEventListener("changed", again);
     };
   }, [key]);
-  return polled.key === key ? polled : { value: undefined, error: undefined };
+  return polled.key === key ? polled : { value: undefined, error: undefined, at: undefined };
 }
 
 /** The operator has changed something: all that is shown is read again. */

@@ -1,8 +1,11 @@
+import { useState } from "preact/hooks";
+
+import { Action } from "./action";
 import { type Role, order, roles } from "./api";
 import { count } from "./format";
 import { type Column, Whole } from "./list";
 import type { Cluster } from "./master";
-import { Action, Crumbs, Fact, Trouble, amounts } from "./parts";
+import { Crumbs, Fact, Trouble, amounts } from "./parts";
 import { usePolled } from "./poll";
 import { link } from "./route";
 
@@ -20,7 +23,7 @@ export function RolesView(_: { cluster: Cluster }) {
       <div class="title">
         <h1>Roles and quota</h1>
         <div class="actions">
-          <SetQuota />
+          <SetQuota roles={value?.roles ?? []} />
           <SetWeight />
         </div>
       </div>
@@ -40,31 +43,52 @@ export function RolesView(_: { cluster: Cluster }) {
 const COLUMNS: Column<Role>[] = [
   {
     name: "Role",
-    width: "minmax(0, 1.5fr)",
+    width: "minmax(0, 1fr)",
     cell: (role) => <a href={link(["roles", role.name])}>{role.name}</a>,
+    sort: (role) => role.name,
   },
-  { name: "Weight", width: "5rem", numeric: true, cell: (role) => count(role.weight ?? 1) },
+  {
+    name: "Weight",
+    width: "5rem",
+    numeric: true,
+    cell: (role) => count(role.weight ?? 1),
+    sort: (role) => role.weight ?? 1,
+  },
   {
     name: "Frameworks",
     width: "6rem",
     numeric: true,
     minor: true,
     cell: (role) => count(role.frameworks?.length ?? 0),
+    sort: (role) => role.frameworks?.length ?? 0,
   },
-  of("Allocated", (role) => role.allocated),
-  { ...of("Offered", (role) => role.offered), minor: true },
+  { ...of("Allocated", (role) => role.allocated), width: "minmax(0, 2.5fr)" },
   { ...of("Reserved", (role) => role.reserved), minor: true },
   { ...of("Guarantee", (role) => role.quota?.guarantee), minor: true },
   { ...of("Limit", (role) => role.quota?.limit), minor: true },
+  {
+    name: "Of its limit",
+    width: "5.5rem",
+    numeric: true,
+    cell: ({ quota }) => <Filled part={filled(quota)} />,
+    sort: ({ quota }) => filled(quota),
+  },
 ];
 
-/** Amounts that are whole under the mouse, where there is no room for them. */
 function of(name: string, what: (role: Role) => Record<string, unknown> | undefined): Column<Role> {
-  const cell = (role: Role) => {
-    const said = amounts(what(role));
-    return <span title={said}>{said}</span>;
-  };
-  return { name, width: "minmax(0, 2fr)", cell };
+  return { name, width: "minmax(0, 2fr)", cell: (role) => amounts(what(role)) };
+}
+
+/** The part of a limit that is taken, of the kind that is nearest to its end. */
+function filled(quota: Role["quota"]): number | undefined {
+  const limits = Object.entries(quota?.limit ?? {}).filter(([, limit]) => limit > 0);
+  const parts = limits.map(([kind, limit]) => (quota?.consumed?.[kind] ?? 0) / limit);
+  return parts.length > 0 ? Math.max(...parts) : undefined;
+}
+
+function Filled({ part }: { part: number | undefined }) {
+  if (part === undefined) return <>–</>;
+  return <span class={part >= 1 ? "bad" : ""}>{count(100 * part)} %</span>;
 }
 
 /** One role, and what can be changed of it. */
@@ -83,7 +107,7 @@ export function RoleView({ cluster, name }: { cluster: Cluster; name: string }) 
         <h1>{name}</h1>
         {name !== "*" && (
           <div class="actions">
-            <SetQuota role={name} quota={role?.quota} />
+            <SetQuota role={name} roles={value?.roles ?? []} />
             <SetWeight role={name} weight={role?.weight} />
           </div>
         )}
@@ -144,7 +168,10 @@ function SetWeight({ role, weight }: { role?: string; weight?: number | undefine
   );
 }
 
-function SetQuota({ role, quota }: { role?: string; quota?: Role["quota"] }) {
+function SetQuota({ role, roles }: { role?: string; roles: Role[] }) {
+  const [typed, setTyped] = useState("");
+  // A quota is set as a whole: what a role has already stands in the fields.
+  const known = roles.find(({ name }) => name === (role ?? typed));
   const act = (form: FormData) => {
     const given = (what: string) => {
       const values = LIMITED.map((kind) => [kind, String(form.get(`${what} ${kind}`))] as const);
@@ -166,8 +193,8 @@ function SetQuota({ role, quota }: { role?: string; quota?: Role["quota"] }) {
         The guarantee is kept free for the role; it never gets more than the limit. What is left empty
         is not guaranteed, and not limited. Memory and disk are in megabytes.
       </p>
-      <RoleField role={role} />
-      <div class="grid">
+      <RoleField role={role} roles={roles} onType={setTyped} />
+      <div class="grid" key={known?.name}>
         {LIMITED.flatMap((kind) =>
           (["guarantee", "limit"] as const).map((what) => (
             <label key={`${what} ${kind}`}>
@@ -177,7 +204,7 @@ function SetQuota({ role, quota }: { role?: string; quota?: Role["quota"] }) {
                 type="number"
                 min="0"
                 step="any"
-                defaultValue={quota?.[what]?.[kind]}
+                defaultValue={known?.quota?.[what]?.[kind]}
               />
             </label>
           )),
@@ -187,11 +214,28 @@ function SetQuota({ role, quota }: { role?: string; quota?: Role["quota"] }) {
   );
 }
 
-function RoleField({ role }: { role: string | undefined }) {
+function RoleField(props: {
+  role: string | undefined;
+  roles?: Role[];
+  onType?: (role: string) => void;
+}) {
+  const { role, roles, onType } = props;
   return (
     <label>
       Role
-      <input name="role" required defaultValue={role} readOnly={role !== undefined} />
+      <input
+        name="role"
+        list="roles"
+        required
+        defaultValue={role}
+        readOnly={role !== undefined}
+        onInput={(event) => onType?.(event.currentTarget.value)}
+      />
+      <datalist id="roles">
+        {roles?.map(({ name }) => (
+          <option key={name} value={name} />
+        ))}
+      </datalist>
     </label>
   );
 }

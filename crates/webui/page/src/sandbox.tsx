@@ -1,22 +1,27 @@
-import { directory, runOf } from "./agent";
+import { directory, nameOf as agentName, runOf } from "./agent";
 import { type Entry, browse, download } from "./files";
 import { bytes } from "./format";
 import { type Column, Whole } from "./list";
 import { Output } from "./output";
 import { Crumbs, State, Time, Trouble } from "./parts";
 import { usePolled } from "./poll";
-import { type Sandbox, format } from "./route";
-import type { AgentState } from "./state";
+import { type Sandbox, format, link } from "./route";
+import { type AgentState, masterAt } from "./state";
 import { Usage } from "./usage";
 
 /** A sandbox: what its programs print, and its files. */
 export function SandboxView({ state, route }: { state: AgentState; route: Sandbox }) {
   const root = directory(state, route);
   const run = runOf(state, route);
+  const master = masterAt(state, location.protocol);
   const task = run?.executor.tasks?.[0] ?? run?.executor.completed_tasks?.[0];
   return (
     <>
-      <Crumbs to="#/" name={`Agent ${state.hostname || state.pid}`} />
+      <Crumbs to="#/" name={`Agent ${agentName(state)}`}>
+        {master && task && (
+          <a href={`${master}${link(["tasks", route.framework, state.id, task.id])}`}>The task at its master</a>
+        )}
+      </Crumbs>
       <div class="title">
         <h1>{route.executor}</h1>
         {task && <State name={task.state} healthy={task.statuses?.at(-1)?.healthy} />}
@@ -106,9 +111,22 @@ function columns(route: Sandbox): Column<Entry>[] {
           : { ...route, file: name };
         return <a href={format(target)}>{isFolder ? `${name}/` : name}</a>;
       },
+      sort: nameOf,
     },
-    { name: "Size", width: "6rem", numeric: true, cell: (entry) => bytes(entry.size) },
-    { name: "Changed", width: "7rem", minor: true, cell: (entry) => <Time at={entry.mtime} /> },
+    {
+      name: "Size",
+      width: "6rem",
+      numeric: true,
+      cell: (entry) => bytes(entry.size),
+      sort: (entry) => entry.size,
+    },
+    {
+      name: "Changed",
+      width: "7rem",
+      minor: true,
+      cell: (entry) => <Time at={entry.mtime} />,
+      sort: (entry) => entry.mtime,
+    },
     {
       name: "Owner",
       width: "minmax(0, 1fr)",

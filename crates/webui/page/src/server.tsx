@@ -1,9 +1,10 @@
+import { Action } from "./action";
 import { ask, send } from "./api";
 import { json } from "./files";
 import { type Column, Whole } from "./list";
 import type { Cluster } from "./master";
 import { Log, keepsLog } from "./output";
-import { Action, Fact, Time, Trouble } from "./parts";
+import { Fact, Time, Trouble } from "./parts";
 import { usePolled } from "./poll";
 
 type Flag = [string, string];

@@ -127,3 +127,12 @@ export function origin(pid: string | undefined, protocol: string): string | unde
   const address = /@(\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):(\d{1,5})$/.exec(pid ?? "");
   return address ? `${protocol}//${address[1]}:${address[2]}` : undefined;
 }
+
+/**
+ * The page of an agent's master, where its flags name it by an address: of several masters one that does not
+ * lead knows who does. Those that ZooKeeper names have no address here.
+ */
+export function masterAt({ flags }: AgentState, protocol: string): string | undefined {
+  const first = (flags?.["master"] ?? "").split(",")[0] ?? "";
+  return /^[\w.-]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/.test(first) ? `${protocol}//${first}/` : undefined;
+}

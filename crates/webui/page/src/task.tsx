@@ -1,7 +1,7 @@
 import { type Check, type TaskDetails, tasks } from "./api";
 import { date, duration, reasonName, stateName } from "./format";
 import type { Cluster } from "./master";
-import { useFrameworkNames } from "./names";
+import { agentNames, useFrameworkNames } from "./names";
 import { Crumbs, Fact, Id, State, Time, Trouble, amounts } from "./parts";
 import { usePolled } from "./poll";
 import { link } from "./route";
@@ -76,7 +76,7 @@ function Known({ task, cluster }: { task: Task & TaskDetails; cluster: Cluster }
           </a>
         </Fact>
         <Fact name="Agent">
-          <a href={link(["agents", task.slave_id])}>{agent?.hostname ?? task.slave_id}</a>
+          <a href={link(["agents", task.slave_id])}>{agentNames(cluster)(task.slave_id)}</a>
         </Fact>
         <Fact name="Role">{task.role ?? "*"}</Fact>
         <Fact name="Resources">{amounts({ ...task.resources })}</Fact>

@@ -4,7 +4,7 @@ import { type Counts, type TaskPage, type TaskQuery, tasks } from "./api";
 import { count, stateName } from "./format";
 import { type Column, List } from "./list";
 import type { Cluster } from "./master";
-import { useFrameworkNames } from "./names";
+import { agentNames, useFrameworkNames } from "./names";
 import { State, Time, Trouble } from "./parts";
 import { usePolled } from "./poll";
 import { type Tasks, link, tasksLink } from "./route";
@@ -29,10 +29,15 @@ const PAUSE = 120;
 export function TasksView({ cluster, route }: { cluster: Cluster; route: Tasks }) {
   const [search, setSearch] = useState(route.search);
   const settled = useSettled(search);
-  // The address follows the typing, so that it can be passed on.
+  // The address follows the typing, so that it can be passed on, and the field an address that is gone to.
+  const typed = useRef(route.search);
   useEffect(() => {
+    typed.current = settled;
     if (settled !== route.search) location.replace(tasksLink(settled, route.states));
   }, [settled]);
+  useEffect(() => {
+    if (typed.current !== route.search) setSearch(route.search);
+  }, [route.search]);
   const toggle = (state: string) =>
     route.states.includes(state)
       ? route.states.filter((one) => one !== state)
@@ -51,7 +56,7 @@ export function TasksView({ cluster, route }: { cluster: Cluster; route: Tasks }
         />
       </div>
       <ul class="chips" aria-label="States">
-        {STATES.map((state) => (
+        {[...new Set([...STATES, ...route.states])].map((state) => (
           <li key={state}>
             <a
               href={tasksLink(search, toggle(state))}
@@ -73,7 +78,7 @@ export function TasksView({ cluster, route }: { cluster: Cluster; route: Tasks }
         query={{ search: settled, states: route.states }}
         none={
           settled || route.states.length > 0
-            ? "No task matches. Tasks that ended long ago are forgotten by the master."
+            ? "No task matches. Tasks that ended long ago, or were refused at once, are not kept by the master."
             : "No task yet. They are listed here as soon as a framework launches one."
         }
       />
@@ -128,6 +133,7 @@ export function TaskList(props: {
     <>
       <Trouble error={error} />
       <List
+        key={key}
         caption={caption}
         columns={columns}
         total={shown?.total ?? 0}
@@ -162,7 +168,7 @@ function columnsFor(
   query: TaskQuery,
   name: (framework: string) => string,
 ): Column<Task>[] {
-  const hosts = new Map(cluster.summary.slaves.map((agent) => [agent.id, agent.hostname]));
+  const agentOf = agentNames(cluster);
   const columns: (Column<Task> | false)[] = [
     {
       name: "Task",
@@ -192,9 +198,7 @@ function columnsFor(
     !query.agent && {
       name: "Agent",
       width: "minmax(0, 1.5fr)",
-      cell: (task) => (
-        <a href={link(["agents", task.slave_id])}>{hosts.get(task.slave_id) ?? task.slave_id}</a>
-      ),
+      cell: (task) => <a href={link(["agents", task.slave_id])}>{agentOf(task.slave_id)}</a>,
       minor: true,
     },
     { name: "Changed", width: "6rem", cell: (task) => <Time at={changed(task)} /> },
