@@ -25,7 +25,6 @@
 mod agent;
 mod connection;
 mod descendants;
-mod duration;
 mod http;
 mod limits;
 mod machine;

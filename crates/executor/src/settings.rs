@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::duration::{DurationError, parse_duration};
+use meseta_proto::duration::{self, DurationError};
+
 use crate::limits::{DEFAULT_BACKOFF_MAX, DEFAULT_RECOVERY_TIMEOUT, DEFAULT_SHUTDOWN_GRACE};
 use crate::machine::{Identity, Recovery};
 
@@ -78,10 +79,12 @@ pub(crate) enum SettingsError {
     )]
     Missing(&'static str),
     /// A value that cannot be read.
-    #[error("Failed to parse the value of '{variable}': {error}")]
+    #[error("Failed to parse the value '{value}' of '{variable}': {error}")]
     Duration {
         /// The variable's name.
         variable: &'static str,
+        /// What was found in it.
+        value: String,
         /// What is wrong with its value.
         error: DurationError,
     },
@@ -101,8 +104,9 @@ impl Settings {
         let required = |name| variable(name).ok_or(SettingsError::Missing(name));
         let duration = |name: &'static str, default: Duration| match variable(name) {
             None => Ok(default),
-            Some(text) => parse_duration(&text).map_err(|error| SettingsError::Duration {
+            Some(value) => duration::parse(&value).map_err(|error| SettingsError::Duration {
                 variable: name,
+                value,
                 error,
             }),
         };

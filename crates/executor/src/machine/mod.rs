@@ -15,13 +15,15 @@ use std::time::Duration;
 
 use meseta_machine::Now;
 use meseta_proto::v1::executor::{Call, Event};
-use meseta_proto::v1::{CommandInfo, ContainerId, ExecutorId, FrameworkId, KillPolicy, agent};
+use meseta_proto::v1::task_status::Reason;
+use meseta_proto::v1::{
+    CommandInfo, ContainerId, ExecutorId, FrameworkId, KillPolicy, TaskInfo, TaskState, agent,
+};
 
 use crate::status::Ending;
 pub(crate) use checks::{HttpProbe, Observation, Outcome as ProbeOutcome, Probe, Scheme, Which};
 pub(crate) use command::Command;
 pub(crate) use group::Group;
-//g
 
 /// A machine: the only way in, and the actions the only way out.
 pub(crate) trait Machine {
@@ -173,8 +175,26 @@ enum Cause {
 }
 
 fn grace_period(policy: &KillPolicy) -> Option<Duration> {
-    let nanoseconds = policy.grace_period.as_ref()?.nanoseconds;
-    Some(Duration::from_nanos(
-        u64::try_from(nanoseconds).unwrap_or_default(),
-    ))
+    policy.grace_period.map(Duration::from)
+}
+
+/// How long a task may run, if that has an end.
+fn time_limit(task: &TaskInfo) -> Option<Duration> {
+    let limit = task.max_completion_time.map(Duration::from);
+    limit.filter(|limit| !limit.is_zero())
+}
+
+/// What is told of a task whose command has ended so, killed or by itself.
+fn verdict(cause: Option<Cause>, ending: Ending) -> (TaskState, Option<Reason>) {
+    match (cause, ending) {
+        (Some(Cause::TimeIsUp), _) => (
+            TaskState::TaskFailed,
+            Some(Reason::MaxCompletionTimeReached),
+        ),
+        (Some(Cause::Request | Cause::Unhealthy | Cause::Group), _) => {
+            (TaskState::TaskKilled, None)
+        }
+        (None, Ending::Exited(0)) => (TaskState::TaskFinished, None),
+        (None, _) => (TaskState::TaskFailed, None),
+    }
 }

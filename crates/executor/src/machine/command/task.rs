@@ -7,7 +7,7 @@ use meseta_proto::v1::executor::event;
 use meseta_proto::v1::task_status::Reason;
 use meseta_proto::v1::{TaskId, TaskInfo, TaskState};
 
-use super::super::grace_period;
+use super::super::{grace_period, time_limit, verdict};
 use super::{Action, Cause, Checks, Command, Kill, Launch, Outcome, Phase, Signal, Task, Timer};
 use crate::limits::{
     DEFAULT_KILL_GRACE, LAST_ACKNOWLEDGEMENT_TIMEOUT, SHUTDOWN_RESERVE, SWEEP_INTERVAL,
@@ -40,10 +40,7 @@ impl Command {
             self.forward(now, TaskState::TaskFailed, None, Some(&message), actions);
             return self.await_last_acknowledgement(now, actions);
         };
-        if let Some(limit) = info.max_completion_time
-            && let Ok(nanoseconds @ 1..) = u64::try_from(limit.nanoseconds)
-        {
-            let limit = Duration::from_nanos(nanoseconds);
+        if let Some(limit) = time_limit(info) {
             self.timers.set(Timer::Completion, now.monotonic + limit);
         }
         actions.push(Action::Launch(Launch {
@@ -166,17 +163,7 @@ impl Command {
         else {
             return;
         };
-        let (state, reason) = match (kill.map(|k| k.cause), ending) {
-            (Some(Cause::TimeIsUp), _) => (
-                TaskState::TaskFailed,
-                Some(Reason::MaxCompletionTimeReached),
-            ),
-            (Some(Cause::Request | Cause::Unhealthy | Cause::Group), _) => {
-                (TaskState::TaskKilled, None)
-            }
-            (None, Ending::Exited(0)) => (TaskState::TaskFinished, None),
-            (None, _) => (TaskState::TaskFailed, None),
-        };
+        let (state, reason) = verdict(kill.map(|kill| kill.cause), *ending);
         let message = format!("Command {ending}");
         self.timers.cancel(&Timer::Sweep);
         self.timers.cancel(&Timer::SweepTimeout);

@@ -5,6 +5,7 @@ use meseta_proto::v1::agent::{Response, response::WaitContainer};
 use meseta_proto::v1::task_status::Reason;
 use meseta_proto::v1::{TaskResourceLimitation, TaskState};
 
+use super::super::verdict;
 use super::{Action, Answer, Cause, Group, Member, Number, Outcome, State, Timer};
 use crate::status::Ending;
 
@@ -151,17 +152,7 @@ fn end_of(member: &Member, termination: WaitContainer) -> End {
             (TaskState::TaskFailed, None, message)
         }
         Some(ending) => {
-            let (state, reason) = match (member.kill.map(|k| k.cause), ending) {
-                (Some(Cause::TimeIsUp), _) => (
-                    TaskState::TaskFailed,
-                    Some(Reason::MaxCompletionTimeReached),
-                ),
-                (Some(Cause::Request | Cause::Unhealthy | Cause::Group), _) => {
-                    (TaskState::TaskKilled, None)
-                }
-                (None, Ending::Exited(0)) => (TaskState::TaskFinished, None),
-                (None, _) => (TaskState::TaskFailed, None),
-            };
+            let (state, reason) = verdict(member.kill.map(|kill| kill.cause), ending);
             (state, reason, format!("Command {ending}"))
         }
     };

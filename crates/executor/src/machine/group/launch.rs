@@ -1,12 +1,12 @@
 //! Task groups, from their arrival to containers that run.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use meseta_machine::Now;
 use meseta_proto::v1::{ContainerId, TaskInfo, TaskState};
 
 use super::super::checks::Checks;
+use super::super::time_limit;
 use super::{Action, Answer, Group, Member, Number, Purpose, State, Timer, calls};
 use crate::limits::{CONFIRMATION, MAX_TASKS, REQUEST_RETRY};
 
@@ -160,10 +160,7 @@ impl Group {
         if member.kill.is_some() {
             return self.begin_kill(now, number, actions);
         }
-        if let Some(limit) = member.info.max_completion_time
-            && let Ok(nanoseconds @ 1..) = u64::try_from(limit.nanoseconds)
-        {
-            let limit = Duration::from_nanos(nanoseconds);
+        if let Some(limit) = time_limit(&member.info) {
             self.timers
                 .set(Timer::Completion(number), now.monotonic + limit);
         }
