@@ -8,7 +8,7 @@ use std::time::Duration;
 use imbl::OrdMap;
 use meseta_machine::{Now, Timers};
 use meseta_proto::v1::{AgentId, AgentInfo, FrameworkId, agent_info};
-use meseta_resources::{Quantities, Resources};
+use meseta_resources::{Quantities, Resources, roles};
 
 use crate::agent::{Agent, AgentKey, countable};
 use crate::books::by_role;
@@ -305,11 +305,14 @@ impl Allocator {
     /// Sets quotas of roles; default ones take them away. What is offered or in use stays so, even
     /// above limits (see [`to_rescind`](Self::to_rescind)).
     pub fn set_quotas(&mut self, quotas: impl IntoIterator<Item = (String, Quota)>) {
+        let had_none = self.quotas.is_empty();
         self.quotas.set(quotas);
-        self.recount_quotas();
+        if had_none {
+            self.recount_quotas();
+        }
         // What was held back before may be offered now.
-        for key in &self.offerable {
-            self.changes.agent_freed(*key);
+        for key in std::mem::take(&mut self.held_back) {
+            self.changes.agent_freed(key);
         }
         self.quotas.eased = false;
     }
@@ -317,6 +320,18 @@ impl Allocator {
     /// The quota of a role, if it has one.
     pub fn quota(&self, role: &str) -> Option<&Quota> {
         self.quotas.get(role)
+    }
+
+    /// The frameworks that subscribe to a role or one below it, or hold something there.
+    pub fn frameworks_in<'a>(&'a self, role: &'a str) -> impl Iterator<Item = &'a FrameworkId> {
+        let is_in = move |framework: &Framework| {
+            let mut clients = framework.clients.keys();
+            clients.any(|its| roles::is_in_subtree_of(its, role))
+        };
+        let frameworks = self.frameworks.iter();
+        frameworks
+            .filter(move |(_, framework)| is_in(framework))
+            .map(|(id, _)| id)
     }
 
     /// What counts against the quota of a role that has one: reservations, and what is offered or

@@ -5,7 +5,8 @@
 //! as a role consumes less than its guarantees, what is missing is required: that much of what is
 //! free stays free for it. Of a role's requirement, what roles below it require is a part.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 
 use meseta_proto::v1::quota::QuotaConfig;
@@ -53,7 +54,7 @@ pub(crate) struct Room {
     pub(crate) surplus: Limits,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Book {
     quota: Quota,
     /// The nearest role above that has a quota.
@@ -83,9 +84,16 @@ impl Book {
 }
 
 /// The books of all roles with a quota. See the [module](self).
+///
+/// While there are any, what every role consumes itself is counted, so that a role that is given a
+/// quota has its book at once, and only what changes is counted anew.
 #[derive(Debug, Default)]
 pub(crate) struct Quotas {
     books: HashMap<Arc<str>, Book>,
+    /// The names of the books.
+    names: BTreeSet<Arc<str>>,
+    /// What roles consume, with or without quota, each without those below it.
+    own: BTreeMap<Arc<str>, Quantities>,
     /// What roles without a parent require, by the first part of their name.
     tops: HashMap<Arc<str>, Quantities>,
     /// The sum of what is required.
@@ -123,33 +131,85 @@ impl Quotas {
         self.books.get(role).map(|book| &book.consumed)
     }
 
-    /// Sets quotas, or takes them away with default ones. What of each role is consumed follows
-    /// with [`recount`](Self::recount).
+    /// Sets quotas, or takes them away with default ones. The first of all are to be followed by
+    /// [`recount`](Self::recount).
     pub(crate) fn set(&mut self, quotas: impl IntoIterator<Item = (String, Quota)>) {
         for (role, quota) in quotas {
             if quota.is_default() {
-                self.books.remove(role.as_str());
+                self.close(&role);
+            } else if let Some(book) = self.books.get_mut(role.as_str()) {
+                book.quota = quota;
+                book.is_closed = book.has_no_room_for(&self.minimum);
+                self.require(&role);
             } else {
-                self.books.entry(role.into()).or_default().quota = quota;
-            }
-        }
-        let parents: Vec<(Arc<str>, Option<Arc<str>>)> = self
-            .books
-            .keys()
-            .map(|role| {
-                let above = roles::ancestors(role).find_map(|it| self.books.get_key_value(it));
-                (
-                    Arc::clone(role),
-                    above.map(|(parent, _)| Arc::clone(parent)),
-                )
-            })
-            .collect();
-        for (role, parent) in parents {
-            if let Some(book) = self.books.get_mut(&role) {
-                book.parent = parent;
+                self.open(role.into(), quota);
             }
         }
         self.eased = true;
+    }
+
+    /// Opens the book of a role.
+    fn open(&mut self, role: Arc<str>, quota: Quota) {
+        let above = roles::ancestors(&role).find_map(|it| self.books.get_key_value(it));
+        let parent = above.map(|(parent, _)| Arc::clone(parent));
+        let mut book = Book {
+            quota,
+            consumed: self.consumed_below(&role),
+            parent: parent.clone(),
+            ..Book::default()
+        };
+        book.is_closed = book.has_no_room_for(&self.minimum);
+        self.books.insert(Arc::clone(&role), book);
+        self.names.insert(Arc::clone(&role));
+        for below in self.names_below(&role) {
+            let child = self.books.get_mut(&below);
+            if let Some(child) = child.filter(|child| child.parent == parent) {
+                child.parent = Some(Arc::clone(&role));
+                let required = child.required.clone();
+                self.pass_up(parent.as_deref(), &below, &required, &Quantities::new());
+                self.pass_up(Some(&role), &below, &Quantities::new(), &required);
+            }
+        }
+        self.require(&role);
+    }
+
+    /// Closes the book of a role that has no quota any more.
+    fn close(&mut self, role: &str) {
+        let Some(book) = self.books.remove(role) else {
+            return;
+        };
+        self.names.remove(role);
+        let parent = book.parent.as_deref();
+        for below in self.names_below(role) {
+            let child = self.books.get_mut(&below);
+            if let Some(child) = child.filter(|child| child.parent.as_deref() == Some(role)) {
+                child.parent = book.parent.clone();
+                let required = child.required.clone();
+                self.pass_up(parent, &below, &Quantities::new(), &required);
+            }
+        }
+        self.pass_up(parent, role, &book.required, &Quantities::new());
+        if self.is_empty() {
+            self.own.clear();
+        }
+    }
+
+    /// The roles below one that have a quota.
+    fn names_below(&self, role: &str) -> Vec<Arc<str>> {
+        let Below { from, to } = &Below::of(role);
+        let names = self.names.range::<str, _>((Included(&**from), Excluded(&**to)));
+        names.cloned().collect()
+    }
+
+    /// What a role and those below it consume.
+    fn consumed_below(&self, role: &str) -> Quantities {
+        let mut consumed = self.own.get(role).cloned().unwrap_or_default();
+        let Below { from, to } = &Below::of(role);
+        let below = self.own.range::<str, _>((Included(&**from), Excluded(&**to)));
+        for (_, amount) in below {
+            consumed += amount;
+        }
+        consumed
     }
 
     /// Counts from the beginning what is consumed, `consumed` being all of it by role, and what is
@@ -161,6 +221,7 @@ impl Quotas {
     ) {
         self.available = available;
         self.tops.clear();
+        self.own.clear();
         self.required = Quantities::new();
         for book in self.books.values_mut() {
             book.consumed = Quantities::new();
@@ -179,6 +240,13 @@ impl Quotas {
 
     /// The role and those below it hold more.
     pub(crate) fn consume(&mut self, role: &str, amount: &Quantities) {
+        match self.own.get_mut(role) {
+            Some(own) => *own += amount,
+            None if amount.is_empty() => return,
+            None => {
+                self.own.insert(role.into(), amount.clone());
+            }
+        }
         self.change(role, |book| book.consumed += amount);
     }
 
@@ -193,6 +261,12 @@ impl Quotas {
     pub(crate) fn release(&mut self, role: &str, amount: &Quantities) {
         if amount.is_empty() {
             return;
+        }
+        if let Some(own) = self.own.get_mut(role) {
+            *own -= amount;
+            if own.is_empty() {
+                self.own.remove(role);
+            }
         }
         if self.change(role, |book| book.consumed -= amount) {
             self.eased = true;
@@ -288,7 +362,7 @@ impl Quotas {
 
     /// Whether what is counted is what there is, `consumed` being all of it by role.
     pub(crate) fn check(&self, consumed: &HashMap<String, Quantities>) -> Result<(), String> {
-        let mut fresh = Self::default();
+        let mut fresh = Self::new(&self.minimum);
         let quotas = self.books.iter();
         fresh.set(quotas.map(|(role, book)| (role.to_string(), book.quota.clone())));
         fresh.recount(consumed, self.available.clone());
@@ -296,12 +370,12 @@ impl Quotas {
             let Some(right) = fresh.books.get(role) else {
                 return Err(format!("{role}: no quota of its own"));
             };
-            if (&book.consumed, &book.required) != (&right.consumed, &right.required) {
-                return Err(format!(
-                    "{role}: consumes {} and requires {}, counted {} and {}",
-                    right.consumed, right.required, book.consumed, book.required
-                ));
+            if book != right {
+                return Err(format!("{role}: {right:?}, counted {book:?}"));
             }
+        }
+        if (&self.own, &self.names) != (&fresh.own, &fresh.names) {
+            return Err(format!("{:?} is consumed, counted {:?}", fresh.own, self.own));
         }
         if (&self.required, &self.tops) != (&fresh.required, &fresh.tops) {
             return Err(format!(
@@ -312,7 +386,8 @@ impl Quotas {
         Ok(())
     }
 
-    fn limits(&self, role: &str) -> Limits {
+    /// What is left below the limits of a role and those above it.
+    pub(crate) fn limits(&self, role: &str) -> Limits {
         let mut limits = Limits::new();
         for book in self.path(role) {
             for (name, limit) in book.quota.limits.less(&book.consumed).iter() {
@@ -356,22 +431,61 @@ impl Quotas {
                 return;
             }
             let before = std::mem::replace(&mut book.required, required.clone());
-            let Some(parent) = book.parent.clone() else {
-                self.required += &required;
-                self.required -= &before;
-                let of_top = self.tops.entry(top(role).into()).or_default();
-                *of_top += &required;
-                *of_top -= &before;
-                if of_top.is_empty() {
-                    self.tops.remove(top(role));
-                }
+            let parent = book.parent.clone();
+            self.tell(parent.as_deref(), role, &before, &required);
+            if parent.is_none() {
                 return;
-            };
-            if let Some(above) = self.books.get_mut(&parent) {
-                above.below += &required;
-                above.below -= &before;
             }
-            current = Some(parent);
+            current = parent;
+        }
+    }
+
+    /// Enters beside a role's parent, if it has one, what is required for the role.
+    fn tell(&mut self, parent: Option<&str>, role: &str, before: &Quantities, after: &Quantities) {
+        if let Some(parent) = parent {
+            if let Some(above) = self.books.get_mut(parent) {
+                above.below += after;
+                above.below -= before;
+            }
+            return;
+        }
+        self.required += after;
+        self.required -= before;
+        let of_top = self.tops.entry(top(role).into()).or_default();
+        *of_top += after;
+        *of_top -= before;
+        if of_top.is_empty() {
+            self.tops.remove(top(role));
+        }
+    }
+
+    /// The same, with what follows above.
+    fn pass_up(
+        &mut self,
+        parent: Option<&str>,
+        role: &str,
+        before: &Quantities,
+        after: &Quantities,
+    ) {
+        self.tell(parent, role, before, after);
+        if let Some(parent) = parent {
+            self.require(parent);
+        }
+    }
+}
+
+/// Between which names those of the roles below one are: they begin with its name and a slash.
+struct Below {
+    from: String,
+    to: String,
+}
+
+impl Below {
+    fn of(role: &str) -> Self {
+        // The character after the slash.
+        Self {
+            from: format!("{role}/"),
+            to: format!("{role}0"),
         }
     }
 }
@@ -397,6 +511,7 @@ pub(crate) fn least(one: &Quantities, other: &Quantities) -> Quantities {
         .collect()
 }
 
-fn top(role: &str) -> &str {
+/// The first part of a role's name.
+pub(crate) fn top(role: &str) -> &str {
     role.split('/').next().unwrap_or(role)
 }

@@ -1,11 +1,11 @@
 //! Which offers to take back so that quotas hold.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use meseta_resources::{Quantities, Resources, roles};
 
 use crate::Allocator;
-use crate::quota::{least, less};
+use crate::quota::{least, less, top};
 
 /// An offer that a framework has not answered.
 #[derive(Debug, Clone, Copy)]
@@ -19,52 +19,78 @@ pub struct Outstanding<'a, K> {
 }
 
 impl Allocator {
-    /// Which of the outstanding offers to take back after the quota of a role was set: of the role
-    /// and those below it, until they are within the role's limits; of others, until what is free
-    /// is enough for all guarantees. Others keep what their own guarantees cover, and offers with
-    /// nothing that helps stay.
-    pub fn to_rescind<K: Copy + Ord>(
+    /// Which outstanding offers to take back after the quota of a role was set: of the role and those
+    /// below it, until they are within the role's limits; of others, until what is free is enough for
+    /// all guarantees. Others keep what their own guarantees cover, and offers with nothing that helps
+    /// stay.
+    ///
+    /// `own` are the offers of the role and those below it, and `all` are all offers. Neither is asked
+    /// for when nothing has to be taken back there, nor gone through further than that takes.
+    pub fn to_rescind<'a, K: Ord, Own, All>(
         &self,
         role: &str,
-        outstanding: &[Outstanding<'_, K>],
-    ) -> Vec<K> {
-        let mut chosen = BTreeSet::new();
+        own: impl FnOnce() -> Own,
+        all: impl FnOnce() -> All,
+    ) -> Vec<K>
+    where
+        Own: IntoIterator<Item = Outstanding<'a, K>>,
+        All: IntoIterator<Item = Outstanding<'a, K>>,
+    {
+        let mut chosen = Vec::new();
         let mut freed = Quantities::new();
         let mut excess = self.quotas.excess(role);
-        for offer in outstanding {
-            let amount = offer.resources.under_quota();
-            if roles::is_in_subtree_of(offer.role, role) && !least(&excess, &amount).is_empty() {
-                excess -= &amount;
-                freed += &amount;
-                chosen.insert(offer.key);
+        if !excess.is_empty() {
+            for offer in own() {
+                if excess.is_empty() {
+                    break;
+                }
+                let amount = offer.resources.under_quota();
+                if roles::is_in_subtree_of(offer.role, role) && !least(&excess, &amount).is_empty()
+                {
+                    excess -= &amount;
+                    freed += &amount;
+                    chosen.push(offer.key);
+                }
             }
         }
-        let mut shortage = less(&self.quotas.shortage(), &freed);
-        let mut given_up: Vec<(&str, Quantities)> = Vec::new();
-        for offer in outstanding {
+        let shortage = less(&self.quotas.shortage(), &freed);
+        if !shortage.is_empty() {
+            self.cover(shortage, role, all(), &mut chosen);
+        }
+        chosen.sort();
+        chosen
+    }
+
+    /// Chooses offers of other roles until what is missing is free.
+    fn cover<'a, K>(
+        &self,
+        mut shortage: Quantities,
+        role: &str,
+        all: impl IntoIterator<Item = Outstanding<'a, K>>,
+        chosen: &mut Vec<K>,
+    ) {
+        // By the first part of the role's name.
+        let mut given_up: HashMap<&str, Quantities> = HashMap::new();
+        for offer in all {
+            if shortage.is_empty() {
+                return;
+            }
             let amount = offer.resources.under_quota();
             if roles::is_in_subtree_of(offer.role, role) || least(&shortage, &amount).is_empty() {
                 continue;
             }
+            let top = top(offer.role);
             if let Some(mut spare) = self.quotas.spare(offer.role) {
-                let root = |role: &str| role.split('/').next().map(str::to_owned);
-                for (other, gone) in &given_up {
-                    if root(other) == root(offer.role) {
-                        spare -= gone;
-                    }
+                if let Some(gone) = given_up.get(top) {
+                    spare -= gone;
                 }
                 if !spare.contains(&least(&shortage, &amount)) {
                     continue;
                 }
             }
             shortage -= &amount;
-            given_up.push((offer.role, amount));
-            chosen.insert(offer.key);
+            *given_up.entry(top).or_default() += &amount;
+            chosen.push(offer.key);
         }
-        outstanding
-            .iter()
-            .map(|offer| offer.key)
-            .filter(|key| chosen.contains(key))
-            .collect()
     }
 }

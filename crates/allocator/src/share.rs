@@ -164,7 +164,7 @@ impl<'a> Look<'a> {
                 {
                     Ok(offer) => offer,
                     Err(refusal) => {
-                        self.shares.held_back |= matches!(refusal, Refusal::QuotaExhausted { .. });
+                        self.shares.held_back |= self.is_held_back(client, &refusal);
                         return false;
                     }
                 }
@@ -176,6 +176,22 @@ impl<'a> Look<'a> {
         self.shares.held_back |= self.with_quotas && !self.free.under_quota().is_empty();
         self.shares.grants.push((key, offer));
         true
+    }
+}
+
+impl Look<'_> {
+    /// Whether a client that gets nothing may get something when quotas allow more.
+    fn is_held_back(&self, client: &Client, refusal: &Refusal) -> bool {
+        let cuts = || {
+            let limits = self.allocator.quotas.limits(&client.role);
+            !limits.contain(&self.free.under_quota())
+        };
+        match refusal {
+            Refusal::QuotaExhausted { .. } => true,
+            // It has declined no more than they left it.
+            Refusal::Filtered { .. } => self.with_quotas && cuts(),
+            _ => false,
+        }
     }
 }
 

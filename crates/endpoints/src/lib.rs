@@ -24,6 +24,7 @@ mod prometheus;
 mod reply;
 mod request;
 mod routes;
+mod text;
 mod timing;
 mod writer;
 
@@ -32,10 +33,11 @@ pub use metrics::{Gauges, Sums, duration, metrics};
 pub use process::{NoProcess, Piece, Process, logging, set_logging_level, system};
 pub use prometheus::prometheus;
 pub use reply::{
-    build, flag_messages, flags, is_callback, json, json_of, message, method_not_allowed,
+    build, flag_messages, flags, is_callback, json, json_text, message, method_not_allowed,
     not_a_callback, not_found, typed, version,
 };
 pub use request::{Query, endpoint, route};
 pub use routes::{Parameter, Route, Weight, find, help, openapi};
+pub use text::TextObject;
 pub use timing::Timing;
 pub use writer::{Field, Writer};

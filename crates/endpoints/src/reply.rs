@@ -12,12 +12,16 @@ use crate::request::Query;
 
 /// 200 with a form as JSON, as an argument of the query's `jsonp` callback if it names one.
 pub fn json(query: Query<'_>, form: &impl Serialize) -> Reply {
-    json_of(1024, query, form)
+    json_text(1024, query, |body| serde_json::to_writer(body, form))
 }
 
-/// The same for an answer that is expected to take so many bytes. A buffer that grows to a hundred
-/// megabytes is copied again and again.
-pub fn json_of(expected: usize, query: Query<'_>, form: &impl Serialize) -> Reply {
+/// The same for an answer that `write` appends, of which so many bytes are expected: a buffer that grows
+/// to a hundred megabytes is copied again and again.
+pub fn json_text(
+    expected: usize,
+    query: Query<'_>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), serde_json::Error>,
+) -> Reply {
     let callback = query.get("jsonp");
     if let Some(name) = callback
         && !is_callback(name)
@@ -29,7 +33,7 @@ pub fn json_of(expected: usize, query: Query<'_>, form: &impl Serialize) -> Repl
         body.extend_from_slice(name.as_bytes());
         body.push(b'(');
     }
-    if let Err(error) = serde_json::to_writer(&mut body, form) {
+    if let Err(error) = write(&mut body) {
         return Reply::refused(500, format!("Failed to write the answer as JSON: {error}"));
     }
     if callback.is_none() {

@@ -28,6 +28,13 @@ impl<K: Ord + Clone> Timers<K> {
         self.by_time.insert((at, key));
     }
 
+    /// Sets the key's timer to the first multiple of `slack` at or after a point in monotonic time, in
+    /// place of an earlier setting. What need not happen to the millisecond then happens together, so
+    /// that thousands of timers wake their machine some times a second.
+    pub fn set_about(&mut self, key: K, at: Duration, slack: Duration) {
+        self.set(key, next_multiple(at, slack));
+    }
+
     /// Sets the key's timer unless it is already set to an earlier point.
     pub fn set_earlier(&mut self, key: K, at: Duration) {
         if self.by_key.get(&key).is_none_or(|old| *old > at) {
@@ -73,6 +80,15 @@ impl<K: Ord + Clone> Timers<K> {
     }
 }
 
+/// The first multiple of `step` that is not before `at`; `at` itself when there is none.
+fn next_multiple(at: Duration, step: Duration) -> Duration {
+    let multiple = at
+        .as_nanos()
+        .div_ceil(step.as_nanos().max(1))
+        .saturating_mul(step.as_nanos().max(1));
+    u64::try_from(multiple).map_or(at, Duration::from_nanos)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +122,31 @@ mod tests {
         assert_eq!(timers.next_due(), Some(Duration::from_secs(2)));
         timers.set_earlier('a', Duration::from_secs(1));
         assert_eq!(timers.next_due(), Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn what_may_be_a_little_late_falls_due_together_and_never_early() {
+        let slack = Duration::from_millis(50);
+        let mut timers = Timers::default();
+        for (key, at) in [(1, 10_001), (2, 10_049), (3, 10_050), (4, 10_051)] {
+            timers.set_about(key, Duration::from_millis(at), slack);
+        }
+        let now = |milliseconds| Now {
+            monotonic: Duration::from_millis(milliseconds),
+            ..at(0)
+        };
+        assert_eq!(timers.pop_due(now(10_049)), None);
+        let mut together = std::iter::from_fn(|| timers.pop_due(now(10_050)));
+        assert!(together.by_ref().eq([1, 2, 3]));
+        assert_eq!(timers.next_due(), Some(Duration::from_millis(10_100)));
+    }
+
+    #[test]
+    fn a_point_beyond_all_times_stays_where_it_is() {
+        for slack in [Duration::ZERO, Duration::from_millis(50)] {
+            let mut timers = Timers::default();
+            timers.set_about('a', Duration::MAX, slack);
+            assert_eq!(timers.next_due(), Some(Duration::MAX));
+        }
     }
 }

@@ -72,11 +72,7 @@ impl AgentRecord {
 
     /// What is taken, by all frameworks.
     pub fn used_total(&self) -> Resources {
-        let mut total = Resources::default();
-        for used in self.used.values() {
-            total += used;
-        }
-        total
+        self.used.values().sum()
     }
 }
 
@@ -97,7 +93,7 @@ pub struct UnreachableAgent {
 }
 
 /// That an operator wants nothing offered of an agent.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Deactivation {
     /// How it is emptied, if it is, and whether it has been.
     pub drain: Option<Arc<DrainInfo>>,
@@ -209,19 +205,11 @@ impl FrameworkRecord {
 
     /// What its tasks and executors take, on all agents.
     pub fn used_total(&self) -> Resources {
-        sum(self.used.values())
+        self.used.values().sum()
     }
 
     /// What lies in its offers, of all agents.
     pub fn offered_total(&self) -> Resources {
-        sum(self.offered.values())
+        self.offered.values().sum()
     }
-}
-
-fn sum<'a>(parts: impl Iterator<Item = &'a Resources>) -> Resources {
-    let mut total = Resources::default();
-    for part in parts {
-        total += part;
-    }
-    total
 }

@@ -87,11 +87,19 @@ impl Sub for &Resources {
 }
 
 impl<'a> std::iter::Sum<&'a Resources> for Resources {
-    fn sum<I: Iterator<Item = &'a Resources>>(parts: I) -> Self {
-        parts.fold(Self::new(), |mut sum, part| {
-            sum += part;
-            sum
-        })
+    /// In one piece of memory, where adding one by one would take another for each of them.
+    fn sum<I: Iterator<Item = &'a Resources>>(mut parts: I) -> Self {
+        let Some(first) = parts.by_ref().find(|part| !part.is_empty()) else {
+            return Self::new();
+        };
+        let Some(second) = parts.next() else {
+            return first.clone();
+        };
+        let mut sum = first.0.to_vec();
+        for resource in std::iter::once(second).chain(parts).flatten() {
+            add_one(&mut sum, resource);
+        }
+        Self(sum.into())
     }
 }
 

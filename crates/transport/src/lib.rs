@@ -31,6 +31,7 @@
 //! ```
 
 mod connection;
+mod foreign;
 pub mod limits;
 mod listener;
 mod message;

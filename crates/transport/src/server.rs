@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::connection::{Connection, InRequest, Watched};
+use crate::foreign;
 use crate::limits;
 use crate::listener::{Listener, configure};
 use crate::message::{self, Envelope, Message};
@@ -32,6 +33,12 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// Takes a message. Those of one connection come in the order in which they were sent. This
     /// may block to hold the senders back: it runs on a thread of its own, one message at a time.
     fn message(&self, message: Message);
+
+    /// Takes a message if it need not have its turn among the others, and gives it back otherwise.
+    /// This runs on a thread of the network and must not block.
+    fn take_at_once(&self, message: Message) -> Option<Message> {
+        Some(message)
+    }
 
     /// Answers a request, whether or not the client still waits: that shows when it is answered.
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send;
@@ -329,7 +336,10 @@ impl<S: Service> Server<S> {
             }
             Some(Err(refusal)) => Err(refusal),
             None => match Request::from_parts(parts, peer) {
-                Ok(request) => self.take_request(request, body).await,
+                Ok(request) => match foreign::check(&request) {
+                    Ok(()) => self.take_request(request, body).await,
+                    Err(refusal) => Err(refusal),
+                },
                 Err(refusal) => Err(refusal),
             },
         };
@@ -368,6 +378,9 @@ impl<S: Service> Server<S> {
     /// may leave as soon as it has sent. It keeps the connection's place, so that no more of them
     /// wait than there may be connections.
     async fn deliver(&self, message: Message, connection: &Arc<Connection>) -> Result<(), Refusal> {
+        let Some(message) = self.service.take_at_once(message) else {
+            return Ok(());
+        };
         let message = match self.messages.try_send(message) {
             Ok(()) => return Ok(()),
             Err(mpsc::error::TrySendError::Full(message)) => message,

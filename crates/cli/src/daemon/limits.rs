@@ -18,6 +18,10 @@ pub(crate) const MAX_WAITING_BATCHES: usize = 64;
 /// that takes the change along.
 pub(crate) const NOTE_PATIENCE: Duration = Duration::from_millis(5);
 
+/// How long the latest large answers are kept for the next: longer than the intervals of dashboards and
+/// of most monitoring, so that memory is taken only where somebody asks again and again.
+pub(crate) const KEPT_ANSWERS: Duration = Duration::from_mins(1);
+
 /// Folders of former lives that are told of at once.
 pub(crate) const MAX_FOUND_AT_ONCE: usize = 1_000;
 

@@ -247,6 +247,10 @@ impl Edge for Timed {
         http::weight(process, &asked(request))
     }
 
+    fn rest(seen: &Seen) {
+        seen.earlier.forget();
+    }
+
     fn look_up(seen: &Seen, exchange: &Exchange, request: &Request) -> Found<Input> {
         let snapshot = &seen.snapshot;
         let around = AroundMaster {
@@ -256,7 +260,7 @@ impl Edge for Timed {
             spans: seen.spans.as_deref(),
             flags: &snapshot.config.flags,
         };
-        let answer = http::answer_with(snapshot, &asked(request), &around);
+        let answer = http::answer_with(snapshot, &asked(request), &around, &seen.earlier);
         match answer {
             Answer::Reply(reply) => Found::Response(reply.into()),
             Answer::SchedulerCall {

@@ -11,6 +11,7 @@ use meseta_transport::{Message, Request, RequestStream, Response, Service};
 use super::compression::compressed;
 use super::driver::{Inputs, Latest};
 use super::exchange::{Exchange, Found};
+use super::limits::KEPT_ANSWERS;
 use super::readings::Readings;
 
 /// What the network's side needs to know of a machine.
@@ -32,6 +33,9 @@ pub(crate) trait Edge: 'static {
     fn weight(_: &Self::Snapshot, _: &Request) -> Weight {
         Weight::Ordinary
     }
+
+    /// Lets go of what was kept for the next heavy request: there was none for a while.
+    fn rest(_: &Self::Snapshot) {}
 
     /// Whether the body of a request is to be read as it arrives.
     fn is_streamed(_: &Self::Snapshot, _: &Request) -> bool {
@@ -65,12 +69,16 @@ impl<E: Edge> Net<E> {
     /// When the operating system refuses a thread.
     pub(crate) fn with_readings(self, threads: usize) -> std::io::Result<Self> {
         let (latest, exchange) = (self.latest.clone(), Arc::clone(&self.exchange));
-        let readings = Readings::start(threads, move |request| {
-            match E::look_up(&latest.get(), &exchange, request) {
+        let render = move |request: &Request| {
+            let found = E::look_up(&latest.get(), &exchange, request);
+            match found {
                 Found::Response(response) => Some(compressed(request, response)),
                 Found::Question(..) | Found::Held(..) => None,
             }
-        })?;
+        };
+        let latest = self.latest.clone();
+        let rest = move || E::rest(&latest.get());
+        let readings = Readings::start(threads, render, KEPT_ANSWERS, rest)?;
         Ok(Self {
             readings: Some(Arc::new(readings)),
             ..self

@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
@@ -41,7 +42,17 @@ struct Queue {
     /// In the order of the first who asked for each.
     order: VecDeque<Question>,
     waiting: HashMap<Question, (Request, Askers)>,
+    /// Whether nobody has asked since it was told that nobody asks.
+    is_quiet: bool,
     has_ended: bool,
+}
+
+/// What a thread is to do next.
+enum Next {
+    Render(Box<Request>, Askers),
+    /// Nobody has asked for a while.
+    Rest,
+    End,
 }
 
 /// Who waits for an answer, which is `None` when there is none that can be shared.
@@ -68,26 +79,31 @@ struct Answer {
 
 impl Readings {
     /// Starts so many threads, which render with `render`. What that gives `None` for, or an answer
-    /// that goes on, is not theirs.
+    /// that goes on, is not theirs. When nobody has asked for `quiet`, one of them does `rest`.
     ///
     /// # Errors
     /// When the operating system refuses a thread.
     pub(crate) fn start(
         threads: usize,
         render: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static,
+        quiet: Duration,
+        rest: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let this = Self {
             shared: Arc::default(),
         };
-        let render = Arc::new(render);
+        // Nothing is left of answers before the first.
+        this.shared.lock().is_quiet = true;
+        let work = Arc::new((render, rest));
         for _ in 0..threads {
-            let (shared, render) = (Arc::clone(&this.shared), Arc::clone(&render));
+            let (shared, work) = (Arc::clone(&this.shared), Arc::clone(&work));
             std::thread::Builder::new()
                 .name("reader".into())
                 .spawn(move || {
                     // It is as well without.
                     let _ = rustix::process::setpriority_process(None, NICENESS);
-                    shared.render_all(|request| render(request));
+                    let (render, rest) = &*work;
+                    shared.work(quiet, render, rest);
                 })?;
         }
         Ok(this)
@@ -99,6 +115,7 @@ impl Readings {
         let (sender, answer) = oneshot::channel();
         {
             let mut queue = self.shared.lock();
+            queue.is_quiet = false;
             let question = Question::of(request);
             if let Some((_, waiting)) = queue.waiting.get_mut(&question) {
                 waiting.push(sender);
@@ -133,34 +150,56 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn render_all(&self, render: impl Fn(&Request) -> Option<Response>) {
-        while let Some((request, waiting)) = self.next() {
-            // A fault in rendering is the fault of one answer: who asked is told in the other way.
-            let rendered = catch_unwind(AssertUnwindSafe(|| render(&request)));
-            let answer = rendered.ok().flatten().and_then(Answer::of);
-            for asker in waiting {
-                // One who has gone needs no answer.
-                let _ = asker.send(answer.clone());
+    fn work(
+        &self,
+        quiet: Duration,
+        render: &impl Fn(&Request) -> Option<Response>,
+        rest: &impl Fn(),
+    ) {
+        loop {
+            match self.next(quiet) {
+                Next::Render(request, waiting) => answer(&request, waiting, render),
+                Next::Rest => rest(),
+                Next::End => return,
             }
         }
     }
 
-    /// What to render next, and for whom. Whoever asks from now on is told something newer.
-    fn next(&self) -> Option<(Request, Askers)> {
+    /// What to do next. Whoever asks for what is rendered from now on is told something newer.
+    fn next(&self, quiet: Duration) -> Next {
         let mut queue = self.lock();
         loop {
             if queue.has_ended {
-                return None;
+                return Next::End;
             }
             let question = queue.order.pop_front();
-            if let Some(entry) = question.and_then(|question| queue.waiting.remove(&question)) {
-                return Some(entry);
+            if let Some((request, waiting)) = question.and_then(|it| queue.waiting.remove(&it)) {
+                return Next::Render(request.into(), waiting);
             }
-            queue = self
-                .changed
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            if queue.is_quiet {
+                let woken = self.changed.wait(queue);
+                queue = woken.unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let woken = self.changed.wait_timeout(queue, quiet);
+            let (after, waited) = woken.unwrap_or_else(PoisonError::into_inner);
+            queue = after;
+            if waited.timed_out() && queue.order.is_empty() && !queue.is_quiet {
+                queue.is_quiet = true;
+                return Next::Rest;
+            }
         }
+    }
+}
+
+/// Renders an answer and tells all who wait for it.
+fn answer(request: &Request, waiting: Askers, render: impl Fn(&Request) -> Option<Response>) {
+    // A fault in rendering is the fault of one answer: who asked is told in the other way.
+    let rendered = catch_unwind(AssertUnwindSafe(|| render(request)));
+    let answer = rendered.ok().flatten().and_then(Answer::of);
+    for asker in waiting {
+        // One who has gone needs no answer.
+        let _ = asker.send(answer.clone());
     }
 }
 
@@ -210,6 +249,10 @@ mod tests {
         }
     }
 
+    fn started(render: impl Fn(&Request) -> Option<Response> + Send + Sync + 'static) -> Readings {
+        Readings::start(1, render, Duration::MAX, || {}).unwrap()
+    }
+
     fn text(response: Option<Response>) -> String {
         let Some(Body::Full(body)) = response.map(|response| response.body) else {
             panic!("no answer");
@@ -223,14 +266,14 @@ mod tests {
         let (proceed, may_proceed) = mpsc::channel::<()>();
         let may_proceed = Mutex::new(may_proceed);
         let rendered = AtomicUsize::new(0);
-        let readings = Readings::start(1, move |request| {
+        let readings = started(move |request| {
             let number = rendered.fetch_add(1, Ordering::Relaxed);
             begun.send(()).unwrap();
             may_proceed.lock().unwrap().recv().unwrap();
             let body = format!("{} {number}", request.path);
             Some(Response::new(StatusCode::OK, Body::Full(body.into())))
         });
-        let readings = Arc::new(readings.unwrap());
+        let readings = Arc::new(readings);
         let ask = |path: &'static str| {
             let readings = Arc::clone(&readings);
             tokio::spawn(async move { text(readings.ask(&get(path)).await) })
@@ -262,19 +305,33 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_in_one_answer_leaves_the_next_ones_alone() {
-        let readings = Readings::start(1, |request| {
+        let readings = started(|request| {
             assert_ne!(request.path, "/bad");
             Some(Response::new(StatusCode::OK, Body::Full("well".into())))
         });
-        let readings = readings.unwrap();
         assert!(readings.ask(&get("/bad")).await.is_none());
         assert_eq!(text(readings.ask(&get("/good")).await), "well");
     }
 
     #[tokio::test]
     async fn what_cannot_be_rendered_is_said_not_to_be() {
-        let readings = Readings::start(1, |_| None).unwrap();
+        let readings = started(|_| None);
         assert!(readings.ask(&get("/state")).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn rest_comes_once_after_the_last_answer() {
+        let (resting, mut rests) = tokio::sync::mpsc::unbounded_channel();
+        let render = |_: &Request| Some(Response::new(StatusCode::OK, Body::Full("".into())));
+        let quiet = Duration::from_millis(1);
+        let rest = move || resting.send(()).unwrap();
+        let readings = Readings::start(1, render, quiet, rest).unwrap();
+        for _ in 0..2 {
+            readings.ask(&get("/state")).await.unwrap();
+            assert_eq!(rests.recv().await, Some(()));
+        }
+        drop(readings);
+        assert_eq!(rests.recv().await, None, "there was no third");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use meseta_endpoints::Timing;
 use meseta_machine::Now;
+use meseta_master::http::Earlier;
 use meseta_master::{Action, Input, Master, Snapshot};
 
 use super::driver::{Changes, Machine};
@@ -158,6 +159,7 @@ pub(crate) struct Timed {
     traces: Option<MasterTraces>,
     /// How long the next input has waited.
     waited: Duration,
+    earlier: Arc<Earlier>,
 }
 
 /// What readers see of it.
@@ -166,6 +168,8 @@ pub(crate) struct Seen {
     pub(crate) snapshot: Snapshot,
     pub(crate) timings: Arc<Timings>,
     pub(crate) spans: Option<Arc<Counts>>,
+    /// What earlier answers said, for those to come.
+    pub(crate) earlier: Arc<Earlier>,
 }
 
 impl Timed {
@@ -176,6 +180,7 @@ impl Timed {
             due_since: None,
             traces,
             waited: Duration::ZERO,
+            earlier: Arc::default(),
         }
     }
 }
@@ -226,6 +231,7 @@ impl Machine for Timed {
             snapshot: self.master.snapshot(),
             timings: Arc::clone(&self.timings),
             spans: self.traces.as_ref().map(MasterTraces::counts),
+            earlier: Arc::clone(&self.earlier),
         }
     }
 

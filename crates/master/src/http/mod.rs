@@ -4,7 +4,9 @@
 //! endpoint has its name bare and under `/master`, with `.json` at its end as older clients have
 //! it, and answers for paths below its own.
 
+mod earlier;
 mod forms;
+mod frameworks;
 mod maintenance;
 mod metrics;
 mod operations;
@@ -25,13 +27,14 @@ mod why;
 
 use meseta_endpoints::forms::Object;
 use meseta_endpoints::{
-    NoProcess, Process, Query, find, flags, help, json, json_of, method_not_allowed, openapi,
-    prometheus, route, version,
+    NoProcess, Process, Query, find, flags, help, json, method_not_allowed, openapi, prometheus,
+    route, version,
 };
 use meseta_machine::{ContentType, Reply, StreamId};
 use meseta_proto::v1::FrameworkId;
 use meseta_proto::v1::scheduler::Call;
 
+pub use earlier::Earlier;
 pub(crate) use roles::Roles;
 pub use views::subscribed;
 pub use weight::weight;
@@ -106,11 +109,17 @@ pub enum Answer {
 
 /// Answers a request as far as the machine is not needed.
 pub fn answer(snapshot: &Snapshot, request: &Request<'_>) -> Answer {
-    answer_with(snapshot, request, &NoProcess)
+    answer_with(snapshot, request, &NoProcess, &Earlier::default())
 }
 
-/// The same, with a process around the machine that knows and does what the machine cannot.
-pub fn answer_with(snapshot: &Snapshot, request: &Request<'_>, process: &dyn Process) -> Answer {
+/// The same, with a process around the machine that knows and does what the machine cannot, and with
+/// what earlier answers said.
+pub fn answer_with(
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    process: &dyn Process,
+    earlier: &Earlier,
+) -> Answer {
     let config = &snapshot.config;
     let segments = route(request.path, &config.pid.id);
     let Some((found, rest)) = find(ROUTES, &segments) else {
@@ -139,18 +148,10 @@ pub fn answer_with(snapshot: &Snapshot, request: &Request<'_>, process: &dyn Pro
         // A path below it is one at the leader.
         Endpoint::Redirect if !rest.is_empty() => return Answer::Elsewhere,
         Endpoint::Redirect => redirect(snapshot),
-        Endpoint::State => json_of(
-            state::expected_size(snapshot),
-            query,
-            &Object(state::State(snapshot)),
-        ),
+        Endpoint::State => state::state(snapshot, query, earlier),
         Endpoint::StateSummary => json(query, &Object(summary::Summary::new(snapshot))),
         Endpoint::Agents => json(query, &Object(state::Agents { snapshot, query })),
-        Endpoint::Frameworks => json_of(
-            state::expected_size(snapshot),
-            query,
-            &Object(state::Frameworks { snapshot, query }),
-        ),
+        Endpoint::Frameworks => state::frameworks(snapshot, query, earlier),
         Endpoint::Tasks => tasks::answer(snapshot, query),
         Endpoint::Roles => json(query, &Object(roles::Roles::new(snapshot))),
         Endpoint::Logging => meseta_endpoints::logging(query, process),

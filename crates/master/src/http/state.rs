@@ -1,13 +1,70 @@
-use meseta_endpoints::Query;
 use meseta_endpoints::forms::{self, Build, Domain, Each, Entries, Master, NONE, Object, seconds};
+use meseta_endpoints::{Query, TextObject, json_text};
+use meseta_machine::Reply;
 use serde::ser::SerializeMap;
+use serde_json::Error;
 
-use super::forms::{Agent, Framework, FullAgent};
+use super::earlier::{Earlier, Elements, Latest, Shown, ShownAgents, by_key};
+use super::forms::{Agent, FullAgent};
+use super::frameworks;
 use crate::snapshot::Snapshot;
+
+/// What `/state` answers.
+pub(super) fn state(snapshot: &Snapshot, query: Query<'_>, earlier: &Earlier) -> Reply {
+    answer(snapshot, query, &earlier.state, |object, earlier, shown| {
+        object.entries(&Cluster(snapshot))?;
+        shown.agents = object.array("slaves", |out| {
+            write_agents(out, snapshot, earlier.map(|it| (&*it.body, &it.agents)))
+        })?;
+        object.entries(&Recovered {
+            snapshot,
+            query: Query(&[]),
+        })?;
+        frameworks::write(object, snapshot, Query(&[]), earlier, shown)?;
+        object.entries(&Nobodys(&["orphan_tasks", "unregistered_frameworks"]))
+    })
+}
+
+/// What `/frameworks` answers.
+pub(super) fn frameworks(snapshot: &Snapshot, query: Query<'_>, earlier: &Earlier) -> Reply {
+    // An answer with one of them says nothing of the others, and does not take their place.
+    let selected = Latest::default();
+    let latest = match query.get("framework_id") {
+        Some(_) => &selected,
+        None => &earlier.frameworks,
+    };
+    answer(snapshot, query, latest, |object, earlier, shown| {
+        frameworks::write(object, snapshot, query, earlier, shown)?;
+        object.entries(&Nobodys(&["unregistered_frameworks"]))
+    })
+}
+
+/// Answers with what `write` makes of the latest answer of the same kind, and keeps it for the next.
+fn answer(
+    snapshot: &Snapshot,
+    query: Query<'_>,
+    latest: &Latest,
+    write: impl FnOnce(&mut TextObject<'_>, Option<&Shown>, &mut Shown) -> Result<(), Error>,
+) -> Reply {
+    let earlier = latest.get();
+    let expected = match &earlier {
+        Some(earlier) => earlier.body.len() + earlier.body.len() / 16,
+        None => expected_size(snapshot),
+    };
+    let mut shown = Shown::default();
+    let reply = json_text(expected, query, |out| {
+        TextObject::write(out, |object| write(object, earlier.as_deref(), &mut shown))
+    });
+    if reply.status == 200 {
+        shown.body = reply.body.clone();
+        latest.replace(Some(shown));
+    }
+    reply
+}
 
 /// What the state of a cluster is expected to take as JSON, in bytes: room that is not needed is never
 /// touched.
-pub(super) fn expected_size(snapshot: &Snapshot) -> usize {
+fn expected_size(snapshot: &Snapshot) -> usize {
     const AGENT: usize = 2048;
     const TASK: usize = 512;
     let frameworks = snapshot.frameworks.values();
@@ -17,10 +74,10 @@ pub(super) fn expected_size(snapshot: &Snapshot) -> usize {
     4096 + AGENT * snapshot.agents.len() + TASK * tasks
 }
 
-/// What `/state` answers.
-pub(super) struct State<'a>(pub(super) &'a Snapshot);
+/// What is said of the cluster before its agents.
+struct Cluster<'a>(&'a Snapshot);
 
-impl Entries for State<'_> {
+impl Entries for Cluster<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let snapshot = self.0;
         let (config, info) = (&snapshot.config, &snapshot.master_info);
@@ -56,19 +113,35 @@ impl Entries for State<'_> {
                 map.serialize_entry(name, value)?;
             }
         }
-        map.serialize_entry("flags", &config.flags)?;
-        let agents = || {
-            snapshot
-                .agents
-                .values()
-                .map(|record| Object(Agent { record, snapshot }))
-        };
-        map.serialize_entry("slaves", &Each(agents))?;
-        write_recovered(map, snapshot, Query(&[]))?;
-        write_frameworks(map, snapshot, Query(&[]))?;
-        map.serialize_entry("orphan_tasks", &NONE)?;
-        map.serialize_entry("unregistered_frameworks", &NONE)
+        map.serialize_entry("flags", &config.flags)
     }
+}
+
+/// Appends the registered agents. What was said earlier of those that are the same is copied.
+fn write_agents(
+    out: &mut Vec<u8>,
+    snapshot: &Snapshot,
+    earlier: Option<(&[u8], &ShownAgents)>,
+) -> Result<ShownAgents, Error> {
+    let mut known = earlier.map(|(text, agents)| {
+        let find = by_key(&agents.records, agents.elements.within(text));
+        (find, &agents.deactivations)
+    });
+    let agents = snapshot.agents.iter().map(|(id, record)| {
+        let text = known.as_mut().and_then(|(find, deactivations)| {
+            let text = find(id, record)?;
+            (deactivations.get(id) == snapshot.deactivations.get(id)).then_some(text)
+        });
+        (record, text)
+    });
+    let elements = Elements::write(out, 0, agents, |record, out| {
+        serde_json::to_writer(out, &Object(Agent { record, snapshot }))
+    })?;
+    Ok(ShownAgents {
+        records: snapshot.agents.clone(),
+        deactivations: snapshot.deactivations.clone(),
+        elements,
+    })
 }
 
 /// These counts are metrics too, and so they are doubles.
@@ -95,54 +168,35 @@ impl Entries for Agents<'_> {
                 })
         };
         map.serialize_entry("slaves", &Each(agents))?;
-        write_recovered(map, self.snapshot, self.query)
+        let (snapshot, query) = (self.snapshot, self.query);
+        Recovered { snapshot, query }.write(map)
     }
 }
 
-fn write_recovered<M: SerializeMap>(
-    map: &mut M,
-    snapshot: &Snapshot,
-    query: Query<'_>,
-) -> Result<(), M::Error> {
-    let agents = || {
-        let agents = snapshot.recovered_agents.iter();
-        agents
-            .filter(|(id, _)| query.selects("slave_id", id.as_str()))
-            .map(|(_, agent)| Object(forms::Agent(&agent.info)))
-    };
-    map.serialize_entry("recovered_slaves", &Each(agents))
+/// The agents that have not come back yet.
+struct Recovered<'a> {
+    snapshot: &'a Snapshot,
+    query: Query<'a>,
 }
 
-/// What `/frameworks` answers.
-pub(super) struct Frameworks<'a> {
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) query: Query<'a>,
-}
-
-impl Entries for Frameworks<'_> {
+impl Entries for Recovered<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        write_frameworks(map, self.snapshot, self.query)?;
-        map.serialize_entry("unregistered_frameworks", &NONE)
+        let agents = || {
+            let agents = self.snapshot.recovered_agents.iter();
+            agents
+                .filter(|(id, _)| self.query.selects("slave_id", id.as_str()))
+                .map(|(_, agent)| Object(forms::Agent(&agent.info)))
+        };
+        map.serialize_entry("recovered_slaves", &Each(agents))
     }
 }
 
-fn write_frameworks<M: SerializeMap>(
-    map: &mut M,
-    snapshot: &Snapshot,
-    query: Query<'_>,
-) -> Result<(), M::Error> {
-    let frameworks = || {
-        let frameworks = snapshot.frameworks.values();
-        frameworks
-            .filter(|record| query.selects("framework_id", record.id.as_str()))
-            .map(|record| Object(Framework { record, snapshot }))
-    };
-    map.serialize_entry("frameworks", &Each(frameworks))?;
-    let completed = || {
-        let frameworks = snapshot.completed_frameworks.iter();
-        frameworks
-            .filter(|record| query.selects("framework_id", record.id.as_str()))
-            .map(|record| Object(Framework { record, snapshot }))
-    };
-    map.serialize_entry("completed_frameworks", &Each(completed))
+/// Where older masters had what belongs to nobody: there is nothing any more.
+struct Nobodys(&'static [&'static str]);
+
+impl Entries for Nobodys {
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let mut names = self.0.iter();
+        names.try_for_each(|name| map.serialize_entry(name, &NONE))
+    }
 }

@@ -120,7 +120,7 @@ struct CountedFramework<'a>(&'a Summary<'a>, &'a crate::records::FrameworkRecord
 impl Entries for CountedFramework<'_> {
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let Self(summary, record) = self;
-        FrameworkHead(record).write(map)?;
+        FrameworkHead::of(record).write(map)?;
         let none = Tally::default();
         let tally = summary.by_framework.get(&record.id).unwrap_or(&none);
         tally.write(map)?;

@@ -13,6 +13,7 @@ use meseta_proto::v1::{
 use meseta_resources::Resources;
 use serde_json::{Value, json as value};
 
+mod earlier;
 mod operator;
 
 use super::*;
@@ -352,7 +353,8 @@ fn what_only_the_process_knows_is_among_the_metrics() {
         host: None,
         body: &[],
     };
-    let Answer::Reply(reply) = answer_with(&snapshot, &request, &TwoCpus) else {
+    let Answer::Reply(reply) = answer_with(&snapshot, &request, &TwoCpus, &Earlier::default())
+    else {
         panic!("no reply");
     };
     let metrics: Value = serde_json::from_slice(&reply.body).unwrap();

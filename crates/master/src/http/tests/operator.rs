@@ -20,7 +20,7 @@ fn call(snapshot: &Snapshot, call: &Value, accept: ContentType) -> Answer {
         host: None,
         body: body.as_bytes(),
     };
-    answer_with(snapshot, &request, &TwoCpus)
+    answer_with(snapshot, &request, &TwoCpus, &Earlier::default())
 }
 
 fn reply(snapshot: &Snapshot, body: &Value, accept: ContentType) -> Reply {
