@@ -47,7 +47,6 @@ mod agent;
 mod authentication;
 mod config;
 mod drain;
-mod duration;
 mod executors;
 mod frameworks;
 mod garbage;

@@ -10,26 +10,6 @@ use meseta_proto::v1::{
 use crate::limits::MAX_TASK_STATUSES;
 use crate::records::has_capability;
 
-/// Whether nothing follows this state.
-pub(crate) fn is_terminal(state: TaskState) -> bool {
-    match state {
-        TaskState::TaskFinished
-        | TaskState::TaskFailed
-        | TaskState::TaskKilled
-        | TaskState::TaskLost
-        | TaskState::TaskError
-        | TaskState::TaskDropped
-        | TaskState::TaskGone
-        | TaskState::TaskGoneByOperator => true,
-        TaskState::TaskStaging
-        | TaskState::TaskStarting
-        | TaskState::TaskRunning
-        | TaskState::TaskKilling
-        | TaskState::TaskUnreachable
-        | TaskState::TaskUnknown => false,
-    }
-}
-
 /// How a task ends that never ran: in the word that the framework knows.
 pub(crate) fn dropped_for(framework: Option<&FrameworkInfo>) -> TaskState {
     if framework.is_some_and(|f| has_capability(f, capability::Type::PartitionAware)) {

@@ -12,7 +12,7 @@ use clap::Command;
 use meseta_framework::v1::offer::{Operation, operation};
 use meseta_framework::v1::scheduler::{Event, event};
 use meseta_framework::v1::{AgentId, Offer, TaskState, TaskStatus};
-use meseta_framework::{Events, Incoming, Scheduler, is_terminal, subscribe};
+use meseta_framework::{Events, Incoming, Scheduler, subscribe};
 use tokio::time::{Instant, sleep_until};
 
 use crate::flags::{Flags, execute};
@@ -184,7 +184,7 @@ impl Run {
         if status.state() == TaskState::TaskRunning && self.kill_at.is_none() {
             self.kill_at = self.job.kill_after.map(|delay| Instant::now() + delay);
         }
-        Ok(is_terminal(status.state()).then_some(status.state()))
+        Ok(status.state().is_terminal().then_some(status.state()))
     }
 
     async fn kill(&mut self, out: &mut impl Write) -> Result<(), String> {

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use meseta_framework::keep::{Keeper, MemoryStore, Restart, Task};
 use meseta_framework::v1::FrameworkInfo;
-use meseta_framework::{Settings, is_terminal};
+use meseta_framework::Settings;
 use tracing_subscriber::filter::LevelFilter;
 
 #[tokio::main]
@@ -44,7 +44,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         let state = status.state();
         let (id, message) = (&status.task_id, status.message());
         writeln!(stdout(), "{id} {} {message}", state.as_str_name())?;
-        if is_terminal(state) {
+        if state.is_terminal() {
             keeper.teardown().await?;
             break;
         }

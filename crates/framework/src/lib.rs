@@ -21,7 +21,7 @@
 //! ```no_run
 //! use meseta_framework::resource::{Remainder, cpus, mem};
 //! use meseta_framework::v1::{CommandInfo, FrameworkInfo, TaskInfo};
-//! use meseta_framework::{Happening, Settings, is_terminal, operations, subscribe};
+//! use meseta_framework::{Happening, Settings, operations, subscribe};
 //!
 //! # async fn run() -> Result<(), meseta_framework::Error> {
 //! let framework = FrameworkInfo {
@@ -59,7 +59,7 @@
 //!             // Whatever is to be remembered of it, remember it before.
 //!             scheduler.acknowledge(&status).await?;
 //!             println!("{}", status.state().as_str_name());
-//!             if is_terminal(status.state()) {
+//!             if status.state().is_terminal() {
 //!                 scheduler.teardown().await?;
 //!                 break;
 //!             }
@@ -87,7 +87,6 @@ mod masters;
 pub mod operations;
 pub mod resource;
 mod scheduler;
-mod state;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -105,7 +104,6 @@ pub use events::{Events, Incoming};
 pub use happening::Happening;
 pub use meseta_proto::v1;
 pub use scheduler::Scheduler;
-pub use state::is_terminal;
 pub use tls::Tls;
 
 /// Who subscribes, and where.

@@ -23,30 +23,9 @@ use crate::limits::{MAX_GIVEN_UP, MAX_STATUSES_PER_TASK};
 use crate::master::Master;
 use crate::watchers::News;
 
-/// Whether a task in this state will never run again.
-pub(crate) fn is_terminal(state: TaskState) -> bool {
-    use TaskState as S;
-    match state {
-        S::TaskFinished
-        | S::TaskFailed
-        | S::TaskKilled
-        | S::TaskLost
-        | S::TaskError
-        | S::TaskDropped
-        | S::TaskGone
-        | S::TaskGoneByOperator => true,
-        S::TaskStaging
-        | S::TaskStarting
-        | S::TaskRunning
-        | S::TaskKilling
-        | S::TaskUnreachable
-        | S::TaskUnknown => false,
-    }
-}
-
 /// Whether a task in this state takes no resources.
 pub(crate) fn is_over(state: TaskState) -> bool {
-    is_terminal(state) || state == TaskState::TaskUnreachable
+    state.is_terminal() || state == TaskState::TaskUnreachable
 }
 
 /// What is known of a task that is about to be launched.
@@ -140,7 +119,7 @@ impl Master {
             return;
         };
         let old = task.state();
-        if !is_terminal(old) {
+        if !old.is_terminal() {
             task.state = new.into();
         }
         let is_news = note_status(task, status) || is_about_checks(status);
@@ -166,7 +145,7 @@ impl Master {
         };
         self.release(framework_id, &agent_id, &resources);
         self.recover(framework_id, &agent_id, &resources);
-        if is_terminal(new) {
+        if new.is_terminal() {
             self.count_of(framework_id, |counts| {
                 *counts.terminal_tasks.entry(new).or_default() += 1;
             });
@@ -401,7 +380,7 @@ fn is_about_checks(status: &TaskStatus) -> bool {
 
 /// Enters the end of a task that is in nobody's charge any more. What has ended stays as it did.
 pub(crate) fn note_end(task: &mut Task, status: &TaskStatus) {
-    if !is_terminal(task.state()) {
+    if !task.state().is_terminal() {
         task.state = status.state;
     }
     note_status(task, status);

@@ -14,7 +14,7 @@ use meseta_proto::v1::{
 use crate::events::{NO_PID, Notice};
 use crate::master::Master;
 use crate::step::Step;
-use crate::tasks::{Leaving, is_terminal};
+use crate::tasks::Leaving;
 
 /// What the master itself has to say about a task.
 #[derive(Debug, Clone)]
@@ -207,7 +207,7 @@ impl Master {
             return;
         };
         let is_end = task.is_some_and(|task| {
-            is_terminal(task.status_update_state())
+            task.status_update_state().is_terminal()
                 && task.status_update_uuid.as_ref() == Some(&uuid)
         });
         if is_end {

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use meseta_framework::is_terminal;
 use meseta_framework::resource::Remainder;
 use meseta_framework::v1::task_status::Source;
 use meseta_framework::v1::{
@@ -161,7 +160,7 @@ impl Work {
     /// Takes note of what became of a task. Updates come again, and late ones of earlier tries do too:
     /// what is known already is no news.
     pub fn on_update(&mut self, status: &TaskStatus) -> Option<News> {
-        if !is_terminal(status.state()) {
+        if !status.state().is_terminal() {
             return None;
         }
         let running = self.running.remove(&status.task_id)?;

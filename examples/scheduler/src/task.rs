@@ -7,7 +7,6 @@
 //!      └── it has never started ─┘
 //! ```
 
-use meseta_framework::is_terminal;
 use meseta_framework::v1::task_status::Reason;
 use meseta_framework::v1::{
     AgentId, CommandInfo, Resource, TaskId, TaskInfo, TaskState, TaskStatus,
@@ -57,7 +56,7 @@ impl Task {
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        is_terminal(self.state)
+        self.state.is_terminal()
     }
 
     /// What the cluster calls the last launch. Each has an id of its own, since Mesos wants none used

@@ -8,7 +8,6 @@
 //!      └──────────────────── DESTROY, UNRESERVE ────────────────┘
 //! ```
 
-use meseta_framework::is_terminal;
 use meseta_framework::operations::{self, OperationExt as _};
 use meseta_framework::v1::offer::Operation;
 use meseta_framework::v1::{
@@ -131,7 +130,7 @@ impl Counter {
         }
         match state {
             TaskState::TaskGoneByOperator => News::Lost,
-            state if is_terminal(state) => {
+            state if state.is_terminal() => {
                 self.is_running = false;
                 News::Changed
             }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use meseta_proto::duration;
 use meseta_proto::internal;
 use meseta_proto::v1::task_status::Reason;
 use meseta_proto::v1::{ContainerId, FrameworkId, TaskId, TaskState};
 
 use crate::agent::{Agent, Timer, Turn};
-use crate::duration;
 use crate::executors::RunKey;
 use crate::limits::MAX_COMPLETED_FRAMEWORKS;
 use crate::records::{ExecutorState, Process};

@@ -10,6 +10,7 @@ mod lost;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use meseta_proto::v1::{
     ExecutorId, FrameworkId, KillPolicy, TaskGroupInfo, TaskId, TaskInfo, executor,
@@ -18,7 +19,6 @@ use meseta_proto::{Upid, internal};
 
 use crate::Action;
 use crate::agent::{Agent, Timer, Turn};
-use crate::duration;
 use crate::nested::NestedRuns;
 use crate::records::{Executor, ExecutorState};
 use crate::recovery::facts::{Change, ExecutorFact, ProcessFact, TaskFact, pid_text};
@@ -232,7 +232,7 @@ impl Agent {
         let grace = executor
             .info
             .shutdown_grace_period
-            .map_or(default_grace, |g| duration::from_nanoseconds(g.nanoseconds));
+            .map_or(default_grace, Duration::from);
         self.tell_executor(turn, key, ToExecutor::Shutdown);
         if let Some(executor) = self.executor_mut(key) {
             executor.state = ExecutorState::Terminating;

@@ -7,7 +7,7 @@ use meseta_proto::v1::{
     value,
 };
 
-use crate::{Config, duration};
+use crate::Config;
 
 /// What the command executor itself uses. As in Mesos.
 const CPUS: f64 = 0.1;
@@ -44,7 +44,7 @@ pub(crate) fn executor(
         shutdown_grace_period: grace.map(|grace| DurationInfo {
             nanoseconds: grace
                 .nanoseconds
-                .saturating_add(duration::to_nanoseconds(GRACE_BEYOND_TASK)),
+                .saturating_add(DurationInfo::from(GRACE_BEYOND_TASK).nanoseconds),
         }),
         resources: overhead(task),
         command: Some(program(config, framework, task, command)),

@@ -1,13 +1,15 @@
 //! The environment of executors.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use meseta_proto::duration;
 use meseta_proto::v1::environment::variable;
 use meseta_proto::v1::{AgentId, ExecutorInfo, container_info};
 
+use crate::Config;
 use crate::http::tokens;
 use crate::records::Executor;
-use crate::{Config, duration};
 
 /// Where programs are looked for unless the agent's configuration says otherwise.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -43,9 +45,7 @@ pub(crate) fn environment(
     };
     let grace = executor
         .shutdown_grace_period
-        .map_or(config.executor_shutdown_grace_period, |grace| {
-            duration::from_nanoseconds(grace.nanoseconds)
-        });
+        .map_or(config.executor_shutdown_grace_period, Duration::from);
     let framework = executor.framework_id.clone().unwrap_or_default();
     let framework = framework.as_str();
     let mut set = |name: &str, value: &str| {

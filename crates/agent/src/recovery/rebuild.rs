@@ -5,6 +5,7 @@ use imbl::{OrdMap, Vector};
 use meseta_proto::Upid;
 use meseta_proto::internal::StatusUpdate;
 use meseta_proto::v1::task_status::Reason;
+use meseta_proto::{Upid, duration};
 use meseta_proto::v1::{AgentId, AgentInfo, ContainerId, DrainConfig};
 use meseta_resources::{Resource, Resources};
 use prost::Message;
@@ -20,8 +21,8 @@ use crate::agent::{Agent, Phase, Timer, Turn};
 use crate::config::{ReconfigurationPolicy, Recover};
 use crate::executors::{Queued, Run, RunKey, Unconfirmed};
 use crate::records::{Executor, ExecutorState, Framework};
-use crate::task::{self, Verdict, is_terminal};
-use crate::{Action, ExitReason, duration, sandbox};
+use crate::task::{self, Verdict};
+use crate::{Action, ExitReason, sandbox};
 
 impl Agent {
     /// Puts the agent's former life together and waits for its executors to come back.
@@ -204,7 +205,7 @@ impl Agent {
                 position: fact.position,
                 in_group: fact.in_group,
             });
-            let tasks = if is_terminal(task.state()) {
+            let tasks = if task.state().is_terminal() {
                 &mut executor.terminated_tasks
             } else {
                 &mut executor.launched_tasks

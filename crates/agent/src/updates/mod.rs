@@ -24,7 +24,7 @@ use crate::limits::{MAX_LAST_WORD_BYTES, UPDATE_RETRY_MAX, UPDATE_RETRY_MIN};
 use crate::records::{Executor, ExecutorState, has_capability};
 use crate::recovery::facts::{Change, TaskFact, task_key};
 use crate::sandbox::is_valid_id;
-use crate::task::{self, Verdict, is_terminal};
+use crate::task::{self, Verdict};
 
 /// What became of an executor's update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Agent {
             return false;
         }
         let length = status.encoded_len();
-        let is_last_word = owner.is_some() && is_terminal(status.state());
+        let is_last_word = owner.is_some() && status.state().is_terminal();
         (is_last_word && length <= MAX_LAST_WORD_BYTES) || self.updates.has_room(&key.0, length)
     }
 
@@ -258,7 +258,7 @@ impl Agent {
         let fact = TaskFact::launched(owner, &task);
         changes.push(Change::put(task_key(&owner.0, &owner.1, id), &fact));
         let task = Arc::new(task);
-        if is_terminal(status.state()) {
+        if status.state().is_terminal() {
             executor.terminated_tasks.insert(id.clone(), task);
             self.count_ended_task(status.state());
         } else {

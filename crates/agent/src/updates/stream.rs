@@ -1,12 +1,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use meseta_proto::internal::StatusUpdate;
-use meseta_proto::v1::{FrameworkId, TaskId};
+use meseta_proto::v1::{FrameworkId, TaskId, TaskState};
 use prost::Message as _;
 
 use crate::limits::{MAX_PENDING_BYTES, MAX_PENDING_UPDATES, MAX_REMEMBERED_UPDATES, MAX_STREAMS};
 use crate::recovery::facts::{Change, StreamFact, stream_key, update_key};
-use crate::task::is_terminal;
 
 /// Which task's stream.
 pub(crate) type StreamKey = (FrameworkId, TaskId);
@@ -68,7 +67,7 @@ impl Streams {
         if stream.knows(update.uuid()) {
             return Received::Duplicate;
         }
-        if stream.pending.len() >= MAX_PENDING_UPDATES && !is_terminal(update.status.state()) {
+        if stream.pending.len() >= MAX_PENDING_UPDATES && !update.status.state().is_terminal() {
             return Received::Full;
         }
         let number = stream.next;
@@ -98,7 +97,7 @@ impl Streams {
             return Acknowledged::Unexpected;
         };
         release(&mut self.bytes, &key.0, &head);
-        if is_terminal(head.status.state()) {
+        if head.status.state().is_terminal() {
             // What an executor reports after its task's end is nobody's business any more.
             changes.push(Change::forget(update_key(key, number)));
             self.remove(key, changes);
@@ -142,7 +141,7 @@ impl Streams {
         let pending = self.streams.get(key).map(|stream| &stream.pending);
         pending.is_some_and(|pending| {
             let mut states = pending.iter().map(|(_, update)| update.status.state());
-            states.any(is_terminal)
+            states.any(TaskState::is_terminal)
         })
     }
 

@@ -48,11 +48,11 @@ impl FromStr for Pattern {
             TaskState::from_str_name(&name).ok_or_else(|| PatternError(text.to_owned()))
         };
         let mut opening: Vec<TaskState> = text.split(',').map(state).collect::<Result<_, _>>()?;
-        let ending = opening.pop_if(|last| is_terminal(*last));
+        let ending = opening.pop_if(|last| last.is_terminal());
         // What follows an end would never be sent, and TASK_STAGING ends an executor.
         if opening
             .iter()
-            .any(|state| is_terminal(*state) || *state == TaskState::TaskStaging)
+            .any(|state| state.is_terminal() || *state == TaskState::TaskStaging)
         {
             return Err(PatternError(text.to_owned()));
         }
@@ -61,26 +61,6 @@ impl FromStr for Pattern {
             ending,
             duration: Duration::ZERO,
         })
-    }
-}
-
-/// Whether a task in this state has ended.
-pub(crate) fn is_terminal(state: TaskState) -> bool {
-    match state {
-        TaskState::TaskFinished
-        | TaskState::TaskFailed
-        | TaskState::TaskKilled
-        | TaskState::TaskError
-        | TaskState::TaskLost
-        | TaskState::TaskDropped
-        | TaskState::TaskGone => true,
-        TaskState::TaskStaging
-        | TaskState::TaskStarting
-        | TaskState::TaskRunning
-        | TaskState::TaskKilling
-        | TaskState::TaskUnreachable
-        | TaskState::TaskGoneByOperator
-        | TaskState::TaskUnknown => false,
     }
 }
 

@@ -34,7 +34,7 @@ use meseta_proto::{Upid, Wire, decode};
 use meseta_resources::Resources;
 use meseta_transport::Message;
 
-pub(crate) use behaviour::{Pattern, Standing, is_terminal};
+pub(crate) use behaviour::{Pattern, Standing};
 pub(crate) use registration::mark;
 
 use crate::limits;

@@ -15,7 +15,6 @@ use meseta_proto::v1::{
     TaskStatus,
 };
 
-use super::behaviour::is_terminal;
 use super::{Fleet, Outgoing, Phase, new_uuid};
 use crate::limits;
 
@@ -159,7 +158,7 @@ impl Fleet {
     ) -> Option<()> {
         let uuid = new_uuid(&mut self.random);
         let task = self.agents.get_mut(index)?.tasks.get_mut(key)?;
-        if is_terminal(task.state) {
+        if task.state.is_terminal() {
             return Some(());
         }
         task.state = state;
@@ -251,7 +250,7 @@ impl Fleet {
             return Some(());
         };
         self.tally.acknowledged += 1;
-        let ended = is_terminal(acknowledged.state);
+        let ended = acknowledged.state.is_terminal();
         task.updates.pop_front();
         if ended {
             return self.forget(index, &key, out);

@@ -12,7 +12,6 @@ use meseta_proto::v1::{
 
 use super::policy::{self, Policy, Work};
 use super::{Book, calls};
-use crate::agents::is_terminal;
 
 /// For how long offers are refused that nothing is left for, in seconds: longer than any scenario. It
 /// is over with the next REVIVE.
@@ -346,7 +345,7 @@ impl Scheduler {
             running.is_known_to_run = true;
             book.running.add(since);
         }
-        if !is_terminal(state) {
+        if !state.is_terminal() {
             return;
         }
         book.completed.add(since);

@@ -21,7 +21,6 @@ use tokio::runtime::Handle;
 
 use super::books::{Books, Stream};
 use super::calls;
-use crate::agents::is_terminal;
 use crate::frameworks::{Encoding, decode_event, encode};
 use crate::limits;
 
@@ -137,7 +136,7 @@ impl Null {
         }
         if let Some(framework) = books.frameworks.get_mut(&update.framework_id) {
             let task = &update.status.task_id;
-            if is_terminal(state) {
+            if state.is_terminal() {
                 framework.tasks.remove(task);
             } else if let Some(known) = framework.tasks.get_mut(task) {
                 known.state = state;

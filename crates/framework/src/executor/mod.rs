@@ -35,7 +35,6 @@
 //! # }
 //! ```
 
-mod duration;
 mod events;
 mod handle;
 mod happening;

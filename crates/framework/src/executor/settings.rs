@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::duration;
+use meseta_proto::duration;
+
 use crate::connection::{Endpoint, Target};
 use crate::credential::sensitive;
 use crate::limits::{DEFAULT_RECOVERY_TIMEOUT, DEFAULT_SHUTDOWN_GRACE, LONGEST_PAUSE};
@@ -65,7 +66,7 @@ impl Settings {
         let duration = |name, default| match variable(name) {
             None => Ok(default),
             Some(text) => duration::parse(&text)
-                .ok_or(wrong(name, "is not a duration, such as 5secs or 15mins")),
+                .map_err(|_| wrong(name, "is not a duration, such as 5secs or 15mins")),
         };
         let endpoint = match variable("MESOS_DOMAIN_SOCKET") {
             Some(path) => Endpoint::Unix(path.into()),

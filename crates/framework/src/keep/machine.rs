@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use super::constraint::Place;
 use super::task::{Record, Restart, Task};
-use crate::is_terminal;
 use crate::limits::{
     FIRST_RESTART, LONGEST_RESTART, OFFERS_EXPECTED_WITHIN, RECONCILE_EVERY, REFUSE_SECONDS,
     REPEAT_AFTER,
@@ -426,7 +425,7 @@ impl Machine {
         let kept = self.tasks.get_mut(&name);
         if let Some(kept) = kept.filter(|kept| kept.is_running(id)) {
             is_news = kept.state.replace(state) != Some(state);
-            if is_terminal(state) {
+            if state.is_terminal() {
                 kept.on_ended(now, state);
                 if kept.wish == Wish::Withdrawn {
                     self.tasks.remove(&name);

@@ -27,7 +27,7 @@ use crate::offers::Rescinding;
 use crate::records::AgentRecord;
 use crate::registry;
 use crate::step::Step;
-use crate::tasks::{is_terminal, told_state};
+use crate::tasks::told_state;
 use crate::timers::Timer;
 use crate::updates::update_of_known_task;
 use crate::validation;
@@ -197,7 +197,7 @@ impl Master {
             connection: Some(self.connection()),
         };
         step.send(pid, &message);
-        let alive = report.tasks.iter().filter(|t| !is_terminal(t.state()));
+        let alive = report.tasks.iter().filter(|t| !t.state().is_terminal());
         for task in alive {
             let key = (task.framework_id.clone(), task.task_id.clone());
             if agent.kills.contains(&key) {
@@ -332,7 +332,7 @@ impl Master {
             agent.tasks.contains(&key)
         };
         let tasks = report.tasks.iter();
-        let unknown = tasks.filter(|task| !is_terminal(task.state()) && !is_known(task));
+        let unknown = tasks.filter(|task| !task.state().is_terminal() && !is_known(task));
         let unknown: Vec<&Task> = unknown.collect();
         let before = agent.used.clone();
         self.restore_executors(id, report);

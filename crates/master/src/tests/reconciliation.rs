@@ -157,7 +157,7 @@ fn every_state_that_was_told_is_told_again_until_its_end_is_acknowledged() {
         assert_eq!(told(&mut world, &[]), [state]);
         assert_eq!(told(&mut world, &by_name), [state]);
         world.acknowledge(&scheduler, &agent, "t", state);
-        let is_end = crate::tasks::is_terminal(state);
+        let is_end = state.is_terminal();
         let of_all = if is_end { vec![] } else { vec![state] };
         assert_eq!(told(&mut world, &[]), of_all);
         let known = if is_end { TaskState::TaskGone } else { state };

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use meseta_machine::ContentType;
-use meseta_proto::v1::DurationInfo;
 use meseta_proto::v1::agent::ProcessIo;
 use meseta_proto::v1::agent::process_io::{self, Control, Data, control, data};
 use meseta_proto::{json, recordio};
@@ -156,7 +155,6 @@ pub(super) async fn relay(mut keeper: UnixStream, reader: Sender<Bytes>, encodin
 }
 
 fn heartbeat(encoding: ContentType) -> Bytes {
-    let interval = i64::try_from(OUTPUT_HEARTBEAT.as_nanos()).unwrap_or(i64::MAX);
     let message = ProcessIo {
         r#type: Some(process_io::Type::Control.into()),
         data: None,
@@ -164,9 +162,7 @@ fn heartbeat(encoding: ContentType) -> Bytes {
             r#type: Some(control::Type::Heartbeat.into()),
             tty_info: None,
             heartbeat: Some(control::Heartbeat {
-                interval: Some(DurationInfo {
-                    nanoseconds: interval,
-                }),
+                interval: Some(OUTPUT_HEARTBEAT.into()),
             }),
         }),
     };

@@ -126,7 +126,7 @@ impl MasterTraces {
                 let state_name = state.as_str_name();
                 let span = span.of_update(uuid).with("mesos.task.state", state_name);
                 self.traces.send(span);
-                if is_end(state)
+                if state.is_terminal()
                     && let Some(start) = self.tasks.end(key)
                 {
                     self.end_task(key, start, end);
@@ -221,23 +221,4 @@ fn update(event: &Event, task: &TaskId) -> Option<String> {
     let event::Update { status } = event.update.as_ref()?;
     let state = status.state().as_str_name();
     (status.task_id == *task).then(|| format!("{state}: {}", status.message()))
-}
-
-fn is_end(state: TaskState) -> bool {
-    match state {
-        TaskState::TaskStaging
-        | TaskState::TaskStarting
-        | TaskState::TaskRunning
-        | TaskState::TaskKilling
-        | TaskState::TaskUnreachable
-        | TaskState::TaskUnknown => false,
-        TaskState::TaskFinished
-        | TaskState::TaskFailed
-        | TaskState::TaskKilled
-        | TaskState::TaskError
-        | TaskState::TaskLost
-        | TaskState::TaskDropped
-        | TaskState::TaskGone
-        | TaskState::TaskGoneByOperator => true,
-    }
 }
