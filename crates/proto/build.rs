@@ -25,12 +25,38 @@ const V0_OWN_TYPES: [&str; 3] = [
     "mesos.scheduler.Call.Subscribe",
 ];
 
-/// Large parts that most of the messages around them lack. Apart from those, they would take their
-/// room in each, of which there are millions in a large cluster.
-const BOXED: [&str; 8] = [
+/// Messages of one string each, which their clones share: their types are written by hand.
+const BY_HAND: [(&str, &str); 8] = [
+    ("mesos.v1.AgentID", "crate::ids::AgentId"),
+    ("mesos.v1.ExecutorID", "crate::ids::ExecutorId"),
+    ("mesos.v1.FrameworkID", "crate::ids::FrameworkId"),
+    ("mesos.v1.OfferID", "crate::ids::OfferId"),
+    ("mesos.v1.OperationID", "crate::ids::OperationId"),
+    (
+        "mesos.v1.Resource.AllocationInfo",
+        "crate::allocation_info::AllocationInfo",
+    ),
+    (
+        "mesos.v1.ResourceProviderID",
+        "crate::ids::ResourceProviderId",
+    ),
+    ("mesos.v1.TaskID", "crate::ids::TaskId"),
+];
+
+/// Parts that most of the messages around them lack. Apart from those, they would take their room in
+/// each, of which there are millions in a large cluster. `tests/sizes.rs` says what that comes to.
+const BOXED: [&str; 16] = [
     "Resource.disk",
+    "Resource.ranges",
+    "Resource.reservation",
+    "Resource.set",
     "Task.container",
+    "Task.discovery",
     "Task.health_check",
+    "Task.labels",
+    "TaskStatus.check_status",
+    "TaskStatus.labels",
+    "TaskStatus.limitation",
     "Offer.Operation.launch_group",
     "Offer.Operation.grow_volume",
     "Offer.Operation.shrink_volume",
@@ -69,23 +95,12 @@ fn main() {
     for field in BOXED {
         config.boxed(format!(".mesos.v1.{field}"));
     }
-    for id in [
-        "FrameworkID",
-        "OfferID",
-        "AgentID",
-        "TaskID",
-        "ExecutorID",
-        "ContainerID",
-        "OperationID",
-        "ResourceProviderID",
-    ] {
-        // prost derives Eq and Hash itself, except for messages that contain themselves.
-        let derives = match id {
-            "ContainerID" => "#[derive(PartialOrd, Ord, Eq, Hash)]",
-            _ => "#[derive(PartialOrd, Ord)]",
-        };
-        config.type_attribute(format!(".mesos.v1.{id}"), derives);
+    for (name, path) in BY_HAND {
+        config.extern_path(format!(".{name}"), path);
     }
+    // prost derives Eq and Hash itself, except for messages that contain themselves.
+    let derives = "#[derive(PartialOrd, Ord, Eq, Hash)]";
+    config.type_attribute(".mesos.v1.ContainerID", derives);
     config.compile_fds(set.clone()).unwrap();
     fs::write(out.join("schemas.rs"), schemas(&index)).unwrap();
 }
@@ -168,8 +183,11 @@ impl Index {
     }
 }
 
-/// The path of the Rust type that prost makes of a message or enum.
+/// The path of the Rust type of a message or enum.
 fn rust_path(index: &Index, name: &str) -> String {
+    if let Some((_, path)) = BY_HAND.iter().find(|(by_hand, _)| *by_hand == name) {
+        return (*path).to_owned();
+    }
     let package = index
         .messages
         .get(name)
@@ -264,14 +282,13 @@ fn schemas(index: &Index) -> String {
     }
     for (name, (_, m)) in index.messages.iter().filter(|(n, _)| known(n)) {
         let fields: Vec<String> = m.field.iter().map(|f| field(index, f)).collect();
-        let mut order: Vec<(i32, usize)> = m
-            .field
-            .iter()
-            .enumerate()
-            .map(|(i, f)| (f.number(), i))
-            .collect();
-        order.sort_unstable();
-        let order: Vec<String> = order.iter().map(|(n, i)| format!("({n}, {i})")).collect();
+        let mut places: Vec<u8> = Vec::new();
+        for (f, place) in m.field.iter().zip(1..) {
+            let number = usize::try_from(f.number()).unwrap();
+            assert!(number < 256, "{name}: a table of places would have gaps");
+            places.resize(places.len().max(number + 1), 0);
+            places[number] = place;
+        }
         let is_map_entry = m
             .options
             .as_ref()
@@ -284,10 +301,9 @@ fn schemas(index: &Index) -> String {
         };
         writeln!(
             out,
-            "static {}: Schema = Schema {{ name: {name:?}, size: {size}, fields: &[{}], by_number: &[{}] }};",
+            "static {}: Schema = Schema {{ name: {name:?}, size: {size}, fields: &[{}], places: &{places:?} }};",
             static_name(name),
             fields.join(", "),
-            order.join(", "),
         )
         .unwrap();
         if has_type {

@@ -21,6 +21,7 @@
 //! ```
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use meseta_proto::v1::resource::disk_info::Persistence;
 use meseta_proto::v1::resource::reservation_info;
@@ -55,7 +56,7 @@ pub fn ports(ports: RangeInclusive<u64>) -> Resource {
     Resource {
         name: "ports".to_owned(),
         r#type: Type::Ranges.into(),
-        ranges: Some(Ranges { range: vec![range] }),
+        ranges: Some(Box::new(Ranges { range: vec![range] })),
         ..Resource::default()
     }
 }
@@ -142,7 +143,7 @@ impl ResourceExt for Resource {
 
     fn allocated_to(mut self, role: impl Into<String>) -> Self {
         self.allocation_info = Some(AllocationInfo {
-            role: Some(role.into()),
+            role: Some(role.into().into()),
         });
         self
     }
@@ -157,7 +158,7 @@ impl ResourceExt for Resource {
 #[derive(Debug, Clone)]
 pub struct Remainder {
     left: Resources,
-    role: Option<String>,
+    role: Option<Arc<str>>,
 }
 
 impl Remainder {
@@ -220,7 +221,7 @@ impl Remainder {
 
     fn allocate(&self, resources: &Resources) -> Vec<Resource> {
         match &self.role {
-            Some(role) => resources.allocate(role).to_v1(),
+            Some(role) => resources.allocate_to(role).to_v1(),
             None => resources.to_v1(),
         }
     }
@@ -277,7 +278,7 @@ mod tests {
     use super::*;
 
     fn offer(text: &str, role: Option<&str>) -> Offer {
-        let role = role.map(str::to_owned);
+        let role = role.map(Into::into);
         Offer {
             resources: parse(text).unwrap(),
             allocation_info: role.map(|role| AllocationInfo { role: Some(role) }),

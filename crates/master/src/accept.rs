@@ -367,7 +367,7 @@ fn prepare_resources(resources: &mut [v1::Resource], role: &str) -> Result<(), S
         resource
             .allocation_info
             .get_or_insert_with(|| AllocationInfo {
-                role: Some(role.to_owned()),
+                role: Some(role.into()),
             });
     }
     Ok(())

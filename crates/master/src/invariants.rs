@@ -21,12 +21,21 @@ impl Master {
             debug_assert!(self.offered.contains_key(id), "offer {id} has resources");
         }
         debug_assert_eq!(self.offered.len(), self.state.offers.len());
+        #[cfg(test)]
+        self.check_sums();
         for (id, agent) in &self.state.agents {
             for (framework, task) in &agent.tasks {
                 let task = self.task(framework, task);
                 debug_assert!(
                     task.is_some_and(|task| task.agent_id == *id),
                     "tasks of agent {id} are in the books of their frameworks"
+                );
+            }
+            for (framework, used) in &agent.used {
+                let framework = self.framework(framework);
+                debug_assert!(
+                    framework.is_none_or(|it| it.used.get(id) == Some(used)),
+                    "what is used on agent {id} is in the books of frameworks alike"
                 );
             }
             debug_assert_eq!(
@@ -54,5 +63,34 @@ impl Master {
                 );
             }
         }
+    }
+
+    /// What is kept in sum is what is to be added up.
+    #[cfg(test)]
+    fn check_sums(&self) {
+        use std::collections::BTreeSet;
+
+        use meseta_resources::Quantities;
+
+        let agents = &self.state.agents;
+        for (role, consumed) in crate::http::Roles::new(&self.state).consumed() {
+            assert_eq!(self.consumption.of(role, agents), consumed, "{role}");
+        }
+        let mut capacity = Quantities::new();
+        for agent in agents.values() {
+            capacity += &agent.total.non_revocable().quantities();
+        }
+        assert_eq!(*self.consumption.capacity(), capacity);
+        for (id, agent) in agents {
+            let machine = self.by_machine.get(&crate::maintenance::machine_of(agent));
+            assert!(machine.is_some_and(|agents| agents.contains(id)), "{id}");
+        }
+        let of_machines: usize = self.by_machine.values().map(BTreeSet::len).sum();
+        assert_eq!(of_machines, agents.len());
+        let mut guarantees = Quantities::new();
+        for quota in self.state.quotas.values() {
+            guarantees += &quota.guarantees;
+        }
+        assert_eq!(self.guarantees, guarantees);
     }
 }

@@ -12,6 +12,7 @@ use meseta_proto::v1::{Address, AgentId, Filters, FrameworkId, Offer, OfferId, U
 use meseta_resources::Resources;
 
 use crate::events::Notice;
+use crate::limits::TIMER_SLACK;
 use crate::master::Master;
 use crate::records::{AgentRecord, FrameworkRecord};
 use crate::step::Step;
@@ -83,7 +84,8 @@ impl Master {
 
         if let Some(timeout) = self.state.config.policy.offer_timeout {
             let due = step.now.monotonic.saturating_add(timeout);
-            self.timers.set(Timer::Offer(id.clone()), due);
+            self.timers
+                .set_about(Timer::Offer(id.clone()), due, TIMER_SLACK);
         }
         if let Some(agent) = self.agent_mut(&agent_id) {
             agent.offered += &resources;
@@ -154,7 +156,7 @@ impl Master {
         for offer in offers.into_iter().flatten() {
             self.remove_offer(step, &offer, rescinding);
         }
-        for offer in self.inverse_offers_of(|offer| offer.framework_id == *id) {
+        for offer in self.inverse_index.of_framework(id) {
             self.remove_inverse_offer(step, &offer, rescinding);
         }
     }
@@ -169,7 +171,7 @@ impl Master {
         for offer in offers.into_iter().flatten() {
             self.remove_offer(step, &offer, rescinding);
         }
-        for offer in self.inverse_offers_of(|offer| offer.agent_id.as_ref() == Some(id)) {
+        for offer in self.inverse_index.of_agent(id) {
             self.remove_inverse_offer(step, &offer, rescinding);
         }
     }
@@ -263,7 +265,9 @@ fn new_offer(
         attributes: info.attributes.clone(),
         executor_ids: executors.map(|(_, executor)| executor.clone()).collect(),
         unavailability: None,
-        allocation_info: Some(AllocationInfo { role: Some(role) }),
+        allocation_info: Some(AllocationInfo {
+            role: Some(role.into()),
+        }),
     }
 }
 

@@ -9,6 +9,7 @@
 //!                └──update_task (agent given up)──remove_task──▶ unreachable
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meseta_proto::v1::master::event::TaskUpdated;
@@ -21,6 +22,7 @@ use meseta_resources::Resources;
 use crate::CompletedTask;
 use crate::limits::{MAX_GIVEN_UP, MAX_STATUSES_PER_TASK};
 use crate::master::Master;
+use crate::records::FrameworkRecord;
 use crate::watchers::News;
 
 /// Whether a task in this state takes no resources.
@@ -44,8 +46,8 @@ pub(crate) fn staging(task: &TaskInfo, framework: &FrameworkId) -> Task {
         state: TaskState::TaskStaging.into(),
         resources: task.resources.clone(),
         limits: task.limits.clone(),
-        labels: task.labels.clone(),
-        discovery: task.discovery.clone(),
+        labels: task.labels.clone().map(Box::new),
+        discovery: task.discovery.clone().map(Box::new),
         container: task.container.clone().map(Box::new),
         health_check: task.health_check.clone().map(Box::new),
         kill_policy: task.kill_policy,
@@ -64,6 +66,25 @@ pub(crate) fn told_state(task: &Task) -> TaskState {
     task.status_update_state
         .and_then(|state| TaskState::try_from(state).ok())
         .unwrap_or(task.state())
+}
+
+/// What one framework has among the tasks of an agent that are entered together.
+#[derive(Debug, Default)]
+struct Arrivals {
+    /// Its id as it is in the books.
+    framework: Option<FrameworkId>,
+    tasks: Vec<Arc<Task>>,
+    /// Those of the tasks that are not over.
+    resources: Vec<Resources>,
+}
+
+impl Arrivals {
+    fn of(framework: Option<&FrameworkRecord>) -> Self {
+        Self {
+            framework: framework.map(|framework| framework.id.clone()),
+            ..Self::default()
+        }
+    }
 }
 
 /// Where a task goes that leaves the books.
@@ -88,21 +109,47 @@ impl Master {
 
     /// Enters a task, and charges it to its framework and agent unless it is over.
     pub(crate) fn add_task(&mut self, task: Task) {
-        let (framework_id, agent_id) = (task.framework_id.clone(), task.agent_id.clone());
-        let state = task.state();
-        if !is_over(state) {
-            self.charge(&framework_id, &agent_id, &resources_of(&task.resources));
-            self.count_active(state, 1);
+        let agent_id = task.agent_id.clone();
+        let resources = resources_of(&task.resources);
+        self.add_tasks(&agent_id, vec![(task, resources)]);
+    }
+
+    /// Enters tasks of one agent, each with its resources. An agent may come back with many: what
+    /// they have in common is looked up, charged and kept once.
+    pub(crate) fn add_tasks(&mut self, agent_id: &AgentId, tasks: Vec<(Task, Resources)>) {
+        let agent = self.state.agents.get(agent_id);
+        let agent_id = agent.map_or(agent_id, |agent| &agent.id).clone();
+        let mut arrivals: BTreeMap<FrameworkId, Arrivals> = BTreeMap::new();
+        for (mut task, resources) in tasks {
+            let arrivals = arrivals
+                .entry(task.framework_id.clone())
+                .or_insert_with(|| Arrivals::of(self.framework(&task.framework_id)));
+            if let Some(id) = &arrivals.framework {
+                task.framework_id.clone_from(id);
+            }
+            task.agent_id.clone_from(&agent_id);
+            compact(&mut task);
+            let state = task.state();
+            if !is_over(state) {
+                arrivals.resources.push(resources);
+                self.count_active(state, 1);
+            }
+            let task = Arc::new(task);
+            self.watchers.note(|| News::TaskAdded(Arc::clone(&task)));
+            arrivals.tasks.push(task);
         }
-        if let Some(agent) = self.agent_mut(&agent_id) {
-            agent
-                .tasks
-                .insert((framework_id.clone(), task.task_id.clone()));
-        }
-        let task = Arc::new(task);
-        self.watchers.note(|| News::TaskAdded(Arc::clone(&task)));
-        if let Some(framework) = self.framework_mut(&framework_id) {
-            framework.tasks.insert(task.task_id.clone(), task);
+        for (framework_id, arrivals) in arrivals {
+            let framework_id = arrivals.framework.unwrap_or(framework_id);
+            self.charge(&framework_id, &agent_id, &arrivals.resources.iter().sum());
+            if let Some(agent) = self.agent_mut(&agent_id) {
+                let ids = arrivals.tasks.iter().map(|task| task.task_id.clone());
+                agent.tasks.extend(ids.map(|id| (framework_id.clone(), id)));
+            }
+            if let Some(framework) = self.framework_mut(&framework_id) {
+                let by_id = arrivals.tasks.into_iter();
+                let by_id = by_id.map(|task| (task.task_id.clone(), task));
+                framework.tasks.extend(by_id);
+            }
         }
     }
 
@@ -119,7 +166,8 @@ impl Master {
             return;
         };
         let old = task.state();
-        if !old.is_terminal() {
+        // What has been given back is not taken again: it may be another's by now.
+        if !is_over(old) || new.is_terminal() && !old.is_terminal() {
             task.state = new.into();
         }
         let is_news = note_status(task, status) || is_about_checks(status);
@@ -297,11 +345,22 @@ impl Master {
         if resources.is_empty() {
             return;
         }
+        let mut used_there = None;
         if let Some(agent) = self.agent_mut(agent_id) {
-            *agent.used.entry(framework_id.clone()).or_default() += resources;
+            let used = agent.used.entry(framework_id.clone()).or_default();
+            *used += resources;
+            used_there = Some(used.clone());
+            self.consumption.take(agent_id, resources);
         }
         if let Some(framework) = self.framework_mut(framework_id) {
-            *framework.used.entry(agent_id.clone()).or_default() += resources;
+            match used_there {
+                // What it uses on the agent is what is used there of it: the same memory.
+                Some(used) => {
+                    framework.used.insert(agent_id.clone(), used);
+                }
+                None => *framework.used.entry(agent_id.clone()).or_default() += resources,
+            }
+            self.consumption.allocate(resources);
         }
     }
 
@@ -313,14 +372,17 @@ impl Master {
             if used.is_empty() {
                 agent.used.remove(framework_id);
             }
+            self.consumption.give_back(resources);
         }
         if let Some(framework) = self.framework_mut(framework_id)
             && let Some(used) = framework.used.get_mut(agent_id)
         {
+            debug_assert!(used.contains(resources), "{used} lacks {resources}");
             *used -= resources;
             if used.is_empty() {
                 framework.used.remove(agent_id);
             }
+            self.consumption.free(resources);
         }
     }
 
@@ -359,8 +421,56 @@ fn note_status(task: &mut Task, status: &TaskStatus) -> bool {
     } else if task.statuses.len() >= MAX_STATUSES_PER_TASK {
         task.statuses.remove(0);
     }
-    task.statuses.push(without_data(status));
+    let mut status = without_data(status);
+    compact_status(&mut status, task);
+    // There will hardly be more: nothing is kept free for them.
+    task.statuses.reserve_exact(1);
+    task.statuses.push(status);
     is_other
+}
+
+/// Has a task take no more memory than it needs, which it keeps for long. Lists are decoded into more
+/// room than they fill, and its parts repeat its ids and its role.
+fn compact(task: &mut Task) {
+    fit(&mut task.resources);
+    let resources = task.resources.iter_mut();
+    let mut allocations = resources.filter_map(|it| it.allocation_info.as_mut());
+    if let Some(first) = allocations.next() {
+        allocations.for_each(|other| other.share_with(first));
+    }
+    let mut statuses = std::mem::take(&mut task.statuses);
+    fit(&mut statuses);
+    for status in &mut statuses {
+        compact_status(status, task);
+    }
+    task.statuses = statuses;
+}
+
+fn compact_status(status: &mut TaskStatus, task: &Task) {
+    status.task_id.share_with(&task.task_id);
+    if let Some(id) = &mut status.agent_id {
+        id.share_with(&task.agent_id);
+    }
+    if let (Some(id), Some(same)) = (&mut status.executor_id, &task.executor_id) {
+        id.share_with(same);
+    }
+    let container = status.container_status.as_mut();
+    if let Some(networks) = container.map(|container| &mut container.network_infos) {
+        fit(networks);
+        for network in networks {
+            fit(&mut network.ip_addresses);
+        }
+    }
+}
+
+/// Moves a list into as much memory as it fills. To shrink it would not do: allocators leave what
+/// fills half of its place where it is.
+fn fit<T>(list: &mut Vec<T>) {
+    if list.len() < list.capacity() {
+        let mut fitting = Vec::with_capacity(list.len());
+        fitting.append(list);
+        *list = fitting;
+    }
 }
 
 /// A status without the executor's data: that may be large, and is the scheduler's alone.

@@ -20,6 +20,7 @@
 //! # Ok::<(), json::Error>(())
 //! ```
 
+mod allocation_info;
 pub mod duration;
 mod ids;
 pub mod json;
@@ -31,10 +32,24 @@ mod upid;
 pub mod v0;
 mod wire;
 
-pub use packages::mesos::{internal, v1};
+pub use packages::mesos::internal;
 pub use schema::{Enum, Field, Kind, Label, Schema};
 pub use upid::{ParseError as UpidError, Upid};
 pub use wire::{DecodeError, Wire, decode};
+
+/// The domain model: messages of the v1 APIs, and the packages of each API.
+pub mod v1 {
+    pub use crate::ids::{
+        AgentId, ExecutorId, FrameworkId, OfferId, OperationId, ResourceProviderId, TaskId,
+    };
+    pub use crate::packages::mesos::v1::*;
+
+    /// Parts of a resource.
+    pub mod resource {
+        pub use crate::allocation_info::AllocationInfo;
+        pub use crate::packages::mesos::v1::resource::*;
+    }
+}
 
 /// The compiled descriptors of every `.proto` file, as an encoded `FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -11,28 +11,20 @@ pub struct Schema {
     pub fields: &'static [Field],
     /// What the message takes in memory, without what it points to.
     pub(crate) size: usize,
-    by_number: &'static [(u32, usize)],
+    /// For each number up to the highest, which field has it: 1 for the first, 0 for none.
+    places: &'static [u8],
 }
 
 impl Schema {
     /// The field with this number.
     pub fn field(&self, number: u32) -> Option<&'static Field> {
-        let at = self
-            .by_number
-            .binary_search_by_key(&number, |(n, _)| *n)
-            .ok()?;
-        self.by_number
-            .get(at)
-            .and_then(|(_, i)| self.fields.get(*i))
+        self.fields.get(self.position(number)?)
     }
 
     /// The position in [`Schema::fields`] of the field with this number.
     pub(crate) fn position(&self, number: u32) -> Option<usize> {
-        let at = self
-            .by_number
-            .binary_search_by_key(&number, |(n, _)| *n)
-            .ok()?;
-        self.by_number.get(at).map(|(_, i)| *i)
+        let place = self.places.get(usize::try_from(number).ok()?)?;
+        usize::from(*place).checked_sub(1)
     }
 
     /// The field with this name, written as in the `.proto` file.

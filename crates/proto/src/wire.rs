@@ -129,18 +129,14 @@ fn inspect(
             (Kind::Message(inner) | Kind::Map(inner), RawValue::Bytes(inner_bytes)) => {
                 let before = nested.missing.len();
                 inspect(inner, inner_bytes, depth - 1, room, &mut nested)?;
-                let seen = occurrences.iter_mut().find(|(p, _)| *p == position);
-                let index = if let Some((_, count)) = seen {
-                    *count += 1;
-                    *count
-                } else {
-                    occurrences.push((position, 0));
-                    0
+                let index = match field.label {
+                    Label::Repeated => Some(count_one(&mut occurrences, position)),
+                    Label::Optional | Label::Required => None,
                 };
                 for missing in nested.missing.iter_mut().skip(before) {
-                    *missing = match field.label {
-                        Label::Repeated => format!("{}[{index}].{missing}", field.name),
-                        _ => format!("{}.{missing}", field.name),
+                    *missing = match index {
+                        Some(index) => format!("{}[{index}].{missing}", field.name),
+                        None => format!("{}.{missing}", field.name),
                     };
                 }
             }
@@ -158,6 +154,16 @@ fn inspect(
     report.missing.truncate(MAX_MISSING);
     report.unknown_enum |= nested.unknown_enum;
     Ok(())
+}
+
+/// Counts one more occurrence of the field, and says how many there were before.
+fn count_one(occurrences: &mut Vec<(usize, usize)>, position: usize) -> usize {
+    if let Some((_, last)) = occurrences.iter_mut().find(|(p, _)| *p == position) {
+        *last += 1;
+        return *last;
+    }
+    occurrences.push((position, 0));
+    0
 }
 
 /// Copies a message without the enum values that the schema does not know.

@@ -6,6 +6,8 @@
 //! | post-refinement | – | – | all, the innermost last |
 //! | endpoint (JSON only) | with up to one reservation | when dynamic | all |
 
+use std::borrow::Cow;
+
 use meseta_proto::v1;
 use v1::resource::{ReservationInfo, reservation_info};
 
@@ -17,6 +19,9 @@ use crate::{Error, roles};
 /// When a dynamic reservation has no role to be for.
 #[allow(deprecated, reason = "reads the old form")]
 pub fn upgrade(resource: &mut v1::Resource) -> Result<(), Error> {
+    if is_upgraded(resource) {
+        return Ok(());
+    }
     let role = resource.role.take();
     let reservation = resource.reservation.take();
     if !resource.reservations.is_empty() {
@@ -33,7 +38,7 @@ pub fn upgrade(resource: &mut v1::Resource) -> Result<(), Error> {
     }
     let (kind, reservation) = match reservation {
         None => (reservation_info::Type::Static, ReservationInfo::default()),
-        Some(reservation) => (reservation_info::Type::Dynamic, reservation),
+        Some(reservation) => (reservation_info::Type::Dynamic, *reservation),
     };
     resource.reservations.push(ReservationInfo {
         r#type: Some(kind.into()),
@@ -41,6 +46,21 @@ pub fn upgrade(resource: &mut v1::Resource) -> Result<(), Error> {
         ..reservation
     });
     Ok(())
+}
+
+/// Any form in the post-refinement one, which most resources are in already.
+pub(crate) fn upgraded(resource: &v1::Resource) -> Result<Cow<'_, v1::Resource>, Error> {
+    if is_upgraded(resource) {
+        return Ok(Cow::Borrowed(resource));
+    }
+    let mut upgraded = resource.clone();
+    upgrade(&mut upgraded)?;
+    Ok(Cow::Owned(upgraded))
+}
+
+#[allow(deprecated, reason = "looks for the old form")]
+fn is_upgraded(resource: &v1::Resource) -> bool {
+    resource.role.is_none() && resource.reservation.is_none()
 }
 
 /// Turns the post-refinement form into the pre-refinement one.
@@ -65,12 +85,13 @@ pub fn to_endpoint(resource: &mut v1::Resource) {
         [] => resource.role = Some(roles::DEFAULT.to_owned()),
         [only] => {
             resource.role = Some(only.role().to_owned());
-            resource.reservation =
-                (only.r#type() == reservation_info::Type::Dynamic).then(|| ReservationInfo {
+            resource.reservation = (only.r#type() == reservation_info::Type::Dynamic).then(|| {
+                Box::new(ReservationInfo {
                     principal: only.principal.clone(),
                     labels: only.labels.clone(),
                     ..ReservationInfo::default()
-                });
+                })
+            });
         }
         _ => {}
     }

@@ -131,8 +131,8 @@ fn one(name: &str, text: &str, role: &str) -> Result<v1::Resource, Error> {
         name: name.to_owned(),
         r#type: value.r#type,
         scalar: value.scalar,
-        ranges: value.ranges,
-        set: value.set,
+        ranges: value.ranges.map(Box::new),
+        set: value.set.map(Box::new),
         reservations,
         ..v1::Resource::default()
     })

@@ -115,11 +115,12 @@ pub(crate) fn same_labels(left: Option<&v1::Labels>, right: Option<&v1::Labels>)
 
 impl Resource {
     /// From a message that is valid and in post-refinement form. `None` when there is nothing of it.
-    pub(crate) fn from_valid(message: &v1::Resource) -> Option<Self> {
+    /// Resources of one message are allocated to one role, whose name they share with the `first`.
+    pub(crate) fn from_valid(message: &v1::Resource, first: Option<&Self>) -> Option<Self> {
         let value = match message.r#type() {
             v1::value::Type::Scalar => Value::Scalar(Scalar::from_f64(message.scalar?.value)?),
-            v1::value::Type::Ranges => Value::Ranges(message.ranges.as_ref()?.into()),
-            v1::value::Type::Set => Value::Set(Set::new(message.set.clone()?.item)),
+            v1::value::Type::Ranges => Value::Ranges(message.ranges.as_deref()?.into()),
+            v1::value::Type::Set => Value::Set(Set::new(message.set.as_ref()?.item.clone())),
             v1::value::Type::Text => return None,
         };
         if value.is_empty() {
@@ -134,10 +135,11 @@ impl Resource {
         };
         Some(Self {
             name: Name::new(&message.name),
-            allocation_role: message
-                .allocation_info
-                .as_ref()
-                .map(|info| info.role().into()),
+            allocation_role: message.allocation_info.as_ref().map(|info| {
+                let shared = first.and_then(|first| first.allocation_role.as_ref());
+                let shared = shared.filter(|role| ***role == *info.role());
+                shared.or(info.role.as_ref()).cloned().unwrap_or_default()
+            }),
             detail: (!detail.is_plain()).then(|| Arc::new(detail)),
             value,
             copies: 1,
@@ -148,8 +150,8 @@ impl Resource {
     pub fn to_v1(&self) -> v1::Resource {
         let mut message = v1::Resource {
             name: self.name().to_owned(),
-            allocation_info: self.allocation_role().map(|role| AllocationInfo {
-                role: Some(role.to_owned()),
+            allocation_info: self.allocation_role.as_ref().map(|role| AllocationInfo {
+                role: Some(Arc::clone(role)),
             }),
             ..v1::Resource::default()
         };
@@ -162,13 +164,13 @@ impl Resource {
             }
             Value::Ranges(ranges) => {
                 message.set_type(v1::value::Type::Ranges);
-                message.ranges = Some(ranges.into());
+                message.ranges = Some(Box::new(ranges.into()));
             }
             Value::Set(set) => {
                 message.set_type(v1::value::Type::Set);
-                message.set = Some(v1::value::Set {
+                message.set = Some(Box::new(v1::value::Set {
                     item: set.iter().map(str::to_owned).collect(),
-                });
+                }));
             }
         }
         if let Some(detail) = &self.detail {
@@ -335,13 +337,6 @@ impl Resource {
 
     pub(crate) fn set_allocation_role(&mut self, role: Option<Arc<str>>) {
         self.allocation_role = role;
-    }
-
-    /// Uses the other's memory for equal text, so that the resources of one message share it.
-    pub(crate) fn share_allocation_role_with(&mut self, other: &Self) {
-        if self.allocation_role == other.allocation_role {
-            self.allocation_role.clone_from(&other.allocation_role);
-        }
     }
 
     pub(crate) fn set_reservations(&mut self, reservations: Vec<ReservationInfo>) {

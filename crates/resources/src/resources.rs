@@ -34,12 +34,8 @@ impl Resources {
         validate(messages)?;
         let mut result = Vec::with_capacity(messages.len());
         for message in messages {
-            let mut message = message.clone();
-            format::upgrade(&mut message)?;
-            if let Some(mut resource) = Resource::from_valid(&message) {
-                if let Some(first) = result.first() {
-                    resource.share_allocation_role_with(first);
-                }
+            let message = format::upgraded(message)?;
+            if let Some(resource) = Resource::from_valid(&message, result.first()) {
                 crate::algebra::add_one(&mut result, &resource);
             }
         }

@@ -53,9 +53,9 @@ fn ports(numbers: impl IntoIterator<Item = u64>) -> v1::Resource {
     v1::Resource {
         name: "ports".to_owned(),
         r#type: Type::Ranges.into(),
-        ranges: Some(v1::value::Ranges {
+        ranges: Some(Box::new(v1::value::Ranges {
             range: numbers.into_iter().map(one).collect(),
-        }),
+        })),
         ..v1::Resource::default()
     }
 }
@@ -64,7 +64,7 @@ fn zones(item: Vec<String>) -> v1::Resource {
     v1::Resource {
         name: "zones".to_owned(),
         r#type: Type::Set.into(),
-        set: Some(v1::value::Set { item }),
+        set: Some(Box::new(v1::value::Set { item })),
         ..v1::Resource::default()
     }
 }

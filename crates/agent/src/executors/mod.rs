@@ -341,8 +341,8 @@ impl TaskFact {
     /// A task that the executor is to be given.
     pub(crate) fn waiting(key: &RunKey, task: &Unconfirmed) -> Self {
         Self {
-            framework_id: key.0.value.clone(),
-            executor_id: key.1.value.clone(),
+            framework_id: key.0.to_string(),
+            executor_id: key.1.to_string(),
             queued: Some((*task.info).clone()),
             position: task.position,
             in_group: task.in_group,
@@ -353,8 +353,8 @@ impl TaskFact {
     /// A task in an executor's hands, or past them.
     pub(crate) fn launched(key: &RunKey, task: &meseta_proto::v1::Task) -> Self {
         Self {
-            framework_id: key.0.value.clone(),
-            executor_id: key.1.value.clone(),
+            framework_id: key.0.to_string(),
+            executor_id: key.1.to_string(),
             task: Some(task.clone()),
             ..Self::default()
         }

@@ -38,7 +38,7 @@ pub(crate) fn executor(
             task.task_id,
             shown(&command)
         )),
-        source: Some(task.task_id.value.clone()),
+        source: Some(task.task_id.to_string()),
         labels: task.labels.clone(),
         discovery: task.discovery.clone(),
         shutdown_grace_period: grace.map(|grace| DurationInfo {

@@ -274,8 +274,8 @@ impl Agent {
         let mut changes = Vec::new();
         for task in &tasks {
             let fact = TaskFact {
-                framework_id: key.0.value.clone(),
-                executor_id: key.1.value.clone(),
+                framework_id: key.0.to_string(),
+                executor_id: key.1.to_string(),
                 queued: Some(task.clone()),
                 position,
                 in_group,
@@ -334,7 +334,7 @@ fn normalise(order: &mut Order) {
     } else {
         framework.role.clone()
     };
-    let role = role.unwrap_or_else(|| "*".into());
+    let role: Arc<str> = role.map_or_else(|| "*".into(), Into::into);
     let normalise = |resources: &mut Vec<Resource>| {
         for resource in resources {
             resource

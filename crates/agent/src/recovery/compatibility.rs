@@ -201,7 +201,7 @@ fn ranges_of(attribute: &Attribute) -> Resource {
     Resource {
         name: attribute.name.clone(),
         r#type: value::Type::Ranges.into(),
-        ranges: attribute.ranges.clone(),
+        ranges: attribute.ranges.clone().map(Box::new),
         ..Resource::default()
     }
 }

@@ -22,8 +22,8 @@ impl NestedFact {
             target: target.as_os_str().as_bytes().to_vec(),
         });
         Self {
-            framework_id: framework.value.clone(),
-            executor_id: executor.value.clone(),
+            framework_id: framework.to_string(),
+            executor_id: executor.to_string(),
             container_id: it.container_id.clone(),
             user: it.user.clone(),
             process: it.process.map(|it| ProcessFact::new(it, boot_id)),

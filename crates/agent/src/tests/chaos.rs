@@ -95,7 +95,7 @@ impl Chaos {
     fn note(&mut self, did: Did) {
         for update in did.updates() {
             self.unacknowledged
-                .insert(update.task_id.value.clone(), update);
+                .insert(update.task_id.to_string(), update);
         }
         for action in did.0 {
             match action {

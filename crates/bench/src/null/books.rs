@@ -224,7 +224,7 @@ impl Framework {
 impl Agent {
     fn offer(&self, agent: &AgentId, id: OfferId, framework: &FrameworkInfo) -> Offer {
         let allocation = AllocationInfo {
-            role: framework.roles.first().cloned(),
+            role: framework.roles.first().map(|role| role.as_str().into()),
         };
         let allocated = |resource: &Resource| Resource {
             allocation_info: Some(allocation.clone()),

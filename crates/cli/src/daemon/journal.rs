@@ -37,7 +37,7 @@ fn sent_by_master(to: &Upid, name: &str) {
 fn told(stream: &str, event: &meseta_proto::v1::scheduler::Event) {
     match event.r#type() {
         event::Type::Subscribed => {
-            let id = event.subscribed.as_ref().map(|it| &it.framework_id.value);
+            let id = event.subscribed.as_ref().map(|it| it.framework_id.as_str());
             info!(stream, framework = id, "a framework has subscribed");
         }
         event::Type::Error => {
@@ -99,7 +99,7 @@ pub(super) fn of_agent(action: &AgentAction) {
         AgentAction::Launch(launch) => info!(
             container = %launch.container_id,
             executor = launch.executor.executor_id.as_str(),
-            framework = launch.executor.framework_id.as_ref().map(|id| &id.value),
+            framework = launch.executor.framework_id.as_ref().map(|id| id.as_str()),
             "a container is started"
         ),
         AgentAction::Destroy { container_id } => {

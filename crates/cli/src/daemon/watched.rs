@@ -94,6 +94,7 @@ impl Machine for Watched {
     fn into_changes(action: Action) -> Result<Changes, Action> {
         match action {
             Action::Persist { changes } => Ok(Changes::Persist(changes)),
+            Action::Record { changes } => Ok(Changes::Record(changes)),
             Action::Note { changes } => Ok(Changes::Note(changes)),
             other => Err(other),
         }
@@ -108,7 +109,7 @@ impl Seen {
     /// Does something with the files that the agent shows.
     pub(crate) fn with_files<T>(&self, look: impl FnOnce(&dyn Shown) -> T) -> T {
         let snapshot = &self.snapshot;
-        let id = snapshot.info.id.as_ref().map(|id| id.value.clone());
+        let id = snapshot.info.id.as_ref().map(ToString::to_string);
         let volumes = |framework: &str, executor: &str| snapshot.volumes_of(framework, executor);
         look(&WithLog {
             name: LOG,
@@ -135,8 +136,8 @@ impl Seen {
                 let real = text(&executor.directory);
                 let virtual_path = format!(
                     "/frameworks/{}/executors/{}/runs/{}",
-                    framework.id().value,
-                    executor.id().value,
+                    framework.id(),
+                    executor.id(),
                     executor.container_id.value
                 );
                 attached.insert(virtual_path, real.clone());

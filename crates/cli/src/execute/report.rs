@@ -27,7 +27,7 @@ impl fmt::Display for Report<'_> {
             writeln!(f, "  healthy?: {}", u8::from(healthy))?;
         }
         if let Some(check) = &status.check_status {
-            writeln!(f, "  check status: {}", json::to_string(check))?;
+            writeln!(f, "  check status: {}", json::to_string(&**check))?;
         }
         let limitation = status
             .limitation

@@ -1,7 +1,7 @@
 //! `meseta framework`: frameworks, and their removal.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use meseta_proto::v1::FrameworkId;
 use meseta_proto::v1::master::Call;
@@ -9,9 +9,8 @@ use meseta_proto::v1::master::call::{self, Type};
 use meseta_proto::v1::master::response::GetFrameworks;
 use meseta_proto::v1::master::response::get_frameworks::Framework;
 
-use super::agent::of_type;
 use super::arguments::Framework as Command;
-use super::client::Client;
+use super::client::{Client, to_master};
 use super::error::Error;
 use super::find::{self, Names};
 use super::output::{Output, Table};
@@ -41,7 +40,7 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                 teardown: Some(call::Teardown {
                     framework_id: id.clone(),
                 }),
-                ..of_type(Type::Teardown)
+                ..to_master(Type::Teardown)
             };
             client.change(&call, &format!("tear framework {id} down"))?;
             output.done(&format!("Framework {name} ({id}) is removed."))
@@ -117,7 +116,7 @@ fn list(with_completed: bool, client: &Client, output: &Output) -> Result<(), Er
     }
     let mut running: HashMap<String, usize> = HashMap::new();
     for task in task::all(client, "list the frameworks")?.tasks {
-        *running.entry(task.framework_id.value).or_default() += 1;
+        *running.entry(task.framework_id.to_string()).or_default() += 1;
     }
     let now = SystemTime::now();
     let mut table = Table::new([
@@ -194,8 +193,8 @@ fn show(framework: &Framework, client: &Client, output: &Output) -> Result<(), E
     let again = again.filter(|again| Some(*again) != registered(framework));
     table.fact("Registered again", text::time_and_age(again, now));
     table.fact("Ended", text::time_and_age(unregistered, now));
-    let failover = info.failover_timeout();
-    table.fact("Failover", format!("after {} s", text::number(failover)));
+    let failover = Duration::try_from_secs_f64(info.failover_timeout()).unwrap_or_default();
+    table.fact("Failover timeout", text::duration(failover));
     let capabilities = info.capabilities.iter();
     let capabilities: Vec<&str> = capabilities.map(|it| it.r#type().as_str_name()).collect();
     table.fact("Capabilities", capabilities.join(", "));
@@ -205,7 +204,7 @@ fn show(framework: &Framework, client: &Client, output: &Output) -> Result<(), E
     let tasks = task::all(client, &format!("count the tasks of framework {id}"))?.tasks;
     let count = tasks
         .iter()
-        .filter(|it| it.framework_id.value == id)
+        .filter(|it| it.framework_id.as_str() == id)
         .count();
     table.fact("Tasks", count.to_string());
     output.table(&table)?;

@@ -170,7 +170,7 @@ fn list(with_ended: bool, filter: &Filter, client: &Client, output: &Output) -> 
     for task in all.into_iter().flatten() {
         let amount = |name| text::amount(&task.resources, name);
         let mut row = vec![
-            task.task_id.value.clone(),
+            task.task_id.to_string(),
             output.id(task.framework_id.as_str()),
             output.id(task.agent_id.as_str()),
             text::state(task.state()),

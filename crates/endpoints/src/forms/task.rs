@@ -35,7 +35,7 @@ impl Entries for Task<'_> {
             map.serialize_entry("labels", &Labels(labels))?;
         }
         if let Some(discovery) = &task.discovery {
-            map.serialize_entry("discovery", &AsJson(discovery))?;
+            map.serialize_entry("discovery", &AsJson(&**discovery))?;
         }
         if let Some(container) = &task.container {
             map.serialize_entry("container", &AsJson(&**container))?;

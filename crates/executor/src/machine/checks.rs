@@ -199,7 +199,7 @@ impl Checks {
     /// Adds what is known to a status of the running task.
     pub(super) fn fill(&self, status: &mut TaskStatus) {
         if let Some(check) = &self.check {
-            status.check_status = Some(check.last);
+            status.check_status = Some(Box::new(check.last));
         }
         status.healthy = self.health.as_ref().and_then(|health| health.last);
     }

@@ -49,7 +49,10 @@ impl Updates {
             reason: reason.map(Into::into),
             message: message.map(str::to_owned),
             executor_id: Some(self.executor_id.clone()),
-            check_status: task.check.as_ref().map(|check| no_result(check.r#type())),
+            check_status: task
+                .check
+                .as_ref()
+                .map(|check| Box::new(no_result(check.r#type()))),
             ..TaskStatus::default()
         }
     }

@@ -84,7 +84,7 @@ fn first_result(check: CheckInfo) -> (CheckStatusInfo, Agent, Executor) {
     });
     let status = agent.expect(TaskState::TaskRunning);
     assert_eq!(status.reason(), Reason::TaskCheckStatusUpdated);
-    (status.check_status.unwrap(), agent, executor)
+    (*status.check_status.unwrap(), agent, executor)
 }
 
 /// A server that answers by the path, and the port it is at.

@@ -90,7 +90,7 @@ fn a_group_runs_in_containers_and_the_executor_ends_after_it() {
     for _ in 0..2 {
         let status = agent.expect(TaskState::TaskRunning);
         let container = status.container_status.unwrap().container_id.unwrap();
-        let link = agent.sandbox().join("tasks").join(&status.task_id.value);
+        let link = agent.sandbox().join("tasks").join(status.task_id.as_str());
         let target = agent.sandbox().join("containers").join(&container.value);
         assert_eq!(std::fs::read_link(link).unwrap(), target);
     }

@@ -36,6 +36,8 @@ use crate::validation;
 #[derive(Debug)]
 struct Report {
     tasks: Vec<Task>,
+    /// Those of each task.
+    resources: Vec<Resources>,
     executors: Vec<ExecutorInfo>,
     frameworks: Vec<FrameworkInfo>,
     completed: Vec<archive::Framework>,
@@ -71,6 +73,7 @@ impl Master {
         };
         let report = Report {
             tasks: message.tasks,
+            resources: Vec::new(),
             executors: message.executor_infos,
             frameworks: message.frameworks,
             completed: message.completed_frameworks,
@@ -91,8 +94,8 @@ impl Master {
                 let sentence = "Agent attempted to reregister with different IP / hostname";
                 shut_down(step, from, sentence);
             }
-            Some(_) => self.reregister_known_agent(step, &id, from, introduction, &report),
-            None => self.readmit_agent(step, &id, from, introduction, &report),
+            Some(_) => self.reregister_known_agent(step, &id, from, introduction, report),
+            None => self.readmit_agent(step, &id, from, introduction, report),
         }
     }
 
@@ -103,7 +106,7 @@ impl Master {
         id: &AgentId,
         pid: &Upid,
         mut introduction: Introduction,
-        report: &Report,
+        mut report: Report,
     ) {
         let Some(agent) = self.state.agents.get(id) else {
             return;
@@ -133,14 +136,14 @@ impl Master {
             agent.checkpointed = Resources::from_v1(&introduction.checkpointed).unwrap_or_default();
             agent.resource_version = introduction.resource_version;
             agent.reregistered_time = Some(step.now.wall);
-            agent.total = total.clone();
         }
+        self.set_total(id, total.clone());
         if replaced {
             self.remove_offers_of_agent(step, id, Rescinding::Told);
         }
 
-        self.reconcile_known_agent(step, id, pid, report);
-        self.restore_unknown(step, id, pid, report);
+        self.reconcile_known_agent(step, id, pid, &report);
+        self.restore_unknown(step, id, pid, &mut report);
         if let Some(agent) = self.agent_mut(id) {
             agent.connected = true;
         }
@@ -154,7 +157,7 @@ impl Master {
         }
         self.activate(step, id);
         self.state.metrics.slave_reregistrations += 1;
-        self.settle_frameworks(step, pid, report);
+        self.settle_frameworks(step, pid, &report.frameworks);
         self.send_checkpointed_resources(step, id);
     }
 
@@ -217,9 +220,10 @@ impl Master {
         let told: BTreeSet<_> = report
             .tasks
             .iter()
-            .map(|task| (task.framework_id.clone(), task.task_id.clone()))
+            .map(|task| (&task.framework_id, &task.task_id))
             .collect();
-        let missing = agent.tasks.iter().filter(|key| !told.contains(*key));
+        let is_told = |(framework, task): &(FrameworkId, TaskId)| told.contains(&(framework, task));
+        let missing = agent.tasks.iter().filter(|key| !is_told(key));
         let mut reconciliations: BTreeMap<&FrameworkId, ReconcileTasksMessage> = BTreeMap::new();
         for (framework, task) in missing {
             let record = self.state.frameworks.get(framework);
@@ -270,7 +274,7 @@ impl Master {
         id: &AgentId,
         pid: &Upid,
         introduction: Introduction,
-        report: &Report,
+        mut report: Report,
     ) {
         let recovered = self.state.recovered_agents.remove(id);
         let unreachable = self.state.unreachable_agents.remove(id);
@@ -301,9 +305,9 @@ impl Master {
             (None, Some(_)) => Some("Unreachable agent re-reregistered"),
             (None, None) => Some("Unknown agent reregistered"),
         };
-        self.restore_executors(id, report);
-        let tasks: Vec<&Task> = report.tasks.iter().collect();
-        self.restore_tasks(step, pid, &tasks, message);
+        self.restore_executors(id, &report);
+        let tasks = report.take_tasks().collect();
+        self.restore_tasks(step, id, pid, tasks, message);
         self.open_agent(step, id);
         self.restore_completed_tasks(&report.completed);
         self.state.metrics.slave_reregistrations += 1;
@@ -314,13 +318,19 @@ impl Master {
             connection: Some(self.connection()),
         };
         step.send(pid, &message);
-        self.settle_frameworks(step, pid, report);
+        self.settle_frameworks(step, pid, &report.frameworks);
     }
 
     /// Enters what runs on an agent that is in the books, but without it: what its frameworks had
     /// there was given up when the link to it broke, and yet it lives. It takes resources, which
     /// must not be offered to others.
-    fn restore_unknown(&mut self, step: &mut Step<'_>, id: &AgentId, pid: &Upid, report: &Report) {
+    fn restore_unknown(
+        &mut self,
+        step: &mut Step<'_>,
+        id: &AgentId,
+        pid: &Upid,
+        report: &mut Report,
+    ) {
         for info in &report.frameworks {
             self.recover_framework(step, info);
         }
@@ -331,13 +341,13 @@ impl Master {
             let key = (task.framework_id.clone(), task.task_id.clone());
             agent.tasks.contains(&key)
         };
-        let tasks = report.tasks.iter();
-        let unknown = tasks.filter(|task| !task.state().is_terminal() && !is_known(task));
-        let unknown: Vec<&Task> = unknown.collect();
+        let tasks = report.take_tasks();
+        let unknown = tasks.filter(|(task, _)| !task.state().is_terminal() && !is_known(task));
+        let unknown: Vec<_> = unknown.collect();
         let before = agent.used.clone();
         self.restore_executors(id, report);
         let message = "Disconnected agent reregistered";
-        self.restore_tasks(step, pid, &unknown, Some(message));
+        self.restore_tasks(step, id, pid, unknown, Some(message));
         let Some(agent) = self.state.agents.get(id) else {
             return;
         };
@@ -375,35 +385,37 @@ impl Master {
     fn restore_tasks(
         &mut self,
         step: &mut Step<'_>,
+        id: &AgentId,
         pid: &Upid,
-        tasks: &[&Task],
+        mut tasks: Vec<(Task, Resources)>,
         message: Option<&str>,
     ) {
-        if let Some(first) = tasks.first() {
-            self.forget_completed_tasks(&first.agent_id, tasks);
+        if !tasks.is_empty() {
+            self.forget_completed_tasks(id, &tasks);
         }
-        for task in tasks.iter().copied() {
-            if !self.state.frameworks.contains_key(&task.framework_id) {
-                continue;
-            }
-            if self.task(&task.framework_id, &task.task_id).is_some() {
+        tasks.retain(|(task, _)| {
+            let Some(framework) = self.state.frameworks.get(&task.framework_id) else {
+                return false;
+            };
+            if framework.tasks.contains_key(&task.task_id) {
                 // Its framework launched another one of this id on another agent meanwhile. Both
                 // cannot be in the books: the one that is there stays.
                 send_kill(step, pid, &task.framework_id, &task.task_id);
-                continue;
+                return false;
             }
             if let Some(message) = message {
                 let reason = task_status::Reason::AgentReregistered;
                 let update = update_of_known_task(step, task, task.state(), message, reason);
                 self.forward(step, update, Some(NO_PID.to_owned()));
             }
-            self.add_task(task.clone());
-        }
+            true
+        });
+        self.add_tasks(id, tasks);
     }
 
     /// Ends completed frameworks on the agent, and tells it where the others' schedulers are.
-    fn settle_frameworks(&self, step: &mut Step<'_>, pid: &Upid, report: &Report) {
-        for info in &report.frameworks {
+    fn settle_frameworks(&self, step: &mut Step<'_>, pid: &Upid, told: &[FrameworkInfo]) {
+        for info in told {
             let Some(id) = &info.id else {
                 continue;
             };
@@ -421,12 +433,12 @@ impl Master {
     }
 
     /// Tasks that are told of are not completed, though they may have been given up.
-    fn forget_completed_tasks(&mut self, agent: &AgentId, told: &[&Task]) {
+    fn forget_completed_tasks(&mut self, agent: &AgentId, told: &[(Task, Resources)]) {
         let Some(given_up) = self.given_up.remove(agent) else {
             return;
         };
         let mut by_framework: BTreeMap<&FrameworkId, BTreeSet<&TaskId>> = BTreeMap::new();
-        for task in told {
+        for (task, _) in told {
             if !given_up.contains(&task.framework_id) {
                 continue;
             }
@@ -477,6 +489,12 @@ impl Master {
 }
 
 impl Report {
+    /// The tasks with their resources, which it has no longer then.
+    fn take_tasks(&mut self) -> impl Iterator<Item = (Task, Resources)> + use<> {
+        let tasks = std::mem::take(&mut self.tasks).into_iter();
+        tasks.zip(std::mem::take(&mut self.resources))
+    }
+
     /// Checks that the parts fit together, and brings resources into post-refinement form with the
     /// roles that they are allocated to.
     fn check(mut self, agent: &AgentId) -> Result<Self, Unfit> {
@@ -484,11 +502,13 @@ impl Report {
             roles: None,
             root_submissions: true,
         };
-        let mut frameworks: BTreeMap<FrameworkId, FrameworkInfo> = BTreeMap::new();
+        let mut frameworks: BTreeMap<&FrameworkId, &FrameworkInfo> = BTreeMap::new();
         for info in &self.frameworks {
             validation::framework(info, rules).map_err(|_| Unfit)?;
-            let id = info.id.clone().ok_or(Unfit)?;
-            if frameworks.insert(id, info.clone()).is_some() {
+            if frameworks
+                .insert(info.id.as_ref().ok_or(Unfit)?, info)
+                .is_some()
+            {
                 return Err(Unfit);
             }
         }
@@ -501,21 +521,27 @@ impl Report {
                 return Err(Unfit);
             }
         }
-        let mut tasks = BTreeSet::new();
+        self.resources.reserve_exact(self.tasks.len());
         for task in &mut self.tasks {
             validation::id(task.task_id.as_str()).map_err(|_| Unfit)?;
             let framework = frameworks.get(&task.framework_id).ok_or(Unfit)?;
             let executor = task.executor_id.clone();
             let executor = executor.map(|executor| (task.framework_id.clone(), executor));
             let executor_is_told = executor.is_none_or(|key| executors.contains(&key));
-            let is_new = tasks.insert((task.framework_id.clone(), task.task_id.clone()));
             if task.agent_id != *agent
-                || !is_new
                 || (!executor_is_told && task.state() == TaskState::TaskRunning)
             {
                 return Err(Unfit);
             }
-            settle(&mut task.resources, framework)?;
+            self.resources.push(settle(&mut task.resources, framework)?);
+        }
+        let mut tasks = BTreeSet::new();
+        let mut keys = self
+            .tasks
+            .iter()
+            .map(|task| (&task.framework_id, &task.task_id));
+        if !keys.all(|key| tasks.insert(key)) {
+            return Err(Unfit);
         }
         for task in self.completed.iter_mut().flat_map(|f| &mut f.tasks) {
             upgrade(&mut task.resources)?;
@@ -524,20 +550,19 @@ impl Report {
     }
 }
 
-/// Upgrades resources of a framework. Old agents do not say to which role they are allocated, which
-/// is clear only when the framework has one.
-fn settle(resources: &mut [v1::Resource], framework: &FrameworkInfo) -> Result<(), Unfit> {
+/// Upgrades resources of a framework, and says what they come to. Old agents do not say to which role
+/// they are allocated, which is clear only when the framework has one.
+fn settle(resources: &mut [v1::Resource], framework: &FrameworkInfo) -> Result<Resources, Unfit> {
     upgrade(resources)?;
     for resource in resources.iter_mut() {
         if resource.allocation_info.is_none() {
             let role = crate::frameworks::only_role(framework).ok_or(Unfit)?;
             resource.allocation_info = Some(v1::resource::AllocationInfo {
-                role: Some(role.to_owned()),
+                role: Some(role.into()),
             });
         }
     }
-    Resources::from_v1(resources).map_err(|_| Unfit)?;
-    Ok(())
+    Resources::from_v1(resources).map_err(|_| Unfit)
 }
 
 fn send_kill(step: &mut Step<'_>, agent: &Upid, framework: &FrameworkId, task: &TaskId) {

@@ -10,6 +10,7 @@ use meseta_proto::v1::{FrameworkId, TaskState, task_status};
 
 use crate::CompletedTask;
 use crate::events::Notice;
+use crate::limits::TIMER_SLACK;
 use crate::master::Master;
 use crate::offers::Rescinding;
 use crate::records::Endpoint;
@@ -69,7 +70,8 @@ impl Master {
         {
             self.notify(step, id, Notice::Heartbeat);
             let due = step.now.monotonic + self.state.config.policy.heartbeat_interval;
-            self.timers.set(Timer::Heartbeat(id.clone()), due);
+            self.timers
+                .set_about(Timer::Heartbeat(id.clone()), due, TIMER_SLACK);
         }
     }
 
@@ -152,6 +154,9 @@ impl Master {
             return;
         };
         let framework = Arc::make_mut(&mut record);
+        for used in framework.used.values() {
+            self.consumption.free(used);
+        }
         self.state.metrics.frameworks.remove(id);
         self.watchers
             .note(|| News::FrameworkRemoved(Arc::clone(&framework.info)));

@@ -58,7 +58,7 @@ impl Master {
         message: RegisterFrameworkMessage,
     ) {
         let id = message.framework.id.as_ref();
-        if id.is_some_and(|id| !id.value.is_empty()) {
+        if id.is_some_and(|id| !id.as_str().is_empty()) {
             refuse(step, from, "Registering with 'id' already set");
             return;
         }
@@ -76,7 +76,7 @@ impl Master {
         message: ReregisterFrameworkMessage,
     ) {
         let id = message.framework.id.as_ref();
-        if id.is_none_or(|id| id.value.is_empty()) {
+        if id.is_none_or(|id| id.as_str().is_empty()) {
             refuse(step, from, "Re-registering without an 'id'");
             return;
         }

@@ -201,7 +201,7 @@ impl Master {
 
 /// An empty id counts as none.
 fn known_id(info: &FrameworkInfo) -> Option<FrameworkId> {
-    info.id.clone().filter(|id| !id.value.is_empty())
+    info.id.clone().filter(|id| !id.as_str().is_empty())
 }
 
 fn refuse(step: &mut Step<'_>, driver: &Upid, sentence: String) {

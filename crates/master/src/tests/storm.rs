@@ -165,7 +165,7 @@ impl Storm {
             failover_timeout: Some(30.0),
             ..framework_info()
         });
-        if !scheduler.id.value.is_empty() {
+        if !scheduler.id.as_str().is_empty() {
             self.schedulers.push(scheduler);
         }
         if self.schedulers.len() > 6 {

@@ -15,7 +15,7 @@ pub(super) fn executor(
     agent: &AgentRecord,
 ) -> Result<Resources, Invalid> {
     kind(executor)?;
-    id(&executor.executor_id.value)?;
+    id(executor.executor_id.as_str())?;
     if nanoseconds(executor.shutdown_grace_period) < 0 {
         return Err(Invalid::new(
             "ExecutorInfo's 'shutdown_grace_period' must be non-negative",

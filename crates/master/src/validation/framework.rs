@@ -19,9 +19,9 @@ pub struct FrameworkRules<'a> {
 pub fn framework(info: &FrameworkInfo, rules: FrameworkRules<'_>) -> Checked {
     roles_of(info)?;
     if let Some(framework_id) = &info.id
-        && !framework_id.value.is_empty()
+        && !framework_id.as_str().is_empty()
     {
-        id(&framework_id.value)?;
+        id(framework_id.as_str())?;
     }
     for filters in info.offer_filters.values() {
         offer_filters(filters)?;

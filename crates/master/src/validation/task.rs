@@ -32,7 +32,7 @@ pub(super) fn task_alone(
     agent: &AgentRecord,
 ) -> Result<Resources, Invalid> {
     let task_id = &task.task_id;
-    id(&task_id.value)?;
+    id(task_id.as_str())?;
     if framework.tasks.contains_key(task_id) {
         return Err(Invalid(format!("Task has duplicate ID: {task_id}")));
     }

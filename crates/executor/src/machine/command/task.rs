@@ -232,9 +232,10 @@ pub(in crate::machine) fn variables(task: &TaskInfo) -> Vec<(&'static str, Strin
     let role = task
         .resources
         .first()
-        .and_then(|r| r.allocation_info.as_ref()?.role.clone());
+        .and_then(|r| r.allocation_info.as_ref()?.role.as_deref())
+        .map(str::to_owned);
     vec![
-        ("MESOS_TASK_ID", task.task_id.value.clone()),
+        ("MESOS_TASK_ID", task.task_id.to_string()),
         ("MESOS_ALLOCATION_ROLE", role.unwrap_or_default()),
     ]
 }

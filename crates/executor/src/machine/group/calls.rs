@@ -15,7 +15,8 @@ pub(super) fn launch(task: &TaskInfo, container: &ContainerId, container_ip: &st
     let role = task
         .resources
         .first()
-        .and_then(|r| r.allocation_info.as_ref()?.role.clone());
+        .and_then(|r| r.allocation_info.as_ref()?.role.as_deref())
+        .map(str::to_owned);
     let environment = command.environment.get_or_insert_default();
     environment.variables.extend([
         variable("MESOS_CONTAINER_IP", container_ip),

@@ -95,7 +95,7 @@ impl Group {
         }
 
         let mut status = self.status(&member, end.state, end.reason, end.message.as_deref());
-        status.limitation = end.limitation;
+        status.limitation = end.limitation.map(Box::new);
         if self.unhealthy.contains(&group) {
             status.healthy = Some(false);
         }

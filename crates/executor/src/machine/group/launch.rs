@@ -173,7 +173,7 @@ impl Group {
     pub(super) fn show(&mut self, now: Now, number: Number, actions: &mut Vec<Action>) {
         if let Some(member) = self.members.get(&number) {
             actions.push(Action::LinkSandbox {
-                task_id: member.info.task_id.value.clone(),
+                task_id: member.info.task_id.to_string(),
                 container_id: member.container.clone(),
             });
             self.tell(now, number, TaskState::TaskRunning, actions);

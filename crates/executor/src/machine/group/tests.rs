@@ -295,7 +295,7 @@ fn statuses(actions: &[Action]) -> Vec<&TaskStatus> {
 fn told(actions: &[Action]) -> Vec<(&str, TaskState)> {
     statuses(actions)
         .into_iter()
-        .map(|status| (status.task_id.value.as_str(), status.state()))
+        .map(|status| (status.task_id.as_str(), status.state()))
         .collect()
 }
 

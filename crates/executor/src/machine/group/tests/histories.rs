@@ -35,7 +35,7 @@ impl World {
                 Action::Send(call) => {
                     let Some(update) = &call.update else { continue };
                     let status = &update.status;
-                    let told = self.told.entry(status.task_id.value.clone()).or_default();
+                    let told = self.told.entry(status.task_id.to_string()).or_default();
                     assert!(
                         !told.last().is_some_and(|state| is_end(*state)),
                         "{status:?} after {told:?}"
@@ -48,7 +48,7 @@ impl World {
                     for update in &call.subscribe.as_ref().unwrap().unacknowledged_updates {
                         let status = &update.status;
                         if !self.unacknowledged.iter().any(|s| s.uuid == status.uuid) {
-                            let told = self.told.entry(status.task_id.value.clone());
+                            let told = self.told.entry(status.task_id.to_string());
                             told.or_default().push(status.state());
                             self.unacknowledged.push(status.clone());
                         }

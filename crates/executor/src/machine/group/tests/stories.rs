@@ -224,7 +224,7 @@ fn what_the_agent_knows_of_an_end_comes_first() {
     let status = statuses(&actions)[0];
     assert_eq!(status.state(), TaskFailed);
     assert_eq!(status.reason(), Reason::ContainerLimitationMemory);
-    assert_eq!(status.limitation, Some(limitation));
+    assert_eq!(status.limitation, Some(Box::new(limitation)));
     assert_eq!(
         status.message(),
         "Command terminated with signal Killed: Memory limit exceeded"
