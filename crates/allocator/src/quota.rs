@@ -142,35 +142,35 @@ impl Quotas {
                 book.is_closed = book.has_no_room_for(&self.minimum);
                 self.require(&role);
             } else {
-                self.open(role.into(), quota);
+                self.open(&role.into(), quota);
             }
         }
         self.eased = true;
     }
 
     /// Opens the book of a role.
-    fn open(&mut self, role: Arc<str>, quota: Quota) {
-        let above = roles::ancestors(&role).find_map(|it| self.books.get_key_value(it));
+    fn open(&mut self, role: &Arc<str>, quota: Quota) {
+        let above = roles::ancestors(role).find_map(|it| self.books.get_key_value(it));
         let parent = above.map(|(parent, _)| Arc::clone(parent));
         let mut book = Book {
             quota,
-            consumed: self.consumed_below(&role),
+            consumed: self.consumed_below(role),
             parent: parent.clone(),
             ..Book::default()
         };
         book.is_closed = book.has_no_room_for(&self.minimum);
-        self.books.insert(Arc::clone(&role), book);
-        self.names.insert(Arc::clone(&role));
-        for below in self.names_below(&role) {
+        self.books.insert(Arc::clone(role), book);
+        self.names.insert(Arc::clone(role));
+        for below in self.names_below(role) {
             let child = self.books.get_mut(&below);
             if let Some(child) = child.filter(|child| child.parent == parent) {
-                child.parent = Some(Arc::clone(&role));
+                child.parent = Some(Arc::clone(role));
                 let required = child.required.clone();
                 self.pass_up(parent.as_deref(), &below, &required, &Quantities::new());
-                self.pass_up(Some(&role), &below, &Quantities::new(), &required);
+                self.pass_up(Some(role), &below, &Quantities::new(), &required);
             }
         }
-        self.require(&role);
+        self.require(role);
     }
 
     /// Closes the book of a role that has no quota any more.
@@ -183,7 +183,7 @@ impl Quotas {
         for below in self.names_below(role) {
             let child = self.books.get_mut(&below);
             if let Some(child) = child.filter(|child| child.parent.as_deref() == Some(role)) {
-                child.parent = book.parent.clone();
+                child.parent.clone_from(&book.parent);
                 let required = child.required.clone();
                 self.pass_up(parent, &below, &Quantities::new(), &required);
             }
@@ -197,7 +197,9 @@ impl Quotas {
     /// The roles below one that have a quota.
     fn names_below(&self, role: &str) -> Vec<Arc<str>> {
         let Below { from, to } = &Below::of(role);
-        let names = self.names.range::<str, _>((Included(&**from), Excluded(&**to)));
+        let names = self
+            .names
+            .range::<str, _>((Included(&**from), Excluded(&**to)));
         names.cloned().collect()
     }
 
@@ -205,7 +207,9 @@ impl Quotas {
     fn consumed_below(&self, role: &str) -> Quantities {
         let mut consumed = self.own.get(role).cloned().unwrap_or_default();
         let Below { from, to } = &Below::of(role);
-        let below = self.own.range::<str, _>((Included(&**from), Excluded(&**to)));
+        let below = self
+            .own
+            .range::<str, _>((Included(&**from), Excluded(&**to)));
         for (_, amount) in below {
             consumed += amount;
         }
@@ -375,7 +379,10 @@ impl Quotas {
             }
         }
         if (&self.own, &self.names) != (&fresh.own, &fresh.names) {
-            return Err(format!("{:?} is consumed, counted {:?}", fresh.own, self.own));
+            return Err(format!(
+                "{:?} is consumed, counted {:?}",
+                fresh.own, self.own
+            ));
         }
         if (&self.required, &self.tops) != (&fresh.required, &fresh.tops) {
             return Err(format!(

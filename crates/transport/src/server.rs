@@ -23,7 +23,7 @@ use tokio::time::sleep;
 use crate::connection::{Connection, InRequest, Watched};
 use crate::foreign;
 use crate::limits;
-use crate::listener::{Listener, configure};
+use crate::listener::Listener;
 use crate::message::{self, Envelope, Message};
 use crate::request::{Bodies, Refusal, Request, RequestStream};
 use crate::response::{Body, Outgoing, Response};
@@ -112,7 +112,6 @@ impl Accept for TcpListener {
 
     async fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
         let (socket, peer) = TcpListener::accept(self).await?;
-        configure(&socket)?;
         Ok((socket, Some(peer)))
     }
 

@@ -35,6 +35,31 @@ async fn requests_arrive_decoded() {
 }
 
 #[tokio::test]
+async fn what_a_browser_posts_for_a_page_of_another_site_reaches_no_service() {
+    let daemon = Daemon::echo();
+    let mut client = daemon.client().await;
+    let own = format!("Host: {0}\r\nOrigin: http://{0}", daemon.address);
+    let post = |headers: &str| {
+        format!("POST /teardown HTTP/1.1\r\n{headers}\r\nContent-Length: 1\r\n\r\nx")
+    };
+    for headers in [own.as_str(), "Host: h", "Sec-Fetch-Site: same-site"] {
+        client.send(&post(headers)).await;
+        assert_eq!(client.answer().await.0, "HTTP/1.1 200 OK", "{headers}");
+    }
+    client
+        .send(&post("Host: h\r\nOrigin: http://evil.example"))
+        .await;
+    let (status, body) = client.answer().await;
+    assert_eq!(status, "HTTP/1.1 403 Forbidden");
+    assert_eq!(
+        body,
+        "A browser made this request for a page of another site ('http://evil.example'), and no such \
+         page may change anything here. Use this daemon's own page, or a client that is not a browser; \
+         if there is a proxy in between, have it pass the header Host on as it came"
+    );
+}
+
+#[tokio::test]
 async fn answers_have_headers_in_the_case_of_mesos() {
     let daemon = Daemon::echo();
     let mut client = daemon.client().await;

@@ -213,7 +213,11 @@ fn a_deactivated_agent_is_no_room_for_guarantees() {
     allocator.check_invariants().unwrap();
 }
 
-fn to_rescind(allocator: &Allocator, role: &str, outstanding: &[Outstanding<'_, usize>]) -> Vec<usize> {
+fn to_rescind(
+    allocator: &Allocator,
+    role: &str,
+    outstanding: &[Outstanding<'_, usize>],
+) -> Vec<usize> {
     let all = || outstanding.iter().copied();
     allocator.to_rescind(role, all, all)
 }
@@ -250,7 +254,10 @@ fn who_declined_what_a_limit_left_is_offered_more_when_there_is_no_limit() {
 fn books_are_opened_and_closed_above_and_below_others() {
     let mut allocator = cluster(
         &[("a", "cpus:8;mem:64"), ("b", "cpus:8;mem:64")],
-        &[("f", &["eng", "eng/dev/x", "ops"]), ("g", &["eng/dev", "eng-x"])],
+        &[
+            ("f", &["eng", "eng/dev/x", "ops"]),
+            ("g", &["eng/dev", "eng-x"]),
+        ],
     );
     let quotas = [
         ("eng/dev/x", "cpus:1"),
