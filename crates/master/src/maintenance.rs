@@ -25,6 +25,7 @@ use meseta_proto::v1::{
 };
 
 use crate::events::Notice;
+use crate::limits::TIMER_SLACK;
 use crate::master::Master;
 use crate::offers::{Rescinding, agent_url};
 use crate::operator::Outcome;
@@ -39,6 +40,53 @@ pub(crate) type Unavailabilities = BTreeMap<MachineKey, Unavailability>;
 
 /// A machine's name (in lower case) and its address.
 pub type MachineKey = (String, String);
+
+/// Which inverse offers are outstanding, by whom they are about and by whom they are for.
+#[derive(Debug, Default)]
+pub(crate) struct InverseIndex {
+    by_agent: BTreeMap<AgentId, BTreeSet<OfferId>>,
+    by_framework: BTreeMap<FrameworkId, BTreeSet<OfferId>>,
+}
+
+impl InverseIndex {
+    fn insert(&mut self, offer: &InverseOffer) {
+        if let Some(agent) = &offer.agent_id {
+            let of_agent = self.by_agent.entry(agent.clone()).or_default();
+            of_agent.insert(offer.id.clone());
+        }
+        let framework = offer.framework_id.clone();
+        let of_framework = self.by_framework.entry(framework).or_default();
+        of_framework.insert(offer.id.clone());
+    }
+
+    fn remove(&mut self, offer: &InverseOffer) {
+        if let Some(agent) = &offer.agent_id {
+            forget(&mut self.by_agent, agent, &offer.id);
+        }
+        forget(&mut self.by_framework, &offer.framework_id, &offer.id);
+    }
+
+    /// Those that ask to leave an agent.
+    pub(crate) fn of_agent(&self, agent: &AgentId) -> Vec<OfferId> {
+        let offers = self.by_agent.get(agent).into_iter();
+        offers.flatten().cloned().collect()
+    }
+
+    /// Those that ask a framework.
+    pub(crate) fn of_framework(&self, framework: &FrameworkId) -> Vec<OfferId> {
+        let offers = self.by_framework.get(framework).into_iter();
+        offers.flatten().cloned().collect()
+    }
+}
+
+fn forget<K: Ord>(index: &mut BTreeMap<K, BTreeSet<OfferId>>, key: &K, offer: &OfferId) {
+    if let Some(offers) = index.get_mut(key) {
+        offers.remove(offer);
+        if offers.is_empty() {
+            index.remove(key);
+        }
+    }
+}
 
 impl Master {
     /// Takes over the schedule of earlier masters.
@@ -67,22 +115,19 @@ impl Master {
     fn change_schedule(&mut self, step: &mut Step<'_>, schedule: &Schedule) {
         let before = std::mem::take(&mut self.unavailabilities);
         self.recover_schedule(schedule.clone());
-        let concerned: Vec<AgentId> = self
-            .state
-            .agents
-            .values()
-            .filter(|agent| {
-                let machine = machine_of(agent);
-                before.contains_key(&machine) || self.unavailabilities.contains_key(&machine)
-            })
-            .map(|agent| agent.id.clone())
-            .collect();
+        let concerned = self.agents_on(before.keys().chain(self.unavailabilities.keys()));
         for agent in concerned {
             // Frameworks are to know as soon as possible.
             self.remove_offers_of_agent(step, &agent, Rescinding::Told);
             self.state.inverse_answers.remove(&agent);
             self.schedule_agent(&agent);
         }
+    }
+
+    /// The registered agents on any of the machines.
+    fn agents_on<'a>(&self, machines: impl Iterator<Item = &'a MachineKey>) -> BTreeSet<AgentId> {
+        let agents = machines.filter_map(|machine| self.by_machine.get(machine));
+        agents.flatten().cloned().collect()
     }
 
     /// Takes over which machines are away.
@@ -116,12 +161,10 @@ impl Master {
         }
         let down = self.state.down_machines.values();
         step.persist(vec![registry::set_down_machines(down)]);
-        let agents = self.state.agents.values();
-        let agents: Vec<_> = agents
-            .filter(|agent| self.is_down(&machine_of(agent)))
-            .map(|agent| (agent.id.clone(), agent.pid.clone()))
-            .collect();
-        for (id, pid) in agents {
+        for id in self.agents_on(self.state.down_machines.keys()) {
+            let Some(pid) = self.state.agents.get(&id).map(|agent| agent.pid.clone()) else {
+                continue;
+            };
             let cause = "Operator initiated 'Machine DOWN'";
             let message = Some(cause.to_owned());
             step.send(&pid, &ShutdownMessage { message });
@@ -234,9 +277,11 @@ impl Master {
         };
         if let Some(timeout) = self.state.config.policy.offer_timeout {
             let due = step.now.monotonic.saturating_add(timeout);
-            self.timers.set(Timer::Offer(offer.id.clone()), due);
+            self.timers
+                .set_about(Timer::Offer(offer.id.clone()), due, TIMER_SLACK);
         }
         let entry = Arc::new(offer.clone());
+        self.inverse_index.insert(&entry);
         self.state.inverse_offers.insert(offer.id.clone(), entry);
         Some((offer, pid))
     }
@@ -282,7 +327,9 @@ impl Master {
 
     /// The framework has ended, and what it answered with it.
     pub(crate) fn forget_inverse_answers(&mut self, framework: &FrameworkId) {
-        let agents: Vec<AgentId> = self.state.inverse_answers.keys().cloned().collect();
+        let answered = self.state.inverse_answers.iter();
+        let answered = answered.filter(|(_, answers)| answers.contains_key(framework));
+        let agents: Vec<AgentId> = answered.map(|(agent, _)| agent.clone()).collect();
         for agent in agents {
             if let Some(answers) = self.state.inverse_answers.get_mut(&agent) {
                 answers.remove(framework);
@@ -314,21 +361,10 @@ impl Master {
         }
     }
 
-    /// The outstanding inverse offers that something holds for.
-    pub(crate) fn inverse_offers_of(
-        &self,
-        mut concerned: impl FnMut(&InverseOffer) -> bool,
-    ) -> Vec<OfferId> {
-        let offers = self.state.inverse_offers.values();
-        offers
-            .filter(|offer| concerned(offer))
-            .map(|offer| offer.id.clone())
-            .collect()
-    }
-
     /// Takes an inverse offer out of the books; its agent.
     fn take_inverse_offer(&mut self, id: &OfferId) -> Option<AgentId> {
         let offer = self.state.inverse_offers.remove(id)?;
+        self.inverse_index.remove(&offer);
         self.timers.cancel(&Timer::Offer(id.clone()));
         offer.agent_id.clone()
     }

@@ -5,14 +5,15 @@ use meseta_allocator::Allocator;
 use meseta_machine::{Entropy, Now, Reply, Timers};
 use meseta_proto::Upid;
 use meseta_proto::v1::{AgentId, FrameworkId, OfferId};
-use meseta_resources::Resources;
+use meseta_resources::{Quantities, Resources};
 
 use crate::action::Action;
 use crate::agents::Pings;
 use crate::authentication::Authentications;
 use crate::config::Config;
+use crate::consumption::Consumption;
 use crate::input::Input;
-use crate::maintenance::Unavailabilities;
+use crate::maintenance::{InverseIndex, MachineKey, Unavailabilities};
 use crate::peers::Peers;
 use crate::records::OperationKey;
 use crate::snapshot::Snapshot;
@@ -39,6 +40,10 @@ pub struct Master {
     pub(crate) ids: Ids,
     /// The resources of each outstanding offer.
     pub(crate) offered: BTreeMap<OfferId, Resources>,
+    /// What roles consume and agents have, in sum.
+    pub(crate) consumption: Consumption,
+    /// What all quotas guarantee together.
+    pub(crate) guarantees: Quantities,
     /// How each registered agent answers its pings.
     pub(crate) pings: BTreeMap<AgentId, Pings>,
     /// Where drivers were before they were disconnected, until they come back or are removed.
@@ -50,6 +55,9 @@ pub struct Master {
     pub(crate) given_up: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
     /// When machines will be away, by machine.
     pub(crate) unavailabilities: Unavailabilities,
+    /// The registered agents of each machine.
+    pub(crate) by_machine: BTreeMap<MachineKey, BTreeSet<AgentId>>,
+    pub(crate) inverse_index: InverseIndex,
     /// Why some frameworks get no offers, as far as it has been found out.
     pub(crate) inquiries: Inquiries,
     /// Agents that are drained and may be empty after this step.
@@ -114,11 +122,15 @@ impl Master {
             watchers: Watchers::default(),
             ids: Ids::default(),
             offered: BTreeMap::new(),
+            consumption: Consumption::default(),
+            guarantees: Quantities::new(),
             pings: BTreeMap::new(),
             former_drivers: BTreeMap::new(),
             unreachable_frameworks: BTreeMap::new(),
             given_up: BTreeMap::new(),
             unavailabilities: Unavailabilities::new(),
+            by_machine: BTreeMap::new(),
+            inverse_index: InverseIndex::default(),
             inquiries: Inquiries::default(),
             maybe_drained: BTreeSet::new(),
             orphaned_operations: BTreeMap::new(),

@@ -1,13 +1,20 @@
 //! Libprocess messages, by their names.
 
 use meseta_proto::internal::{
-    ExecutorToFrameworkMessage, ExitedExecutorMessage, UnregisterSlaveMessage,
+    ExecutorToFrameworkMessage, ExitedExecutorMessage, PongSlaveMessage, UnregisterSlaveMessage,
 };
 use meseta_proto::{Upid, Wire, decode};
 
 use crate::events::Notice;
 use crate::master::Master;
 use crate::step::Step;
+
+/// Whether a message, by the name of its type, says nothing that a master does something about: it may
+/// wait until the master has its next turn for another reason. Answers to pings are such. They matter
+/// when the time for them is over, and the largest clusters send more than a thousand a second.
+pub fn can_wait(name: &str) -> bool {
+    name == PongSlaveMessage::SCHEMA.name
+}
 
 impl Master {
     /// Does what a message says. What is malformed or unknown is dropped: its sender waits for no

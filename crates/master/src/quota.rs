@@ -1,15 +1,14 @@
 //! Quotas: what operators guarantee to roles, and where they limit them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meseta_allocator::{Outstanding, Quota};
 use meseta_machine::Reply;
 use meseta_proto::v1::master::call::UpdateQuota;
 use meseta_proto::v1::quota::{QuotaConfig, QuotaRequest};
-use meseta_proto::v1::value;
-use meseta_resources::{Limits, Quantities};
+use meseta_proto::v1::{OfferId, value};
+use meseta_resources::Limits;
 
-use crate::http::Roles;
 use crate::master::Master;
 use crate::offers::Rescinding;
 use crate::operator::Outcome;
@@ -138,11 +137,13 @@ impl Master {
     fn enter_quotas(&mut self, configs: &[QuotaConfig]) {
         for config in configs {
             let quota = Quota::from_config(config);
-            if quota.is_default() {
-                self.state.quotas.remove(&config.role);
+            self.guarantees += &quota.guarantees;
+            let before = if quota.is_default() {
+                self.state.quotas.remove(&config.role)
             } else {
-                self.state.quotas.insert(config.role.clone(), quota);
-            }
+                self.state.quotas.insert(config.role.clone(), quota)
+            };
+            self.guarantees -= &before.unwrap_or_default().guarantees;
         }
         let quotas = configs
             .iter()
@@ -151,31 +152,35 @@ impl Master {
     }
 
     fn rescind_for_quota(&mut self, step: &mut Step<'_>, role: &str) {
-        let outstanding: Vec<_> = self
-            .offered
-            .iter()
-            .filter_map(|(id, resources)| {
-                let allocation = self.state.offers.get(id)?.allocation_info.as_ref()?;
-                Some(Outstanding {
-                    key: id,
-                    role: allocation.role(),
-                    resources,
-                })
+        let outstanding = |id| {
+            let (id, resources) = self.offered.get_key_value(id)?;
+            let allocation = self.state.offers.get(id)?.allocation_info.as_ref()?;
+            Some(Outstanding {
+                key: id,
+                role: allocation.role(),
+                resources,
             })
-            .collect();
-        let chosen = self.allocator.to_rescind(role, &outstanding);
-        let chosen: Vec<_> = chosen.into_iter().cloned().collect();
+        };
+        let own = || {
+            let frameworks = self.allocator.frameworks_in(role);
+            let frameworks = frameworks.filter_map(|id| self.framework(id));
+            let offers: BTreeSet<&OfferId> = frameworks.flat_map(|it| &it.offers).collect();
+            offers.into_iter().filter_map(outstanding)
+        };
+        let all = || self.offered.keys().filter_map(outstanding);
+        let chosen = self.allocator.to_rescind(role, own, all);
+        let chosen: Vec<OfferId> = chosen.into_iter().cloned().collect();
         for offer in chosen {
             self.remove_offer(step, &offer, Rescinding::Told);
         }
     }
 
     /// Whether roles have less than they are to be limited to; if not, a sentence.
-    fn check_consumption(&self, configs: &[QuotaConfig]) -> Result<(), String> {
-        let roles = Roles::new(&self.state);
+    fn check_consumption(&mut self, configs: &[QuotaConfig]) -> Result<(), String> {
+        self.consumption.clear_doubts(&self.state.agents);
         for config in configs {
             let limits = Quota::from_config(config).limits;
-            let consumed = roles.consumed(&config.role);
+            let consumed = self.consumption.of(&config.role, &self.state.agents);
             if !limits.contain(&consumed) {
                 return Err(format!(
                     "Role '{}' is already consuming '{consumed}'; this is more than the requested \
@@ -190,18 +195,19 @@ impl Master {
 
     /// Whether the cluster has what roles would be guaranteed; if not, the end of a sentence.
     fn check_capacity(&self, configs: &[QuotaConfig]) -> Result<(), String> {
-        let mut quotas = self.state.quotas.clone();
-        for config in configs {
-            quotas.insert(config.role.clone(), Quota::from_config(config));
-        }
-        let mut guarantees = Quantities::new();
-        for quota in quotas.values() {
+        // The last one counts of several for a role.
+        let quotas: BTreeMap<&str, Quota> = configs
+            .iter()
+            .map(|config| (&*config.role, Quota::from_config(config)))
+            .collect();
+        let mut guarantees = self.guarantees.clone();
+        for (role, quota) in &quotas {
             guarantees += &quota.guarantees;
+            if let Some(before) = self.state.quotas.get(*role) {
+                guarantees -= &before.guarantees;
+            }
         }
-        let mut capacity = Quantities::new();
-        for agent in self.state.agents.values() {
-            capacity += &agent.total.non_revocable().quantities();
-        }
+        let capacity = self.consumption.capacity();
         if capacity.contains(&guarantees) {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use meseta_proto::v1::{AgentId, FrameworkId, FrameworkInfo, Task};
 use crate::action::Action;
 use crate::http::views;
 use crate::input::Opening;
-use crate::limits::RECENT_PATIENCE;
+use crate::limits::{RECENT_PATIENCE, TIMER_SLACK};
 use crate::master::Master;
 use crate::recent::{EventId, Recent};
 use crate::snapshot::Moment;
@@ -155,7 +155,8 @@ impl Master {
 
     fn schedule_watchers_heartbeat(&mut self, step: &Step<'_>) {
         let due = step.now.monotonic + self.state.config.policy.heartbeat_interval;
-        self.timers.set(Timer::WatchersHeartbeat, due);
+        self.timers
+            .set_about(Timer::WatchersHeartbeat, due, TIMER_SLACK);
     }
 
     pub(crate) fn on_watchers_heartbeat_due(&mut self, step: &mut Step<'_>) {

@@ -6,6 +6,7 @@ use std::net::SocketAddrV4;
 use meseta_proto::v1::{AgentId, FrameworkId, TaskState, task_status};
 
 use super::duration_text;
+use crate::limits::TIMER_SLACK;
 use crate::master::Master;
 use crate::offers::Rescinding;
 use crate::records::AgentRecord;
@@ -24,7 +25,8 @@ pub(crate) struct Pings {
 }
 
 impl Master {
-    /// Pings an agent, and waits for its answer.
+    /// Pings an agent, and waits for its answer. The times for that fall due together with those of
+    /// other agents, a little after `agent_ping_timeout`: [`TIMER_SLACK`] says by how much.
     pub(super) fn ping(&mut self, step: &mut Step<'_>, id: &AgentId) {
         let Some(agent) = self.state.agents.get(id) else {
             return;
@@ -34,7 +36,8 @@ impl Master {
             pings.waiting = true;
         }
         let due = step.now.monotonic + self.state.config.policy.agent_ping_timeout;
-        self.timers.set(Timer::Ping(id.clone()), due);
+        self.timers
+            .set_about(Timer::Ping(id.clone()), due, TIMER_SLACK);
     }
 
     /// An agent answered the pings of this process.
@@ -97,7 +100,8 @@ impl Master {
             }
         }
         let due = step.now.monotonic + self.state.config.policy.agent_reregister_timeout;
-        self.timers.set(Timer::AgentReregistration(id.clone()), due);
+        let timer = Timer::AgentReregistration(id.clone());
+        self.timers.set_about(timer, due, TIMER_SLACK);
     }
 
     /// A disconnected agent did not come back in time, though it may answer its pings.

@@ -7,6 +7,7 @@ use meseta_proto::internal::ShutdownMessage;
 use meseta_proto::v1::framework_info::capability::Type::PartitionAware;
 use meseta_proto::v1::{AgentId, AgentInfo, OperationState, TaskState, TimeInfo, task_status};
 
+use crate::maintenance::machine_of;
 use crate::master::Master;
 use crate::offers::Rescinding;
 use crate::records::{AgentRecord, Deactivation, RecoveredAgent, UnreachableAgent};
@@ -236,12 +237,20 @@ impl Master {
         self.forget_operations(id);
         if let Some(agent) = self.state.agents.remove(id) {
             self.watchers.note(|| News::AgentRemoved(id.clone()));
+            self.consumption.remove_agent(&agent);
             self.forget_connection(&agent);
         }
         self.notify_all_of_lost_agent(step, id);
     }
 
     fn forget_connection(&mut self, agent: &AgentRecord) {
+        let machine = machine_of(agent);
+        if let Some(of_machine) = self.by_machine.get_mut(&machine) {
+            of_machine.remove(&agent.id);
+            if of_machine.is_empty() {
+                self.by_machine.remove(&machine);
+            }
+        }
         self.peers.remove_agent(&agent.pid, agent.observer);
         // Who comes to the place of one that is away has authenticated meanwhile.
         if agent.connected {

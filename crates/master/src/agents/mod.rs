@@ -30,12 +30,14 @@ use meseta_proto::internal::{
 };
 use meseta_proto::v1::{AgentId, FrameworkId, Resource, TaskInfo};
 use meseta_proto::{Upid, v1};
+use meseta_resources::Resources;
 
 pub(crate) use liveness::Pings;
 
 use crate::allocation;
 use crate::config::Config;
 use crate::events::NO_PID;
+use crate::maintenance::machine_of;
 use crate::master::Master;
 use crate::records::{AgentRecord, FrameworkRecord};
 use crate::step::Step;
@@ -44,6 +46,14 @@ use crate::watchers::News;
 impl Master {
     pub(crate) fn agent_mut(&mut self, id: &AgentId) -> Option<&mut AgentRecord> {
         self.state.agents.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// Says what an agent in the books has from now on.
+    pub(crate) fn set_total(&mut self, id: &AgentId, total: Resources) {
+        if let Some(agent) = self.state.agents.get_mut(id) {
+            self.consumption.change_total(id, &agent.total, &total);
+            Arc::make_mut(agent).total = total;
+        }
     }
 
     /// Where the agent is, if it is there.
@@ -57,6 +67,9 @@ impl Master {
         self.peers.add_agent(&agent.pid, agent.observer, &agent.id);
         self.pings.insert(agent.id.clone(), Pings::default());
         self.watchers.note(|| News::AgentAdded(agent.id.clone()));
+        self.consumption.add_agent(&agent);
+        let of_machine = self.by_machine.entry(machine_of(&agent)).or_default();
+        of_machine.insert(agent.id.clone());
         self.state.agents.insert(agent.id.clone(), Arc::new(agent));
     }
 

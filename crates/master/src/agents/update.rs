@@ -34,8 +34,8 @@ impl Master {
         if !means_lent || agent.total.revocable() == lent.revocable() {
             return;
         }
-        agent.total = &agent.total.non_revocable() + &lent.revocable();
-        let total = agent.total.clone();
+        let total = &agent.total.non_revocable() + &lent.revocable();
+        self.set_total(&id, total.clone());
         let offers = self.revocable_offers_of(&id);
         for offer in offers {
             self.remove_offer(step, &offer, Rescinding::Told);

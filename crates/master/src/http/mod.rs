@@ -35,6 +35,7 @@ use meseta_proto::v1::FrameworkId;
 use meseta_proto::v1::scheduler::Call;
 
 pub use earlier::Earlier;
+#[cfg(test)]
 pub(crate) use roles::Roles;
 pub use views::subscribed;
 pub use weight::weight;

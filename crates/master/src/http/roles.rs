@@ -81,9 +81,11 @@ impl<'a> Roles<'a> {
         this
     }
 
-    /// What counts against the quota of a role.
-    pub(crate) fn consumed(&self, role: &str) -> Quantities {
-        self.roles.get(role).map(Role::consumed).unwrap_or_default()
+    /// Every role by name, with what counts against its quota.
+    #[cfg(test)]
+    pub(crate) fn consumed(&self) -> impl Iterator<Item = (&'a str, Quantities)> {
+        let roles = self.roles.iter();
+        roles.map(|(name, role)| (*name, role.consumed()))
     }
 
     /// What a role and those below it are offered or use.

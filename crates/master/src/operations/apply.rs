@@ -61,8 +61,8 @@ impl Master {
         }
         if let Some(agent) = self.agent_mut(&accepted.agent) {
             agent.checkpointed = outcome.total.filter(Resource::needs_checkpoint);
-            agent.total = outcome.total;
         }
+        self.set_total(&accepted.agent, outcome.total);
         let framework = Some(&accepted.framework);
         self.send_operation(step, &accepted.agent, framework, order);
         Ok(())

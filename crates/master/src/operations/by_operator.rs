@@ -80,8 +80,8 @@ impl Master {
         }
         if let Some(agent) = self.agent_mut(id) {
             agent.checkpointed = total.filter(Resource::needs_checkpoint);
-            agent.total = total.clone();
         }
+        self.set_total(id, total.clone());
         self.allocator.update_agent(id, total);
         Ok(())
     }

@@ -12,6 +12,7 @@ use meseta_proto::v1::{AgentId, FrameworkInfo, Task, TaskId, TaskState};
 use meseta_resources::Resources;
 
 use super::world::*;
+use crate::limits::TIMER_SLACK;
 use crate::{Action, Input};
 
 /// A world with an agent on which a framework runs the task `t`.
@@ -126,6 +127,48 @@ fn an_agent_that_answers_its_pings_stays() {
     let pings = world.sent::<PingSlaveMessage>(&pid);
     assert_eq!(pings.len(), 19);
     assert!(pings.iter().all(|ping| ping.connected));
+}
+
+#[test]
+fn agents_that_came_at_about_the_same_time_are_pinged_in_one_step() {
+    let mut world = World::new();
+    world.pass(Duration::from_millis(1));
+    let pids: Vec<_> = (0..100).map(|port| upid("slave(1)", 6000 + port)).collect();
+    for pid in &pids {
+        world.agent(pid);
+        world.pass(Duration::from_micros(400));
+    }
+    // What there is to offer is nobody's, and allocated no more.
+    world.settle();
+    world.actions();
+    assert_eq!(world.pass(Duration::from_secs(15)), 1);
+    for pid in &pids {
+        assert_eq!(world.sent::<PingSlaveMessage>(pid).len(), 1, "{pid}");
+    }
+}
+
+#[test]
+fn a_silent_agent_is_given_up_when_its_pings_are_over_and_the_slack_of_each() {
+    let mut world = World::new();
+    world.pass(Duration::from_millis(7));
+    let pid = upid("slave(1)", 5051);
+    let agent = world.agent(&pid);
+    let snapshot = world.master.snapshot();
+    let policy = &snapshot.config.policy;
+    let rule = policy.total_ping_timeout();
+    let slack = TIMER_SLACK * policy.max_agent_ping_timeouts;
+    world.pass(rule);
+    assert!(world.master.snapshot().agents.contains_key(&agent));
+    world.pass(slack);
+    assert!(!world.master.snapshot().agents.contains_key(&agent));
+}
+
+#[test]
+fn answers_to_pings_are_all_that_can_wait() {
+    assert!(crate::can_wait("mesos.internal.PongSlaveMessage"));
+    for other in ["PongSlaveMessage", "mesos.internal.StatusUpdateMessage", ""] {
+        assert!(!crate::can_wait(other), "{other}");
+    }
 }
 
 #[test]

@@ -168,14 +168,17 @@ impl World {
         self.master.step(self.now, input, &mut self.actions);
     }
 
-    /// Lets time pass, and wakes the master whenever it wants that.
-    pub(super) fn pass(&mut self, time: Duration) {
+    /// Lets time pass, and wakes the master whenever it wants that. Says how often it did.
+    pub(super) fn pass(&mut self, time: Duration) -> usize {
         let end = self.now.monotonic + time;
+        let mut wakes = 0;
         while let Some(due) = self.master.next_wake().filter(|due| *due <= end) {
             self.go_to(due.max(self.now.monotonic));
             self.step(Input::Wake);
+            wakes += 1;
         }
         self.go_to(end);
+        wakes
     }
 
     fn go_to(&mut self, monotonic: Duration) {
