@@ -1,5 +1,9 @@
 //! The page as an operator uses it: in a real browser, on a real cluster.
 
+mod actions;
+mod contact;
+mod maintenance;
+
 use std::net::SocketAddr;
 use std::path::Path;
 

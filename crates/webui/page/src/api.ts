@@ -63,6 +63,7 @@ export interface Scalar {
   ranges?: { range?: { begin: number; end: number }[] };
   set?: { item?: string[] };
   role?: string;
+  reservation?: object;
   reservations?: { type?: string; role?: string; principal?: string }[];
   disk?: { persistence?: { id: string } };
 }

@@ -98,8 +98,8 @@ const COLUMNS: Column<Row>[] = [
 function Undo({ row: { agent, role, resource } }: { row: Row }) {
   if (!isDynamic(resource)) return null;
   const agent_id = { value: agent };
-  // The older name of the role stands beside the newer one, and goes only in answers.
-  const { role: _, ...sent } = resource;
+  // The older form of a reservation stands beside the newer one in answers, and is refused in calls.
+  const { role: _, reservation: __, ...sent } = resource;
   const what = saying(resource);
   const volume = volumeOf(resource);
   if (volume !== undefined) {

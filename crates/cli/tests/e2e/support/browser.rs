@@ -135,13 +135,13 @@ impl Browser {
         self.until(&format!("{words:?} under {table}"), &script);
     }
 
-    /// Clicks with the mouse on the first link or button with this text, once there is one.
+    /// Clicks with the mouse on the first link, button or label with this text, once there is one.
     pub(crate) fn click(&mut self, text: &str) {
         let script = format!(
             "(() => {{
                 const all = [...(document.querySelector('dialog') ?? document)
-                    .querySelectorAll('a, button')];
-                const found = all.find(one => one.textContent === {});
+                    .querySelectorAll('a, button, label')];
+                const found = all.find(one => one.textContent.trim() === {});
                 found?.scrollIntoView({{ block: 'center' }});
                 const box = found?.getBoundingClientRect();
                 // What is not shown yet has no size.
@@ -185,6 +185,14 @@ impl Browser {
         let text = if key == "Enter" { "\r" } else { key };
         for kind in ["keyDown", "keyUp"] {
             let event = json!({"type": kind, "key": key, "text": text});
+            self.call("Input.dispatchKeyEvent", event);
+        }
+    }
+
+    /// Presses the key that closes what is open.
+    pub(crate) fn press_escape(&mut self) {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let event = json!({"type": kind, "key": "Escape", "windowsVirtualKeyCode": 27});
             self.call("Input.dispatchKeyEvent", event);
         }
     }
@@ -250,7 +258,10 @@ impl Browser {
         let params = &said["params"];
         if said["method"] == "Network.requestWillBeSent" {
             let url = params["request"]["url"].as_str().unwrap_or_default();
-            self.asked.insert(url.to_owned());
+            // The browser's own pictures, such as that of a calendar, come from nowhere.
+            if !url.starts_with("data:") {
+                self.asked.insert(url.to_owned());
+            }
         }
         if said["method"] == "Network.webSocketCreated" {
             self.asked.insert(params["url"].to_string());

@@ -13,6 +13,7 @@ pub(crate) mod gateway;
 pub(crate) mod genuine;
 pub(crate) mod golden;
 pub(crate) mod http;
+pub(crate) mod line;
 pub(crate) mod processes;
 pub(crate) mod scheduler;
 pub(crate) mod servers;
