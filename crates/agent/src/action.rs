@@ -72,10 +72,17 @@ pub enum Action {
         /// Keys with their new bytes, or with `None` to forget them.
         changes: Vec<(String, Option<Vec<u8>>)>,
     },
-    /// Make facts durable soon, or forget them: with the next [`Action::Persist`], or within
-    /// milliseconds. Nothing that follows waits for it. What is on disk is always what all changes
-    /// up to some point, persisted or noted, have made; so a crash may lose the latest notes, and
-    /// never a note that a later durable change came after.
+    /// Write facts down, or forget them, before anything that follows: whatever ends this process, the next
+    /// one knows. They need not be on disk before the next [`Action::Persist`] is: when the machine loses
+    /// its power, its containers end as well.
+    Record {
+        /// As in [`Action::Persist`].
+        changes: Vec<(String, Option<Vec<u8>>)>,
+    },
+    /// Write facts down soon, or forget them: with the next [`Action::Persist`], or within
+    /// milliseconds. Nothing that follows waits for it. What is written is always what all changes
+    /// up to some point, persisted or noted, have made; so the end of this process may lose the latest
+    /// notes, that of the machine's power those since the last durable change, and none before.
     Note {
         /// As in [`Action::Persist`].
         changes: Vec<(String, Option<Vec<u8>>)>,

@@ -37,6 +37,8 @@ pub struct Agent {
     pub(crate) phase: Phase,
     /// It does not go on with what it found, and ends: it knows nothing of what runs.
     pub(crate) has_refused: bool,
+    /// Whether there is room on the disk for what is to be known of more tasks.
+    pub(crate) has_room: bool,
     pub(crate) info: Arc<AgentInfo>,
     pub(crate) registration: Registration,
     pub(crate) authentication: Authentication,
@@ -146,6 +148,15 @@ impl Turn<'_> {
         }
     }
 
+    /// Makes changes outlive this process before anything that follows, where the loss of the machine's power
+    /// makes what follows void.
+    pub(crate) fn record(&mut self, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            let changes = changes.into_iter().map(|Change(k, v)| (k, v)).collect();
+            self.actions.push(Action::Record { changes });
+        }
+    }
+
     /// Makes changes durable soon, where nothing that follows depends on it: a crash that loses
     /// them must leave a state that a crash before them could have left.
     pub(crate) fn note(&mut self, changes: Vec<Change>) {
@@ -184,6 +195,7 @@ impl Agent {
             timers: Timers::default(),
             phase: Phase::Recovering,
             has_refused: false,
+            has_room: true,
             info: Arc::new(info),
             frameworks: OrdMap::new(),
             completed_frameworks: Vector::new(),
@@ -259,6 +271,7 @@ impl Agent {
                 container_id,
                 reason,
             } => self.on_volumes_not_linked(turn, &container_id, &reason),
+            Input::Room { has_room } => self.has_room = has_room,
             Input::DiskMeasured { used } => self.on_disk_measured(turn, used),
             Input::LoadMeasured { load } => self.on_load_measured(turn, load),
             Input::Shutdown => self.on_shutdown_signal(turn),

@@ -123,6 +123,11 @@ pub enum Input {
         /// What was attempted and what was found.
         reason: String,
     },
+    /// Whether the disk has room for what is to be known of more tasks. It has until this says otherwise.
+    Room {
+        /// Whether it has.
+        has_room: bool,
+    },
     /// How full the disk of the work directory is.
     DiskMeasured {
         /// From 0 to 1.

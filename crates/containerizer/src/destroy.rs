@@ -49,48 +49,81 @@ pub enum DestroyError {
 /// [`crate::wait`]). To be called as well after that has ended by itself: it may have left others
 /// behind. When it has not, the call costs next to nothing.
 pub fn destroy(container: &Container) -> Result<(), DestroyError> {
-    let kernel = |source| DestroyError::Kernel {
-        directory: container.directory.clone(),
-        source,
+    let errors = destroy_all(std::slice::from_ref(container));
+    errors.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Kills everything that belongs to any of these containers, as [`destroy`] does, but looks at the machine for
+/// all of them at once. Says of which something may be left.
+pub fn destroy_all(containers: &[Container]) -> Vec<DestroyError> {
+    let wanted = containers.iter();
+    let wanted: Vec<&Container> = wanted
+        .filter(|container| !container.process.is_some_and(nothing_can_be_left))
+        .collect();
+    let Some(first) = wanted.first() else {
+        return Vec::new();
     };
+    let errors = kill_all(&wanted).unwrap_or_else(|source| {
+        let directory = first.directory.clone();
+        vec![DestroyError::Kernel { directory, source }]
+    });
+    reap_orphans();
+    errors
+}
+
+/// Kills until nothing is left that could be killed.
+fn kill_all(containers: &[&Container]) -> std::io::Result<Vec<DestroyError>> {
     let deadline = Instant::now() + DESTROY_TIMEOUT;
-    while !container.process.is_some_and(nothing_can_be_left) {
-        let killed = kill_all(container).map_err(kernel)?;
+    loop {
+        let killed = stop_all(|table| {
+            let containers = containers.iter();
+            containers.flat_map(|it| tree(table, it)).collect()
+        })?;
         if killed.is_empty() {
-            break;
+            return Ok(Vec::new());
         }
-        let mut left = Vec::new();
+        send(&killed, Signal::KILL)?;
+        let mut left = BTreeSet::new();
         for process in killed {
-            if !ends_before(process, deadline).map_err(kernel)? {
-                left.push(process.pid);
+            if !ends_before(process, deadline)? {
+                left.insert(process);
             }
         }
         if !left.is_empty() {
-            return Err(DestroyError::Hanging {
-                directory: container.directory.clone(),
-                left,
-            });
+            return hanging(containers, &left);
         }
     }
-    reap_orphans();
-    Ok(())
+}
+
+/// Says which containers these processes are of.
+fn hanging(
+    containers: &[&Container],
+    left: &BTreeSet<Process>,
+) -> std::io::Result<Vec<DestroyError>> {
+    let table = Table::look()?;
+    let errors = containers.iter().filter_map(|container| {
+        let processes = tree(&table, container).into_iter();
+        let processes = processes.map(|entry| entry.process);
+        let hang: Vec<i32> = processes
+            .filter(|process| left.contains(process))
+            .map(|process| process.pid)
+            .collect();
+        (!hang.is_empty()).then(|| DestroyError::Hanging {
+            directory: container.directory.clone(),
+            left: hang,
+        })
+    });
+    Ok(errors.collect())
+}
+
+fn tree(table: &Table, container: &Container) -> Vec<Entry> {
+    table.tree(container.process, Some(&container.directory))
 }
 
 /// Whether it is certain, at next to no cost, that nothing of a container runs any more: then
 /// [`destroy`] need not be called, which may have to wait for processes that hang in the kernel.
 pub fn is_destroyed(container: &Container) -> bool {
     container.process.is_some_and(nothing_can_be_left)
-}
-
-/// Which of these containers have processes that run, in their order: one look at the machine tells it of all
-/// of them.
-pub fn are_left(containers: &[Container]) -> std::io::Result<Vec<bool>> {
-    let table = Table::look()?;
-    let is_left = |container: &Container| {
-        let tree = table.tree(container.process, Some(&container.directory));
-        tree.iter().any(|entry| !entry.has_ended)
-    };
-    Ok(containers.iter().map(is_left).collect())
 }
 
 /// Sends a signal to a process, everything below it, and everything in sessions and groups that
@@ -138,13 +171,6 @@ fn nothing_can_be_left(root: Process) -> bool {
 fn own_start_time() -> Option<u64> {
     static OWN: OnceLock<Option<u64>> = OnceLock::new();
     *OWN.get_or_init(|| start_time(own_pid()))
-}
-
-fn kill_all(container: &Container) -> std::io::Result<BTreeSet<Process>> {
-    let stopped =
-        stop_all(|table| table.tree(container.process, Some(container.directory.as_path())))?;
-    send(&stopped, Signal::KILL)?;
-    Ok(stopped)
 }
 
 /// Stops a tree until no process of it is left that could make another: a child that is born while

@@ -63,7 +63,7 @@ mod volumes;
 mod watch;
 
 pub use children::become_subreaper;
-pub use destroy::{Container, DestroyError, are_left, destroy, is_destroyed, kill_tree};
+pub use destroy::{Container, DestroyError, destroy, destroy_all, is_destroyed, kill_tree};
 pub use files::raise_file_limit;
 pub use launch::{LaunchError, Spec, launch, launch_recorded};
 pub use nested::{

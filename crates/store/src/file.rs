@@ -17,6 +17,13 @@ use crate::limits::{
     FRAME_BYTES, GROWTH, KEPT_FILES, LITTLE_ROOM, LOCK_PATIENCE, LOCK_RETRY, ROOM,
 };
 
+/// Whether a frame is to be on disk, or only in the kernel's hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sync {
+    Now,
+    Later,
+}
+
 /// The open file, to whose end commits are written.
 #[derive(Debug)]
 pub(crate) struct Facts {
@@ -97,10 +104,13 @@ impl Facts {
         format::frame(self.salt, self.sequence + 1, changes)
     }
 
-    /// Makes a frame durable.
-    pub(crate) fn append(&mut self, frame: &[u8]) -> std::io::Result<()> {
+    /// Appends a frame. Others see it at once; with a sync it outlives the machine's power, and so does all
+    /// that was appended before.
+    pub(crate) fn append(&mut self, frame: &[u8], sync: Sync) -> std::io::Result<()> {
         self.file.write_all(frame)?;
-        self.file.sync_data()?;
+        if sync == Sync::Now {
+            self.file.sync_data()?;
+        }
         self.sequence += 1;
         self.length += frame.len() as u64;
         Ok(())

@@ -36,6 +36,8 @@ mod registry;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use file::Sync;
+
 pub use contents::Damage;
 pub use registry::{Forgetful, Registry};
 
@@ -207,6 +209,23 @@ impl Store {
         &mut self,
         changes: impl IntoIterator<Item = &'a Change>,
     ) -> Result<(), Error> {
+        self.append(changes, Sync::Now)
+    }
+
+    /// Keeps the changes, in order, as one, but does not wait for the disk: they outlive this process, and
+    /// the machine's power from the next commit on.
+    pub fn write<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+    ) -> Result<(), Error> {
+        self.append(changes, Sync::Later)
+    }
+
+    fn append<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+        sync: Sync,
+    ) -> Result<(), Error> {
         let frame = self.file.frame(changes).ok_or_else(|| Error::TooLarge {
             path: self.path.clone(),
         })?;
@@ -214,7 +233,7 @@ impl Store {
         if let Some(fault) = &mut self.fault {
             fault.before_commit(&self.file, &frame);
         }
-        let written = self.file.append(&frame);
+        let written = self.file.append(&frame, sync);
         written.map_err(|source| self.failed("write", source))?;
         #[cfg(debug_assertions)]
         if let Some(fault) = &self.fault {
@@ -329,6 +348,23 @@ mod tests {
         let store = Store::open(&path).unwrap();
         assert!(store.damage().is_none());
         assert_eq!(store.load().unwrap(), [fact("a"), fact("c")]);
+    }
+
+    #[test]
+    fn what_is_written_is_there_for_the_next_process_in_the_order_of_all_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("facts");
+        let mut store = Store::open(&path).unwrap();
+        let change = |value: &[u8]| ("a".to_owned(), Some(value.to_vec()));
+        store.commit(&[change(b"1")]).unwrap();
+        store.write(&[change(b"2")]).unwrap();
+        drop(store);
+        let mut store = Store::open(&path).unwrap();
+        assert!(store.damage().is_none());
+        assert_eq!(store.load().unwrap(), [("a".to_owned(), b"2".to_vec())]);
+        store.write(&[change(b"3")]).unwrap();
+        store.commit(&[change(b"4")]).unwrap();
+        assert_eq!(store.load().unwrap(), [("a".to_owned(), b"4".to_vec())]);
     }
 
     #[test]

@@ -12,6 +12,12 @@ pub trait Registry: fmt::Debug + Send {
     /// none if it fails.
     fn commit(&mut self, changes: &[Change]) -> Result<(), Error>;
 
+    /// Keeps the changes, in order, as one, for whoever loads after the end of this process. They need not
+    /// outlive the machine's power before the next commit.
+    fn write(&mut self, changes: &[Change]) -> Result<(), Error> {
+        self.commit(changes)
+    }
+
     /// How much it keeps, in bytes.
     fn bytes(&self) -> u64;
 
@@ -29,6 +35,10 @@ impl Registry for Store {
 
     fn commit(&mut self, changes: &[Change]) -> Result<(), Error> {
         Self::commit(self, changes)
+    }
+
+    fn write(&mut self, changes: &[Change]) -> Result<(), Error> {
+        Self::write(self, changes)
     }
 
     fn bytes(&self) -> u64 {

@@ -54,6 +54,8 @@ fn listen(address: SocketAddrV4) -> io::Result<Listener> {
     // A restarted daemon must get its port back while old connections linger in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Connections are as their listener is from the moment that they are accepted.
+    set(socket2::SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(limits::BACKLOG)?;
     let socket = TcpListener::from(socket);
@@ -64,14 +66,19 @@ fn listen(address: SocketAddrV4) -> io::Result<Listener> {
     Ok(Listener { socket, address })
 }
 
-/// What every TCP connection of this process is set to.
+/// Sets a connection that this process has opened.
 pub(crate) fn configure(socket: &tokio::net::TcpStream) -> io::Result<()> {
+    set(socket2::SockRef::from(socket))
+}
+
+/// What every TCP connection of this process is set to.
+fn set(socket: socket2::SockRef<'_>) -> io::Result<()> {
     // Events and messages are small and waited for: none may wait for a fuller packet.
-    socket.set_nodelay(true)?;
+    socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(limits::KEEPALIVE_TIME)
         .with_interval(limits::KEEPALIVE_TIME);
-    socket2::SockRef::from(socket).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 #[cfg(test)]
@@ -82,6 +89,19 @@ mod tests {
     fn the_port_chosen_by_the_kernel_is_told() {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         assert_ne!(listener.local_address().port(), 0);
+    }
+
+    #[test]
+    fn accepted_connections_send_at_once_and_notice_dead_peers() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _peer = std::net::TcpStream::connect(listener.local_address()).unwrap();
+        listener.socket.set_nonblocking(false).unwrap();
+        let (accepted, _) = listener.socket.accept().unwrap();
+        let accepted = socket2::SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap() && accepted.keepalive().unwrap());
+        let time = accepted.tcp_keepalive_time().unwrap();
+        let interval = accepted.tcp_keepalive_interval().unwrap();
+        assert_eq!([time, interval], [limits::KEEPALIVE_TIME; 2]);
     }
 
     #[test]

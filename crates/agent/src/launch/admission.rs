@@ -27,6 +27,13 @@ impl Agent {
                 "Task was received while agent was already draining",
             );
         }
+        if !self.has_room {
+            return dropped(
+                Reason::GcError,
+                "The disk of the agent's work directory is full: there is no room to keep what \
+                 has to be known of another task",
+            );
+        }
         if self.is_outdated(order) {
             return dropped(
                 Reason::InvalidOffers,

@@ -5,7 +5,7 @@ use meseta_proto::v1::task_status::{Reason, Source};
 use meseta_proto::v1::{TaskGroupInfo, TaskState, Uuid};
 
 use super::{AGENT_ID, MASTER, World, command, custom, framework, task};
-use crate::LaunchFailure;
+use crate::{Input, LaunchFailure};
 use crate::records::ExecutorState;
 
 #[test]
@@ -311,4 +311,20 @@ fn what_this_agent_cannot_give_a_container_is_refused_and_not_left_out() {
     let launch = World::registered().run(task).launch();
     let command = launch.executor.command.as_ref().unwrap();
     assert_eq!(command.uris.len(), 1);
+}
+
+#[test]
+fn nothing_is_launched_while_the_disk_is_full_and_what_runs_goes_on() {
+    let mut world = World::registered();
+    world.running("before");
+    world.step(Input::Room { has_room: false });
+    let did = world.run(command("t", "true"));
+    let update = did.update();
+    assert_eq!(update.state(), TaskState::TaskDropped);
+    assert_eq!(update.reason(), Reason::GcError);
+    assert!(update.message().contains("is full"), "{update:?}");
+    assert_eq!(world.kill("before").event_types(), ["KILL"]);
+
+    world.step(Input::Room { has_room: true });
+    world.run(command("after", "true")).launch();
 }

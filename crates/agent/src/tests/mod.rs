@@ -230,7 +230,7 @@ impl World {
         let mut did = Vec::new();
         for action in actions {
             match action {
-                Action::Persist { changes } => {
+                Action::Persist { changes } | Action::Record { changes } => {
                     self.noted.extend(changes);
                     self.write_notes();
                 }

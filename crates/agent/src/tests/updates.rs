@@ -34,6 +34,7 @@ fn an_update_is_durable_before_its_executor_is_told_that_it_arrived() {
         .iter()
         .map(|action| match action {
             Action::Persist { .. } => "persist",
+            Action::Record { .. } => "record",
             Action::Note { .. } => "note",
             Action::Send { .. } => "forward",
             Action::Event { .. } => "acknowledge",

@@ -368,8 +368,9 @@ impl Agent {
                 turn.note(changes);
             }
             Acknowledged::Next => {
-                // First durable: after the next update this one must not come again.
-                turn.persist(changes);
+                // First written: after the next update this one must not come again. After the loss
+                // of the machine's power it may, and its task's end with it.
+                turn.record(changes);
                 self.forward(turn, &key, UPDATE_RETRY_MIN);
             }
             Acknowledged::Ended => self.complete_task(turn, &key, changes),

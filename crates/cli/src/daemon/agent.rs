@@ -288,8 +288,18 @@ impl Effects<Action> for Shell {
                 ExitReason::Conflict(why) => End::Failed(why),
             }),
             // The driver has taken these out and made them durable.
-            Action::Persist { .. } | Action::Note { .. } => {}
+            Action::Persist { .. } | Action::Record { .. } | Action::Note { .. } => {}
         }
+    }
+
+    fn room(&mut self, has_room: bool) -> bool {
+        let is_told = self.inputs.try_send(Input::Room { has_room }).is_ok();
+        if is_told && has_room {
+            tracing::info!("there is room on the disk again; tasks are launched");
+        } else if is_told {
+            tracing::warn!("the disk is full; no task is launched, those that run go on");
+        }
+        is_told
     }
 
     fn store_failed(&mut self, error: &meseta_store::Error) {

@@ -137,6 +137,7 @@ impl Containers {
     /// Takes over containers of the agent's former life, each after what it is in.
     pub(crate) fn adopt(&self, known: Vec<recovery::Survivor>) -> Adopted {
         let mut adopted = Adopted::default();
+        let (mut gone, mut ended) = (Vec::new(), Vec::new());
         self.end_strangers(&known);
         for survivor in known {
             let process = survivor.process.and_then(|process| {
@@ -174,18 +175,22 @@ impl Containers {
                 }
                 adopted.processes.push((id, process));
             } else if process.is_none() && survivor.may_be_unstarted {
-                self.shared.destroy(&container);
+                gone.push(container);
                 adopted.unstarted.insert(id);
             } else {
-                // Its first process has ended while no agent watched, or is not known: what there
-                // is of the container goes.
-                self.shared.destroy(&container);
-                // What it printed while nobody looked is cut once.
-                self.shared.keep_output(&id, &container.directory, bounds);
-                self.shared.output.keeper.end(&id);
-                mark_end(&id, &container.directory);
-                adopted.ended.push(id);
+                ended.push((id, container.directory.clone(), bounds));
+                gone.push(container);
             }
+        }
+        // Their first processes have ended while no agent watched, or are not known: what there is of
+        // the containers goes.
+        self.shared.destroy_all(&gone);
+        for (id, directory, bounds) in ended {
+            // What it printed while nobody looked is cut once.
+            self.shared.keep_output(&id, &directory, bounds);
+            self.shared.output.keeper.end(&id);
+            mark_end(&id, &directory);
+            adopted.ended.push(id);
         }
         self.shared.known_ends.keep_only(&adopted.alive());
         adopted
@@ -194,16 +199,18 @@ impl Containers {
     /// Ends what runs, or may, and is none of the agent's.
     fn end_strangers(&self, known: &[recovery::Survivor]) {
         let known: BTreeSet<&ContainerId> = known.iter().map(|it| &it.container_id).collect();
-        let strangers = self.shared.started.all().into_iter();
-        for id in strangers.filter(|id| !known.contains(id)) {
-            if let Some(started) = self.shared.started.read(&id) {
-                self.shared.destroy(&Container {
-                    process: started.process,
-                    directory: started.directory,
-                });
-            }
-            self.shared.started.forget(&id);
-        }
+        let mut strangers = self.shared.started.all();
+        strangers.retain(|id| !known.contains(id));
+        let started = strangers.iter();
+        let started = started.filter_map(|id| self.shared.started.read(id));
+        let started = started.map(|it| Container {
+            process: it.process,
+            directory: it.directory,
+        });
+        self.shared.destroy_all(&started.collect::<Vec<_>>());
+        strangers
+            .iter()
+            .for_each(|id| self.shared.started.forget(id));
     }
 
     /// Forgets the word of what a container has started.
@@ -335,9 +342,7 @@ impl Containers {
         for (fetch, sandbox) in &fetches {
             self.shared.fetcher.cancel(fetch, sandbox);
         }
-        for container in &self.shared.alive.all() {
-            self.shared.destroy(container);
-        }
+        self.shared.destroy_all(&self.shared.alive.all());
     }
 }
 
@@ -372,7 +377,11 @@ pub(crate) struct Output {
 
 impl Shared {
     fn destroy(&self, container: &Container) {
-        if let Err(error) = containerizer::destroy(container) {
+        self.destroy_all(std::slice::from_ref(container));
+    }
+
+    fn destroy_all(&self, containers: &[Container]) {
+        for error in containerizer::destroy_all(containers) {
             self.destroy_errors.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, "something of a container may be left");
         }

@@ -6,16 +6,24 @@
 //! batches that wait, synced once, and only then is anything behind them let out. So the machine
 //! goes on while the disk works (until a bound of batches waits), and a promise never overtakes its
 //! fact. Changes that nothing waits for go with the next that something does, or alone after
-//! [`NOTE_PATIENCE`]; the order of all changes is that of the actions.
+//! [`NOTE_PATIENCE`]; the order of all changes is that of the actions. Only what must outlive the
+//! machine's power is synced, and all that was written before with it.
+//!
+//! What a machine need not know before its next turn ([`Inputs::leave`]) wakes nobody: it is taken
+//! along with whatever comes next, and before the machine looks at its timers. Nor is the effects
+//! thread woken for nothing.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use meseta_machine::Now;
 use meseta_store::{Change, Registry};
 
-use super::limits::{MAX_BATCH, MAX_WAITING_BATCHES, MAX_WAITING_INPUTS, NOTE_PATIENCE};
+use super::limits::{
+    MAX_BATCH, MAX_LEFT_INPUTS, MAX_WAITING_BATCHES, MAX_WAITING_INPUTS, NOTE_PATIENCE,
+    ROOM_PATIENCE,
+};
 use super::waiting::{Depths, Place, Sort};
 
 /// A state machine as the driver sees it.
@@ -43,6 +51,8 @@ pub(crate) trait Machine: Send + 'static {
 pub(crate) enum Changes {
     /// These must be durable before anything that follows.
     Persist(Vec<Change>),
+    /// These must outlive the process before anything that follows, and the machine's power some time.
+    Record(Vec<Change>),
     /// These must be durable soon, and not after changes that follow.
     Note(Vec<Change>),
 }
@@ -56,6 +66,12 @@ pub(crate) trait Effects<A>: Send + 'static {
 
     /// Called after that, with the time that it took and the bytes that the store has now.
     fn stored(&mut self, _: Duration, _: u64) {}
+
+    /// Called when the store has no room for anything new, and when it has again. False if that could not be
+    /// passed on: then it is called again. It must not wait.
+    fn room(&mut self, _has_room: bool) -> bool {
+        true
+    }
 
     /// Called when the store cannot be written: nothing more may be promised.
     fn store_failed(&mut self, error: &meseta_store::Error);
@@ -72,6 +88,35 @@ pub(crate) struct Inputs<I> {
     /// What sort of input one is.
     sort: fn(&I) -> Sort,
     depths: Arc<Depths>,
+    left: Left<I>,
+}
+
+/// The way out of the queue, to its machine.
+#[derive(Debug)]
+pub(crate) struct Queue<I> {
+    pub(super) receiver: Receiver<Queued<I>>,
+    left: Left<I>,
+}
+
+/// Inputs that wait for the machine's next turn and do not bring it about.
+#[derive(Debug)]
+struct Left<I>(Arc<Mutex<Vec<I>>>);
+
+impl<I> Clone for Left<I> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<I> Left<I> {
+    /// It is whole between any two statements, so a panic elsewhere does not spoil it.
+    fn lock(&self) -> MutexGuard<'_, Vec<I>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Vec<I> {
+        std::mem::take(&mut self.lock())
+    }
 }
 
 /// An input that waits for its turn.
@@ -88,6 +133,7 @@ impl<I> Clone for Inputs<I> {
             sender: self.sender.clone(),
             sort: self.sort,
             depths: Arc::clone(&self.depths),
+            left: self.left.clone(),
         }
     }
 }
@@ -119,6 +165,17 @@ impl<I> Inputs<I> {
             Err(TrySendError::Full(queued)) => Err(queued.input),
             Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
         }
+    }
+
+    /// Leaves an input for the machine's next turn, without waking it. Never blocks; gives the input
+    /// back when too many are left already.
+    pub(crate) fn leave(&self, input: I) -> Result<(), I> {
+        let mut left = self.left.lock();
+        if left.len() >= MAX_LEFT_INPUTS {
+            return Err(input);
+        }
+        left.push(input);
+        Ok(())
     }
 }
 
@@ -152,14 +209,16 @@ impl<S> Latest<S> {
 }
 
 /// The queue of a machine that is about to run: made first, because effects feed it.
-pub(crate) fn queue<I>(sort: fn(&I) -> Sort) -> (Inputs<I>, Receiver<Queued<I>>) {
+pub(crate) fn queue<I>(sort: fn(&I) -> Sort) -> (Inputs<I>, Queue<I>) {
     let (sender, receiver) = sync_channel(MAX_WAITING_INPUTS);
+    let left = Left(Arc::default());
     let inputs = Inputs {
         sender,
         sort,
         depths: Arc::default(),
+        left: left.clone(),
     };
-    (inputs, receiver)
+    (inputs, Queue { receiver, left })
 }
 
 /// Time as the machines see it.
@@ -188,7 +247,7 @@ impl Clock {
 pub(crate) fn run<M: Machine>(
     mut machine: M,
     clock: Clock,
-    inputs: Receiver<Queued<M::Input>>,
+    inputs: Queue<M::Input>,
     store: Box<dyn Registry>,
     effects: impl Effects<M::Action>,
 ) -> std::io::Result<Latest<M::Snapshot>> {
@@ -205,10 +264,18 @@ pub(crate) fn run<M: Machine>(
 fn drive<M: Machine>(
     machine: &mut M,
     clock: Clock,
-    inputs: &Receiver<Queued<M::Input>>,
+    Queue {
+        receiver: inputs,
+        left,
+    }: &Queue<M::Input>,
     batches: &SyncSender<Vec<M::Action>>,
     published: &Latest<M::Snapshot>,
 ) {
+    let take_left = |machine: &mut M, actions: &mut Vec<M::Action>| {
+        for input in left.take() {
+            machine.step(clock.now(), input, actions);
+        }
+    };
     loop {
         let first = match machine.next_wake() {
             None => inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -223,6 +290,7 @@ fn drive<M: Machine>(
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let mut actions = Vec::new();
+        take_left(machine, &mut actions);
         machine.step(clock.now(), first, &mut actions);
         for queued in inputs.try_iter().take(MAX_BATCH) {
             machine.waited(queued.since.elapsed());
@@ -230,10 +298,12 @@ fn drive<M: Machine>(
         }
         let now = clock.now();
         if machine.next_wake().is_some_and(|at| at <= now.monotonic) {
+            // What has come before a time is known when the time has come.
+            take_left(machine, &mut actions);
             machine.step(now, M::wake(), &mut actions);
         }
         published.publish(machine.snapshot());
-        if batches.send(actions).is_err() {
+        if !actions.is_empty() && batches.send(actions).is_err() {
             return;
         }
     }
@@ -247,7 +317,7 @@ fn carry_out<M: Machine, E: Effects<M::Action>>(
     let mut pending = Pending::new(store);
     let mut after_notes = Vec::new();
     loop {
-        let batch = match pending.due {
+        let batch = match pending.wake() {
             None => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(due) => waiting.recv_timeout(due.saturating_duration_since(Instant::now())),
         };
@@ -263,6 +333,9 @@ fn carry_out<M: Machine, E: Effects<M::Action>>(
                 Err(action) if !pending.is_awaited => effects.apply(action),
                 Err(action) => held.push(action),
             }
+        }
+        if let Some(has_room) = pending.news_of_room() {
+            pending.has_told_room(has_room, effects.room(has_room));
         }
         if has_ended || pending.must_be_written() {
             let changes = pending.changes.len();
@@ -303,6 +376,12 @@ struct Pending {
     due: Option<Instant>,
     /// Whether something waits for them.
     is_awaited: bool,
+    /// Whether one of them must outlive the machine's power.
+    must_be_synced: bool,
+    /// What was last passed on of the store's room.
+    has_room: bool,
+    /// When to look for room again.
+    room_due: Option<Instant>,
 }
 
 impl Pending {
@@ -312,12 +391,43 @@ impl Pending {
             changes: Vec::new(),
             due: None,
             is_awaited: false,
+            must_be_synced: false,
+            has_room: true,
+            room_due: None,
+        }
+    }
+
+    /// When something is to be done though nothing comes.
+    fn wake(&self) -> Option<Instant> {
+        [self.due, self.room_due].into_iter().flatten().min()
+    }
+
+    /// Whether the store has room, if that is not what was passed on.
+    fn news_of_room(&mut self) -> Option<bool> {
+        if self.room_due.is_some_and(|due| due > Instant::now()) {
+            return None;
+        }
+        let has_room = self.store.has_room();
+        self.room_due = (!has_room).then(|| Instant::now() + ROOM_PATIENCE);
+        (has_room != self.has_room).then_some(has_room)
+    }
+
+    fn has_told_room(&mut self, has_room: bool, is_told: bool) {
+        if is_told {
+            self.has_room = has_room;
+        } else {
+            self.room_due = Some(Instant::now() + ROOM_PATIENCE);
         }
     }
 
     fn add(&mut self, changes: Changes) {
         let changes = match changes {
             Changes::Persist(changes) => {
+                self.is_awaited = true;
+                self.must_be_synced = true;
+                changes
+            }
+            Changes::Record(changes) => {
                 self.is_awaited = true;
                 changes
             }
@@ -339,20 +449,26 @@ impl Pending {
         self.is_awaited || self.due.is_some_and(|due| due <= Instant::now())
     }
 
-    /// Makes all of them durable as one.
+    /// Makes all of them durable as one; where nothing that was promised is among them, without waiting for
+    /// the disk.
     fn write(&mut self) -> Result<(), meseta_store::Error> {
         let changes = std::mem::take(&mut self.changes);
         self.due = None;
         self.is_awaited = false;
+        let must_be_synced = std::mem::take(&mut self.must_be_synced);
         if changes.is_empty() {
-            return Ok(());
+            Ok(())
+        } else if must_be_synced {
+            self.store.commit(&changes)
+        } else {
+            self.store.write(&changes)
         }
-        self.store.commit(&changes)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc;
 
     use meseta_store::{Forgetful, Store};
@@ -470,6 +586,56 @@ mod tests {
         drop(inputs);
     }
 
+    #[test]
+    fn what_is_left_for_the_next_turn_brings_none_about_and_comes_before_what_does() {
+        let (inputs, receiver) = queue(|_| Sort::Dispatch);
+        let (said, hear) = mpsc::channel();
+        run(
+            Echo { wake_at: None },
+            Clock::start(),
+            receiver,
+            Box::new(Forgetful),
+            Say(said),
+        )
+        .unwrap();
+        // Whatever turn the first one comes by, those that are left are said before it.
+        for n in [2, 3] {
+            inputs.leave(Some(n)).unwrap();
+        }
+        inputs.send(Some(1));
+        assert!(hear.iter().take(3).eq([2, 3, 1]));
+        drop(inputs);
+    }
+
+    #[test]
+    fn what_is_left_is_known_when_a_time_has_come_and_bounded() {
+        let (inputs, receiver) = queue(|_| Sort::Dispatch);
+        let (said, hear) = mpsc::channel();
+        for n in 1..=MAX_LEFT_INPUTS as u64 {
+            inputs.leave(Some(n)).unwrap();
+        }
+        assert_eq!(inputs.leave(Some(7)), Err(Some(7)));
+        let machine = Echo {
+            wake_at: Some(Duration::from_millis(1)),
+        };
+        run(
+            machine,
+            Clock::start(),
+            receiver,
+            Box::new(Forgetful),
+            Say(said),
+        )
+        .unwrap();
+        let all = MAX_LEFT_INPUTS as u64;
+        assert!(
+            hear.iter()
+                .take(MAX_LEFT_INPUTS + 1)
+                .eq((1..=all).chain([0]))
+        );
+        inputs.leave(Some(7)).unwrap();
+        drop(inputs);
+    }
+
     /// Carries batches out, with a store; gives what was said, and the store's facts after that.
     fn carried_out(
         batches: impl FnOnce(&SyncSender<Vec<Action>>, &mpsc::Receiver<u64>),
@@ -517,6 +683,97 @@ mod tests {
         pending.write().unwrap();
         assert!(!pending.must_be_written() && pending.due.is_none());
         assert!(pending.changes.is_empty());
+    }
+
+    /// A store that tells how it was asked to keep changes.
+    #[derive(Debug)]
+    struct Asked(mpsc::Sender<(&'static str, usize)>);
+
+    impl Registry for Asked {
+        fn load(&self) -> Result<Vec<meseta_store::Fact>, meseta_store::Error> {
+            Ok(Vec::new())
+        }
+
+        fn commit(&mut self, changes: &[Change]) -> Result<(), meseta_store::Error> {
+            self.0.send(("synced", changes.len())).unwrap();
+            Ok(())
+        }
+
+        fn write(&mut self, changes: &[Change]) -> Result<(), meseta_store::Error> {
+            self.0.send(("written", changes.len())).unwrap();
+            Ok(())
+        }
+
+        fn bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn only_promises_wait_for_the_disk_and_take_what_came_before_along() {
+        let (asked, hear) = mpsc::channel();
+        let mut pending = Pending::new(Box::new(Asked(asked)));
+        let mut write = |changes: Vec<Changes>| {
+            let is_awaited = changes.iter().any(|it| !matches!(it, Changes::Note(_)));
+            changes.into_iter().for_each(|it| pending.add(it));
+            assert_eq!(pending.must_be_written(), is_awaited);
+            pending.write().unwrap();
+            hear.try_iter().collect::<Vec<_>>()
+        };
+        let (note, record) = (
+            || Changes::Note(vec![fact(1)]),
+            || Changes::Record(vec![fact(2)]),
+        );
+        let promise = || Changes::Persist(vec![fact(3)]);
+        assert_eq!(write(vec![note()]), [("written", 1)]);
+        assert_eq!(write(vec![note(), record()]), [("written", 2)]);
+        assert_eq!(write(vec![record(), promise(), record()]), [("synced", 3)]);
+        assert_eq!(write(vec![record()]), [("written", 1)], "once is enough");
+        assert_eq!(write(vec![]), []);
+    }
+
+    /// A store with room while the flag says so.
+    #[derive(Debug)]
+    struct Small(Arc<AtomicBool>);
+
+    impl Registry for Small {
+        fn load(&self) -> Result<Vec<meseta_store::Fact>, meseta_store::Error> {
+            Ok(Vec::new())
+        }
+
+        fn commit(&mut self, _: &[Change]) -> Result<(), meseta_store::Error> {
+            Ok(())
+        }
+
+        fn bytes(&self) -> u64 {
+            0
+        }
+
+        fn has_room(&mut self) -> bool {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_of_once_and_looked_at_again_until_it_is_not() {
+        let has_room = Arc::new(AtomicBool::new(false));
+        let mut pending = Pending::new(Box::new(Small(Arc::clone(&has_room))));
+        assert_eq!(pending.news_of_room(), Some(false));
+        pending.has_told_room(false, false);
+        assert_eq!(pending.news_of_room(), None, "not again at once");
+        let later = |pending: &mut Pending| {
+            assert!(pending.wake().is_some(), "though nothing comes");
+            pending.room_due = Some(Instant::now());
+            pending.news_of_room()
+        };
+        assert_eq!(later(&mut pending), Some(false), "nobody could be told");
+        pending.has_told_room(false, true);
+        assert_eq!(later(&mut pending), None);
+        has_room.store(true, Ordering::SeqCst);
+        assert_eq!(later(&mut pending), Some(true));
+        pending.has_told_room(true, true);
+        assert_eq!(pending.news_of_room(), None);
+        assert_eq!(pending.wake(), None, "nothing is to be looked for");
     }
 
     #[test]

@@ -236,16 +236,16 @@ mod tests {
         let run = home.path().join(RUN);
         std::fs::create_dir_all(run.join("much/in/it")).unwrap();
         std::fs::create_dir_all(home.path().join(ASIDE).join("of a former life")).unwrap();
-        let (inputs, receiver) = driver::queue(|_| crate::daemon::waiting::Sort::Dispatch);
+        let (inputs, queue) = driver::queue(|_| crate::daemon::waiting::Sort::Dispatch);
         let garbage = Garbage::start(home.path(), inputs).unwrap();
         garbage.find_former();
-        let first = next(&receiver).input;
+        let first = next(&queue.receiver).input;
         assert!(matches!(first, Input::SandboxesFound { found } if found.len() == 4));
 
         garbage.discard(run.clone());
         assert!(!run.exists());
         for _ in 0..2 {
-            let removed = next(&receiver).input;
+            let removed = next(&queue.receiver).input;
             assert!(matches!(
                 removed,
                 Input::Removed {

@@ -7,6 +7,10 @@ use std::time::Duration;
 /// start).
 pub(crate) const MAX_WAITING_INPUTS: usize = 4_096;
 
+/// Inputs that may be left for a machine's next turn: an answer to a ping of every agent of the
+/// largest known cluster. Further ones wake the machine, which then takes them all.
+pub(crate) const MAX_LEFT_INPUTS: usize = 40_000;
+
 /// Inputs that are worked through before a snapshot is published and actions leave.
 pub(crate) const MAX_BATCH: usize = 1_024;
 
@@ -17,6 +21,9 @@ pub(crate) const MAX_WAITING_BATCHES: usize = 64;
 /// within that time: little enough to be of no consequence, long enough for a promise to come by
 /// that takes the change along.
 pub(crate) const NOTE_PATIENCE: Duration = Duration::from_millis(5);
+
+/// How often room is looked for on a full disk: soon after somebody has made it, launches go on.
+pub(crate) const ROOM_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the latest large answers are kept for the next: longer than the intervals of dashboards and
 /// of most monitoring, so that memory is taken only where somebody asks again and again.
@@ -65,6 +72,14 @@ pub(crate) const CALL_STEP_BYTES: usize = 32 * 1024;
 
 /// Bytes that may wait for one subscriber before it is cut off.
 pub(crate) const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
+
+/// What operators' event streams begin with, of so many moments and encodings, is in memory at once. Of the
+/// largest clusters it takes some hundred megabytes each. Streams of one moment share it, and a dashboard
+/// that takes it slowly shall not keep the next from beginning.
+pub(crate) const MAX_OPENINGS: usize = 4;
+
+/// How long a stream waits for room for what it begins with: longer than whoever keeps up takes for his.
+pub(crate) const OPENING_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes of a file that one `/files/read` gives: Mesos's own cap is 16 memory pages.
 pub(crate) const MAX_FILE_READ: u64 = 16 * 4096;
