@@ -1,7 +1,7 @@
 //! Who has no credential, or a wrong one, does not join a cluster that asks for one.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 
 use meseta_proto::internal::FrameworkErrorMessage;
@@ -11,8 +11,8 @@ use crate::support::daemon::{
     Daemon, Place, agent_address, finish, meseta, registered_agents, start_agent, start_master,
 };
 use crate::support::driver::{Dialect, Driver, Force};
-use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
-use crate::support::{eventually, http, skip};
+use crate::support::genuine::oracle;
+use crate::support::{eventually, http};
 
 const CREDENTIALS: &str = r#"{"credentials": [{"principal": "sherman", "secret": "kitesurf"}]}"#;
 
@@ -138,15 +138,11 @@ fn an_old_driver_that_has_not_authenticated_is_refused() {
 #[test]
 fn the_genuine_driver_joins_with_its_credential_and_with_no_other() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     let place = Place::new();
     let master = strict_master(&place);
-    let address = master.address.to_string();
-    let driver = |credential: &[&str]| {
-        let arguments = [&["driver", &address, SECONDS], credential].concat();
-        Genuine::run(&place, &oracle, &arguments, &[])
-    };
+    let driver = |credential: &[&str]| oracle.driver(&place, master.address, credential);
     let wrong = driver(&["sherman", "hanggliding"]);
     assert_eq!(wrong.line("CB error "), "Master refused authentication");
     let stranger = driver(&["lemmy", "kitesurf"]);
@@ -165,7 +161,7 @@ fn the_genuine_driver_joins_with_its_credential_and_with_no_other() {
 #[test]
 fn the_genuine_agent_joins_our_master_with_its_credential() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     let place = Place::new();
     let master = strict_master(&place);
@@ -174,13 +170,8 @@ fn the_genuine_agent_joins_our_master_with_its_credential() {
         "credential",
         r#"{"principal": "sherman", "secret": "kitesurf"}"#,
     );
-    let port = free_port().to_string();
-    let _genuine = Genuine::run(
-        &place,
-        &oracle,
-        &["agent", &master.address.to_string(), &port, SECONDS],
-        &[("MESOS_CREDENTIAL", &file)],
-    );
+    let flags = [("MESOS_CREDENTIAL", file.as_str())];
+    let _genuine = oracle.agent(&place, master.address, &flags);
     let agent = registered_agents(master.address, 1).remove(0);
     assert_eq!(agent["version"], "1.11.0");
 }
@@ -188,7 +179,7 @@ fn the_genuine_agent_joins_our_master_with_its_credential() {
 #[test]
 fn our_agent_joins_a_genuine_master_that_asks_for_a_credential() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     let place = Place::new();
     let credentials = secret(&place, "credentials", CREDENTIALS);
@@ -197,21 +188,16 @@ fn our_agent_joins_a_genuine_master_that_asks_for_a_credential() {
         "credential",
         r#"{"principal": "sherman", "secret": "kitesurf"}"#,
     );
-    let port = free_port();
-    let _genuine = Genuine::run(
+    let genuine = oracle.cluster(
         &place,
-        &oracle,
-        &["cluster", &port.to_string(), SECONDS],
         &[
             ("MESOS_AUTHENTICATE_AGENTS", "true"),
             ("MESOS_CREDENTIALS", &credentials),
             ("MESOS_CREDENTIAL", &credential),
         ],
     );
-    let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    registered_agents(master, 1);
     let flag = format!("--credential={credential}");
     let flags = [flag.as_str(), "--resources=cpus:3;mem:512;disk:100"];
-    let _agent = start_agent(&place, master, 0, &flags);
-    registered_agents(master, 2);
+    let _agent = start_agent(&place, genuine.address, 0, &flags);
+    registered_agents(genuine.address, 2);
 }

@@ -1,13 +1,13 @@
 //! The load generator against real masters: what it emulates is taken for the real thing, and its
 //! counts agree with theirs. How long anything takes is no matter here.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde_json::Value;
 
 use crate::support::daemon::{Place, finish, meseta, registered_agents, start_master};
-use crate::support::genuine::{Genuine, free_port, oracle};
-use crate::support::{processes, skip};
+use crate::support::genuine::oracle;
+use crate::support::processes;
 
 /// Every scenario, as small as it can be. Each checks its own counts against the master's, and fails
 /// when they do not agree.
@@ -24,9 +24,6 @@ const SCENARIOS: [&str; 11] = [
     "quota --roles 3 --share 2 --idle 10ms --warm-up 1",
     "soak --time 500ms --interval 100ms --agents 2 --frameworks 2 --at-once 2 --duration 5ms --warm-up 1",
 ];
-
-/// A master of Mesos allocates once a second, so that they take their time.
-const GENUINE_SECONDS: &str = "600";
 
 /// Runs a scenario against a master, and gives its report.
 fn drive(place: &Place, master: SocketAddr, scenario: &str) -> Value {
@@ -72,22 +69,13 @@ fn every_scenario_runs_on_our_master() {
 #[test]
 fn every_scenario_runs_on_a_genuine_master() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     let place = Place::new();
-    let port = free_port();
-    let _genuine = Genuine::run(
-        &place,
-        &oracle,
-        &["cluster", &port.to_string(), GENUINE_SECONDS],
-        &[],
-    );
-    let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    // It has an agent of its own, which is registered when the master has recovered.
-    registered_agents(master, 1);
+    let genuine = oracle.cluster(&place, &[]);
     for scenario in SCENARIOS {
-        drive(&place, master, scenario);
-        registered_agents(master, 1);
+        drive(&place, genuine.address, scenario);
+        registered_agents(genuine.address, 1);
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
-use crate::support::clients::{self, Running};
+use crate::support::clients;
 use crate::support::daemon::Cluster;
 use crate::support::golden::repository;
+use crate::support::programs::Program;
 use crate::support::{eventually, http};
 
 #[test]
@@ -14,8 +15,8 @@ fn a_scheduler_of_avmesos_runs_kills_fails_over_and_reconciles() {
     }
     let cluster = Cluster::start();
     let mut program = clients::python("avmesos_scheduler.py");
-    let master = [cluster.master().to_string()];
-    let mut client = Running::start(&cluster.place, "avmesos", &mut program, &master);
+    program.arg(cluster.master().to_string());
+    let mut client = Program::start(&cluster.place, "avmesos", &mut program);
     client.line("gone");
     client.line("stopped");
     assert!(client.end().success());
@@ -60,8 +61,8 @@ fn the_example_of_mesos_framework_runs_its_task_again_and_again() {
     let index = format!("module.exports = require({:?});\n", package.join("index"));
     std::fs::write(cluster.place.join("index.js"), index).expect("a file");
     let mut program = Command::new("node");
-    program.current_dir(cluster.place.path());
-    let client = Running::start(&cluster.place, "example", &mut program, &[script]);
+    program.current_dir(cluster.place.path()).arg(script);
+    let client = Program::start(&cluster.place, "example", &mut program);
 
     // Each takes ten seconds.
     eventually("a second task after the end of the first", || {

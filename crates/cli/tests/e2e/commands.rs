@@ -58,6 +58,13 @@ impl<'a> User<'a> {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// What a command says that fails.
+    fn refused(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// A command as one types it, what it printed and how it ended, for snapshots.
     fn transcript(&self, lines: &[&str]) -> String {
         let mut text = String::new();

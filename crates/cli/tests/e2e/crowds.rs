@@ -30,6 +30,8 @@ struct Crowd<'a> {
     scheduler: Scheduler,
     /// Their executors' processes.
     executors: BTreeMap<String, u32>,
+    /// Those that were seen to run.
+    running: BTreeSet<String>,
     /// What became of those that ended.
     ends: BTreeMap<String, String>,
 }
@@ -48,6 +50,7 @@ impl Crowd<'_> {
             port,
             scheduler,
             executors: BTreeMap::new(),
+            running: BTreeSet::new(),
             ends: BTreeMap::new(),
         };
         let tasks: Vec<Value> = (0..TASKS)
@@ -56,9 +59,11 @@ impl Crowd<'_> {
         let offer = crowd.scheduler.offer();
         let answer = crowd.scheduler.launch(&offer, &tasks);
         assert_eq!(answer.status(), 202, "{}", answer.text());
-        while crowd.executors.len() < TASKS {
+        while crowd.running.len() < TASKS {
             crowd.hear();
         }
+        crowd.executors = executors_of(&agent);
+        assert_eq!(crowd.executors.len(), TASKS);
         (crowd, agent)
     }
 
@@ -67,11 +72,7 @@ impl Crowd<'_> {
         let status = self.scheduler.acknowledged_update();
         let id = text(&status["task_id"]["value"]);
         match status["state"].as_str() {
-            Some("TASK_RUNNING") => {
-                let pid = status["container_status"]["executor_pid"].as_u64();
-                let pid = pid.and_then(|pid| u32::try_from(pid).ok());
-                self.executors.insert(id, pid.expect("a process"));
-            }
+            Some("TASK_RUNNING") => drop(self.running.insert(id)),
             Some("TASK_STARTING" | "TASK_KILLING") => {}
             _ => {
                 let state = text(&status["state"]);
@@ -115,6 +116,23 @@ impl Crowd<'_> {
             (processes::with_traces_of(self.place.path()) == daemons).then_some(())
         });
     }
+}
+
+/// The processes of an agent's command executors, by what these call themselves.
+fn executors_of(agent: &Daemon) -> BTreeMap<String, u32> {
+    let read = |pid: u32, what: &str| {
+        let bytes = std::fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let processes = processes::descendants(agent.pid()).into_iter();
+    let executors = processes.filter(|pid| read(*pid, "cmdline").contains("command-executor"));
+    let named = executors.filter_map(|pid| {
+        let environment = read(pid, "environ");
+        let mut variables = environment.split('\0');
+        let id = variables.find_map(|variable| variable.strip_prefix("MESOS_EXECUTOR_ID="))?;
+        Some((id.to_owned(), pid))
+    });
+    named.collect()
 }
 
 #[test]
@@ -212,11 +230,8 @@ fn an_executor_that_kills_its_task_looks_at_no_other_process_of_the_machine() {
     let command = "trap '' TERM; while :; do sleep 1000; done";
     let mut task = shell_task("stays", command);
     task["kill_policy"] = json!({"grace_period": {"nanoseconds": 3_600_000_000_000_u64}});
-    let status = scheduler.start_and_see_running(&task);
-    let executor = status["container_status"]["executor_pid"].as_u64();
-    let executor = executor
-        .and_then(|pid| u32::try_from(pid).ok())
-        .expect("a process");
+    scheduler.start_and_see_running(&task);
+    let executor = executors_of(&cluster.daemon)["stays"];
     // Its shell does not die of the signal, and has come to its loop.
     eventually("the task's own process", || {
         (processes::descendants(executor).len() == 2).then_some(())

@@ -15,10 +15,7 @@ use crate::support::{eventually, http, processes};
 const FLAGS: [&str; 2] = [RESOURCES, "--registration_backoff_factor=10ms"];
 
 fn operate(master: SocketAddr, call: &Value) -> (u16, String) {
-    let headers = [("content-type", "application/json")];
-    let body = call.to_string().into_bytes();
-    let answer = http::request(master, "POST", "/api/v1", &headers, Some(&body));
-    let answer = answer.expect("an answer");
+    let answer = http::operator_call(master, call);
     (answer.status(), answer.text())
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::support::daemon::{
     Cluster, Place, RESOURCES, agent_address, registered_agents, start_agent, start_master,
 };
 use crate::support::examples::{example, this_user};
+use crate::support::web::Silent;
 use crate::support::{eventually, http, processes, within};
 
 const IMAGES: usize = 200;
@@ -325,9 +326,8 @@ fn the_executor_ends_tasks_that_are_killed_and_at_its_shutdown_all_of_them() {
     let command = format!("exec {} http://127.0.0.1:1/results", program.display());
     let executor = world.executor("e", &command);
     // It takes connections and never answers.
-    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = silent.local_addr().expect("its address");
-    let image = format!("http://{address}/images/1.png");
+    let silent = Silent::start();
+    let image = format!("http://{}/images/1.png", silent.address);
     let named = |task: &str, message: &str| (task.to_owned(), message.to_owned());
     for task in ["killed", "first", "second"] {
         world.launch(task, &image, &executor);

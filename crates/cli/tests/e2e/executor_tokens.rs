@@ -79,9 +79,7 @@ fn executors_are_known_by_their_tokens_and_tasks_never_see_them() {
     assert_eq!(world.update("TASK_FINISHED").0, "plain");
 
     let executor = world.executor("e", &Kind::V1.command());
-    world.launch("t", "", &executor);
-    world.update("TASK_RUNNING");
-    let (pid, _) = world.find("e");
+    let (pid, _) = world.run("t", &executor);
     world.kill_agent();
     world.start_agent();
     eventually("the executor's return", || {
@@ -226,9 +224,7 @@ fn an_executor_without_its_token_is_not_let_in() {
 fn a_token_appears_in_no_log_no_file_and_no_endpoint() {
     let mut world = world();
     let executor = world.executor("e", &Kind::V1.command());
-    world.launch("t", "", &executor);
-    world.update("TASK_RUNNING");
-    let (pid, _) = world.find("e");
+    let (pid, _) = world.run("t", &executor);
     let token = variable(pid, TOKEN).expect("a token");
     world
         .scheduler

@@ -12,18 +12,16 @@ use serde_json::json;
 use crate::support::custom::{KINDS, Kind, World, await_end, await_event, events, sandbox_of};
 use crate::support::daemon::{Cluster, Place, agent_address, registered_agents};
 use crate::support::driver::{Dialect, Driver};
-use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
+use crate::support::genuine::oracle;
 use crate::support::scheduler::text;
-use crate::support::{eventually, http, processes, skip};
+use crate::support::{eventually, http, processes};
 
 #[test]
 fn an_executor_serves_several_tasks_and_talks_with_its_framework() {
     for kind in KINDS {
         let mut world = World::start();
         let executor = world.executor("e", &kind.command());
-        world.launch("t1", "", &executor);
-        assert_eq!(world.update("TASK_RUNNING").0, "t1", "{kind:?}");
-        let (pid, sandbox) = world.find("e");
+        let (pid, sandbox) = world.run("t1", &executor);
 
         world.launch("t2", "finish", &executor);
         assert_eq!(world.update("TASK_RUNNING").0, "t2");
@@ -49,23 +47,14 @@ fn an_executor_serves_several_tasks_and_talks_with_its_framework() {
 #[test]
 fn a_genuine_agent_is_served_by_the_same_executors() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     for kind in KINDS {
         let mut world = World::without_agent(Place::new(), &[]);
-        let port = free_port().to_string();
-        let address = world.master.address.to_string();
-        let _genuine = Genuine::run(
-            &world.place,
-            &oracle,
-            &["agent", &address, &port, SECONDS],
-            &[],
-        );
+        let _genuine = oracle.agent(&world.place, world.master.address, &[]);
         registered_agents(world.master.address, 1);
         let executor = world.executor("e", &kind.command());
-        world.launch("t1", "", &executor);
-        assert_eq!(world.update("TASK_RUNNING").0, "t1", "{kind:?}");
-        let (pid, _) = world.find("e");
+        let (pid, _) = world.run("t1", &executor);
         let by = format!("by {pid}");
         world.launch("t2", "finish", &executor);
         assert_eq!(world.update("TASK_RUNNING").0, "t2");
@@ -134,9 +123,7 @@ fn an_executor_outlives_its_agent_and_tells_what_it_missed() {
         let sign = world.place.join("sign");
         world.launch("t1", &format!("until {}", sign.display()), &executor);
         world.update("TASK_RUNNING");
-        world.launch("t2", "", &executor);
-        world.update("TASK_RUNNING");
-        let (pid, sandbox) = world.find("e");
+        let (pid, sandbox) = world.run("t2", &executor);
 
         world.kill_agent();
         std::fs::write(&sign, "").expect("a file");
@@ -162,9 +149,7 @@ fn an_agent_may_die_at_any_moment_under_an_executor() {
     for kind in KINDS {
         let mut world = World::with(&["--executor_reregistration_timeout=20secs"]);
         let executor = world.executor("e", &kind.command());
-        world.launch("always", "", &executor);
-        world.update("TASK_RUNNING");
-        let (pid, sandbox) = world.find("e");
+        let (pid, sandbox) = world.run("always", &executor);
         let mut finished = 0;
         for death in 0..DEATHS {
             // Most of the way of two tasks lies within these few milliseconds.
@@ -207,9 +192,7 @@ fn an_executor_that_is_shut_down_ends_its_tasks_itself() {
     for kind in KINDS {
         let mut world = World::start();
         let executor = world.executor("e", &kind.command());
-        world.launch("t", "", &executor);
-        world.update("TASK_RUNNING");
-        let (pid, sandbox) = world.find("e");
+        let (pid, sandbox) = world.run("t", &executor);
         world.shut_down("e");
         let by = format!("by {pid}");
         assert_eq!(world.update("TASK_KILLED"), ("t".into(), by), "{kind:?}");
@@ -228,9 +211,7 @@ fn an_executor_that_ignores_its_shutdown_is_killed_after_its_grace() {
         executor["command"]["environment"] = json!({"variables": [
             {"name": "EXECUTOR_IGNORES_SHUTDOWN", "value": "1"},
         ]});
-        world.launch("t", "", &executor);
-        world.update("TASK_RUNNING");
-        let (pid, sandbox) = world.find("e");
+        let (pid, sandbox) = world.run("t", &executor);
         world.shut_down("e");
         let status = world.scheduler.expect("TASK_FAILED");
         assert_eq!(status["reason"], "REASON_EXECUTOR_TERMINATED", "{status}");
@@ -245,9 +226,7 @@ fn the_end_of_a_framework_is_the_end_of_its_executors() {
     for kind in KINDS {
         let mut world = World::start();
         let executor = world.executor("e", &kind.command());
-        world.launch("t", "", &executor);
-        world.update("TASK_RUNNING");
-        let (pid, sandbox) = world.find("e");
+        let (pid, sandbox) = world.run("t", &executor);
         world.scheduler.tell(json!({"type": "TEARDOWN"}));
         await_end(pid);
         await_event(&sandbox, "shutdown");
@@ -266,9 +245,7 @@ fn an_agent_that_takes_leave_shuts_its_executors_down_first() {
     for kind in KINDS {
         let mut world = World::start();
         let executor = world.executor("e", &kind.command());
-        world.launch("t", "", &executor);
-        world.update("TASK_RUNNING");
-        let (pid, sandbox) = world.find("e");
+        let (pid, sandbox) = world.run("t", &executor);
         let agent = world.agent.take().expect("a running agent");
         let status = agent.stop_by(Signal::USR1);
         assert!(status.success(), "{status}");
@@ -294,23 +271,12 @@ fn an_agent_that_its_master_sends_away_shuts_its_executors_down() {
     for kind in KINDS {
         let mut world = World::start();
         let executor = world.executor("e", &kind.command());
-        world.launch("t", "", &executor);
-        world.update("TASK_RUNNING");
-        let (pid, sandbox) = world.find("e");
+        let (pid, sandbox) = world.run("t", &executor);
         let agents = registered_agents(world.master.address, 1);
         let call = json!({"type": "MARK_AGENT_GONE", "mark_agent_gone": {
             "agent_id": {"value": agents[0]["id"]},
         }});
-        let headers = [("content-type", "application/json")];
-        let body = call.to_string().into_bytes();
-        let answer = http::request(
-            world.master.address,
-            "POST",
-            "/api/v1",
-            &headers,
-            Some(&body),
-        )
-        .expect("an answer");
+        let answer = http::operator_call(world.master.address, &call);
         assert_eq!(answer.status(), 200, "{}", answer.text());
         await_end(pid);
         await_event(&sandbox, "shutdown");
@@ -341,9 +307,7 @@ fn an_executor_that_does_not_come_back_is_given_up() {
     for kind in KINDS {
         let mut world = World::with(&["--executor_reregistration_timeout=1secs"]);
         let executor = world.executor("e", &kind.command());
-        world.launch("t", "", &executor);
-        world.update("TASK_RUNNING");
-        let (pid, _) = world.find("e");
+        let (pid, _) = world.run("t", &executor);
         world.kill_agent();
         processes::signal(pid, Signal::STOP);
         world.start_agent();

@@ -1,7 +1,6 @@
 //! URIs reach sandboxes before their tasks start, and tell why if they do not.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::{Cluster, Place, RESOURCES, scheduler_api, start_agent, start_master};
 use crate::support::scheduler::{Scheduler, Voice, framework, scalar, shell_task};
+use crate::support::web::{self, Reply, Silent};
 use crate::support::{eventually, processes};
 
 /// What a [`Server`] sends of one file before it goes on.
@@ -27,34 +27,14 @@ impl Server {
 
     /// The file is this piece so many times.
     fn repeating(content: Vec<u8>, times: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
         let asked = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&asked);
-        let content = Arc::new(content);
-        std::thread::spawn(move || {
-            for connection in listener.incoming() {
-                let (content, told) = (Arc::clone(&content), Arc::clone(&told));
-                std::thread::spawn(move || {
-                    let mut connection = connection.expect("a connection");
-                    let name = name_asked(&connection);
-                    told.lock().expect("no panic holds it").push(name);
-                    let length = content.len() * times;
-                    // A fetch that is cancelled does not read to the end.
-                    let _ = connection
-                        .write_all(head(length).as_bytes())
-                        .and_then(|()| (0..times).try_for_each(|_| connection.write_all(&content)));
-                });
-            }
+        let address = web::serve(move |request| {
+            let name = request.target.trim_start_matches('/').to_owned();
+            told.lock().expect("no panic holds it").push(name);
+            Reply::ok(content.clone()).times(times)
         });
         Self { address, asked }
-    }
-
-    /// Answers nothing by itself.
-    fn silent() -> (SocketAddr, TcpListener) {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a setting");
-        (listener.local_addr().expect("an address"), listener)
     }
 
     fn uri(&self, name: &str) -> String {
@@ -65,29 +45,6 @@ impl Server {
         let asked = self.asked.lock().expect("no panic holds it");
         asked.iter().filter(|it| *it == name).count()
     }
-}
-
-/// The next request, whose head was read.
-fn request(server: &TcpListener) -> TcpStream {
-    let connection = eventually("a request", || Some(server.accept().ok()?.0));
-    connection.set_nonblocking(false).expect("a setting");
-    name_asked(&connection);
-    connection
-}
-
-/// Reads the head of a request, and gives the name in it.
-fn name_asked(connection: &TcpStream) -> String {
-    let copy = connection.try_clone().expect("a descriptor");
-    let mut lines = BufReader::new(copy).lines().map_while(Result::ok);
-    let first = lines.next().unwrap_or_default();
-    lines.find(String::is_empty);
-    let path = first.split(' ').nth(1).unwrap_or_default();
-    path.trim_start_matches('/').to_owned()
-}
-
-/// The head of an answer.
-fn head(length: usize) -> String {
-    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
 }
 
 fn task_with(id: &str, command: &str, uri: &Value) -> Value {
@@ -205,7 +162,7 @@ fn what_was_not_used_for_longest_leaves_the_cache_first() {
 
 #[test]
 fn an_agent_that_dies_while_it_fetches_leaves_no_process_and_no_half_file() {
-    let (address, server) = Server::silent();
+    let server = Silent::start();
     let place = Place::new();
     let master = start_master(&place, &[]);
     let flags = [RESOURCES, "--registration_backoff_factor=10ms"];
@@ -213,14 +170,11 @@ fn an_agent_that_dies_while_it_fetches_leaves_no_process_and_no_half_file() {
     let mut info = framework("fetching");
     info["checkpoint"] = json!(true);
     let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
-    let uri = json!({"value": format!("http://{address}/data"), "cache": true});
+    let uri = json!({"value": format!("http://{}/data", server.address), "cache": true});
     let command = format!("test $(wc -c < data) -eq {PIECE} && ! grep -q half data");
     scheduler.start(&task_with("t", &command, &uri));
-    let mut connection = request(&server);
-    let half = "half".repeat(PIECE / 8);
-    connection
-        .write_all(format!("{}{half}", head(PIECE)).as_bytes())
-        .expect("a fetch that reads");
+    let mut fetch = server.request();
+    fetch.answer(PIECE, "half".repeat(PIECE / 8).as_bytes());
     let folder = place.join("agent");
     eventually("half of the file in the cache", || {
         files_below(&folder)
@@ -232,11 +186,7 @@ fn an_agent_that_dies_while_it_fetches_leaves_no_process_and_no_half_file() {
     });
     // Its next life begins the task anew, and takes nothing for what it is not.
     let _agent = start_agent(&place, master.address, 0, &flags);
-    let mut connection = request(&server);
-    let whole = "x".repeat(PIECE);
-    connection
-        .write_all(format!("{}{whole}", head(PIECE)).as_bytes())
-        .expect("a fetch that reads");
+    server.request().answer(PIECE, &vec![b'x'; PIECE]);
     for state in ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"] {
         scheduler.expect(state);
     }
@@ -296,12 +246,12 @@ fn what_cannot_be_fetched_fails_the_task_and_says_why_in_its_sandbox() {
 
 #[test]
 fn a_download_holds_up_no_other_task_and_ends_with_its_own() {
-    let (address, listener) = Server::silent();
+    let server = Silent::start();
     let cluster = Cluster::with(&[RESOURCES, "--executor_registration_timeout=3secs"]);
     let mut scheduler = cluster.subscribe(framework("fetching"));
-    let slow = json!({"value": format!("http://{address}/slow"), "cache": true});
+    let slow = json!({"value": format!("http://{}/slow", server.address), "cache": true});
     scheduler.start(&task_with("slow", "true", &slow));
-    let _connection = request(&listener);
+    let _fetch = server.request();
     scheduler.start(&shell_task("quick", "true"));
     for state in ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"] {
         assert_eq!(scheduler.expect(state)["task_id"]["value"], "quick");

@@ -5,11 +5,11 @@ use meseta_framework::v1::{FrameworkInfo, TaskState};
 use meseta_framework::{Credential, Error, Incoming, Settings, Tls, subscribe};
 use tokio::time::timeout;
 
+use crate::support::PATIENCE;
 use crate::support::daemon::{Cluster, Place};
 use crate::support::examples::this_user;
 use crate::support::gateway::{Demands, Gateway};
 use crate::support::servers::{are_set_up, certificate};
-use crate::support::{PATIENCE, skip};
 
 fn settings(gateway: &Gateway) -> Settings {
     let framework = FrameworkInfo {
@@ -23,7 +23,7 @@ fn settings(gateway: &Gateway) -> Settings {
 #[tokio::test]
 async fn a_task_runs_through_tls_for_who_trusts_and_is_trusted_and_for_nobody_else() {
     if !are_set_up() {
-        return skip("no servers in target/servers");
+        return;
     }
     let (cluster, place) = (Cluster::start(), Place::new());
     let (own, authority) = certificate(&place);

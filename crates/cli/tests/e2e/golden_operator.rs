@@ -97,17 +97,9 @@ fn prepare(master: SocketAddr) {
 }
 
 fn ask(address: SocketAddr, request: &Value) -> http::Answer {
-    let headers: Vec<(&str, &str)> = request["headers"]
-        .as_object()
-        .expect("headers")
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str().expect("a header's value")))
-        .collect();
-    let method = request["method"].as_str().expect("a method");
-    let path = request["path"].as_str().expect("a path");
-    let body = request["body"].as_str().map(str::as_bytes);
-    http::request(address, method, path, &headers, body)
-        .unwrap_or_else(|e| panic!("{method} {path}: {e}"))
+    golden::ask(address, request)
+        .and_then(http::Open::finish)
+        .unwrap_or_else(|e| panic!("{request}: {e}"))
 }
 
 fn compare(name: &str, recorded: &Value, answer: &http::Answer) -> Result<(), String> {

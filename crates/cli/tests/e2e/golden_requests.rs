@@ -69,16 +69,7 @@ fn the_scheduler_endpoint_answers_what_mesos_answered() {
 }
 
 fn answer(master: SocketAddr, request: &Value) -> std::io::Result<Outcome> {
-    let headers: Vec<(&str, &str)> = request["headers"]
-        .as_object()
-        .expect("headers")
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str().expect("a header's value")))
-        .collect();
-    let method = request["method"].as_str().expect("a method");
-    let path = request["path"].as_str().expect("a path");
-    let body = request["body"].as_str().map(str::as_bytes);
-    let open = http::open(master, method, path, &headers, body)?;
+    let open = golden::ask(master, request)?;
     let status = u64::from(open.head.status);
     let content_type = open.head.header("content-type").map(str::to_owned);
     let text = if status == 200 {

@@ -26,16 +26,7 @@ fn an_agent_that_is_declared_gone_ends_with_its_tasks_and_stays_away() {
     let mark = |id: &serde_json::Value| {
         let call =
             json!({"type": "MARK_AGENT_GONE", "mark_agent_gone": {"agent_id": {"value": id}}});
-        let headers = [("content-type", "application/json")];
-        let body = call.to_string();
-        http::request(
-            master.address,
-            "POST",
-            "/api/v1",
-            &headers,
-            Some(body.as_bytes()),
-        )
-        .expect("an answer")
+        http::operator_call(master.address, &call)
     };
     let unknown = mark(&json!("nobody"));
     assert_eq!(

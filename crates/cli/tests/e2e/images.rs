@@ -3,8 +3,7 @@
 //! `example_images` is the same on the v1 APIs.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use meseta_proto::internal::RescindResourceOfferMessage;
@@ -16,6 +15,7 @@ use meseta_proto::v1::{
 use crate::support::daemon::{Cluster, RESOURCES};
 use crate::support::driver::{Dialect, Driver};
 use crate::support::golden::repository;
+use crate::support::web::{self, Reply};
 use crate::support::{eventually, http};
 
 const IMAGES: usize = 100;
@@ -34,14 +34,17 @@ struct FileServer {
 
 impl FileServer {
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let files = Arc::default();
+        let files = Arc::<Mutex<BTreeMap<String, Vec<u8>>>>::default();
         let shared = Arc::clone(&files);
-        std::thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
-                let files = Arc::clone(&shared);
-                std::thread::spawn(move || serve(connection, &files));
+        let address = web::serve(move |request| {
+            let mut files = shared.lock().expect("no panic holds it");
+            if request.method == "PUT" {
+                files.insert(request.target, request.body);
+                return Reply::empty("201 Created");
+            }
+            match files.get(&request.target) {
+                Some(content) => Reply::ok(content.clone()),
+                None => Reply::empty("404 Not Found"),
             }
         });
         Self { address, files }
@@ -60,45 +63,6 @@ impl FileServer {
     fn uri(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
-}
-
-/// Answers one request, and ends the connection.
-fn serve(mut connection: TcpStream, files: &Mutex<BTreeMap<String, Vec<u8>>>) -> Option<()> {
-    let mut reader = BufReader::new(connection.try_clone().ok()?);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let (method, rest) = line.split_once(' ')?;
-    let (path, _) = rest.split_once(' ')?;
-    let (method, path) = (method.to_owned(), path.to_owned());
-    let mut length = 0;
-    loop {
-        line.clear();
-        reader.read_line(&mut line).ok()?;
-        match line.trim_end().split_once(':') {
-            None => break,
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.trim().parse().ok()?;
-            }
-            Some(_) => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let (status, content) = if method == "PUT" {
-        files.lock().ok()?.insert(path, body);
-        ("201 Created", Vec::new())
-    } else {
-        match files.lock().ok()?.get(&path) {
-            Some(content) => ("200 OK", content.clone()),
-            None => ("404 Not Found", Vec::new()),
-        }
-    };
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        content.len()
-    );
-    connection.write_all(head.as_bytes()).ok()?;
-    connection.write_all(&content).ok()
 }
 
 /// A picture, no two alike.

@@ -1,6 +1,6 @@
 //! A keeper of the SDK on a real cluster.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -12,12 +12,11 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::support::daemon::{
-    Cluster, Place, RESOURCES, finish, registered_agents, start_agent, start_master,
-    start_master_at,
+    Cluster, Place, RESOURCES, finish, start_agent, start_master, start_master_at,
 };
 use crate::support::examples::{sdk_example, this_user};
-use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
-use crate::support::{PATIENCE, eventually, http, skip};
+use crate::support::genuine::oracle;
+use crate::support::{PATIENCE, eventually, free_address, http};
 
 async fn keeper(master: SocketAddr, folder: &Path) -> Keeper {
     let framework = FrameworkInfo {
@@ -146,7 +145,7 @@ fn the_first_framework_of_the_book_runs_a_task() {
 fn the_first_framework_of_the_book_says_that_no_master_answers() {
     let place = Place::new();
     let mut hello = Command::new(sdk_example("hello"));
-    hello.arg(format!("127.0.0.1:{}", free_port()));
+    hello.arg(free_address().to_string());
     let mut hello = place.run("hello", &mut hello);
     eventually("a warning", || {
         let log = std::fs::read_to_string(place.join("hello.log")).ok()?;
@@ -176,16 +175,13 @@ fn run_by(program: &Path, name: &str, script: &str) -> Task {
 #[tokio::test]
 async fn a_genuine_master_and_its_agent_are_served_as_ours_are() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     // It may take long, and the genuine one ends by itself.
     let program = sdk_example("executor");
     let (place, store) = (Place::new(), Place::new());
-    let port = free_port();
-    let arguments = ["cluster", &port.to_string(), SECONDS];
-    let _genuine = Genuine::run(&place, &oracle, &arguments, &[]);
-    let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    registered_agents(master, 1);
+    let genuine = oracle.cluster(&place, &[]);
+    let master = genuine.address;
 
     let mut first = keeper(master, store.path()).await;
     let once = run_by(&program, "once", "exit 0");

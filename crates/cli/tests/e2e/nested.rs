@@ -27,9 +27,7 @@ impl Pod {
     fn start() -> Self {
         let mut world = Self::world();
         let executor = world.executor("e", &Kind::V1.command());
-        world.launch("t", "", &executor);
-        world.update("TASK_RUNNING");
-        let (pid, sandbox) = world.find("e");
+        let (pid, sandbox) = world.run("t", &executor);
         Self::at(world, pid, sandbox)
     }
 

@@ -1,37 +1,32 @@
 //! A genuine Mesos 1.11.0 beside ours: its agent under our master, our agent under its master.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::custom::python;
 use crate::support::daemon::scheduler_api;
 use crate::support::daemon::{Place, agent_address, registered_agents, start_agent, start_master};
-use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
+use crate::support::eventually;
+use crate::support::genuine::oracle;
 use crate::support::golden::repository;
 use crate::support::scheduler::{
-    Endpoint, Scheduler, Voice, framework, scalar, shell_task, task_on_volume, to_end_volume,
-    to_make_volume, volume,
+    Scheduler, Voice, framework, scalar, shell_task, task_on_volume, to_end_volume, to_make_volume,
+    volume,
 };
-use crate::support::{PATIENCE, eventually, skip};
+
+/// What our agent offers, beside the genuine one of a genuine master.
+const OURS: [&str; 1] = ["--resources=cpus:3;mem:512;disk:100"];
 
 #[test]
 fn a_genuine_agent_registers_with_our_master_and_runs_a_custom_executor() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     let place = Place::new();
     let master = start_master(&place, &[]);
-    let port = free_port().to_string();
-    let _genuine = Genuine::run(
-        &place,
-        &oracle,
-        &["agent", &master.address.to_string(), &port, SECONDS],
-        &[],
-    );
+    let genuine = oracle.agent(&place, master.address, &[]);
     let agent = registered_agents(master.address, 1).remove(0);
     assert_eq!(agent["version"], "1.11.0");
-    assert_eq!(agent_address(&agent).port().to_string(), port);
+    assert_eq!(agent_address(&agent), genuine.address);
 
     let info = framework("custom");
     let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
@@ -66,29 +61,16 @@ fn a_genuine_agent_registers_with_our_master_and_runs_a_custom_executor() {
 #[test]
 fn our_agent_registers_with_a_genuine_master_and_runs_a_command() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     let place = Place::new();
-    let port = free_port();
-    let _genuine = Genuine::run(
-        &place,
-        &oracle,
-        &["cluster", &port.to_string(), SECONDS],
-        &[],
-    );
-    let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    // It has an agent of its own, which is registered when the master has recovered.
-    registered_agents(master, 1);
-    let agent = start_agent(&place, master, 0, &["--resources=cpus:3;mem:512;disk:100"]);
+    let genuine = oracle.cluster(&place, &[]);
+    let agent = start_agent(&place, genuine.address, 0, &OURS);
+    registered_agents(genuine.address, 2);
 
-    registered_agents(master, 2);
-
-    let endpoint = Endpoint {
-        address: master,
-        target: "/master/api/v1/scheduler",
-    };
-    let mut scheduler = Scheduler::subscribe(endpoint, Voice::JSON, framework("ours"));
-    let offer = offer_of(&mut scheduler, agent.address.port());
+    let info = framework("ours");
+    let mut scheduler = Scheduler::subscribe(genuine.scheduler_api(), Voice::JSON, info);
+    let offer = scheduler.offer_of(agent.address);
     let written = place.join("written");
     let command = format!("echo ran > {}", written.display());
     let answer = scheduler.launch(&offer, &[shell_task("t", &command)]);
@@ -106,13 +88,11 @@ fn our_agent_registers_with_a_genuine_master_and_runs_a_command() {
 #[test]
 fn a_genuine_agent_carries_out_our_masters_operations() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     let place = Place::new();
     let master = start_master(&place, &[]);
-    let port = free_port().to_string();
-    let address = master.address.to_string();
-    let _genuine = Genuine::run(&place, &oracle, &["agent", &address, &port, SECONDS], &[]);
+    let _genuine = oracle.agent(&place, master.address, &[]);
     registered_agents(master.address, 1);
     let info = framework("operations");
     let mut scheduler = Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info);
@@ -129,27 +109,15 @@ fn a_genuine_agent_carries_out_our_masters_operations() {
 #[test]
 fn our_agent_carries_out_a_genuine_masters_operations() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     let place = Place::new();
-    let port = free_port();
-    let _genuine = Genuine::run(
-        &place,
-        &oracle,
-        &["cluster", &port.to_string(), SECONDS],
-        &[],
-    );
-    let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    registered_agents(master, 1);
-    let agent = start_agent(&place, master, 0, &["--resources=cpus:3;mem:512;disk:100"]);
-    registered_agents(master, 2);
-    let endpoint = Endpoint {
-        address: master,
-        target: "/master/api/v1/scheduler",
-    };
+    let genuine = oracle.cluster(&place, &[]);
+    let agent = start_agent(&place, genuine.address, 0, &OURS);
+    registered_agents(genuine.address, 2);
     let info = framework("operations");
-    let mut scheduler = Scheduler::subscribe(endpoint, Voice::JSON, info);
-    let offer = offer_of(&mut scheduler, agent.address.port());
+    let mut scheduler = Scheduler::subscribe(genuine.scheduler_api(), Voice::JSON, info);
+    let offer = scheduler.offer_of(agent.address);
     let [reserve, create] = to_make_volume("v", 64.0);
     let writer = task_on_volume("w", "echo kept > data/file", volume("v", 64.0));
     let launch = scheduler.to_launch(&writer, &offer);
@@ -170,17 +138,5 @@ fn finish_volume(scheduler: &mut Scheduler) {
     for _ in 0..2 {
         let status = scheduler.operation_status();
         assert_eq!(status["state"], "OPERATION_FINISHED", "{status}");
-    }
-}
-
-/// The offer of the agent that listens on a port; the genuine agent beside it is offered, too.
-fn offer_of(scheduler: &mut Scheduler, port: u16) -> Value {
-    let end = std::time::Instant::now() + PATIENCE;
-    loop {
-        let offer = scheduler.offer();
-        if offer["url"]["address"]["port"] == port {
-            return offer;
-        }
-        assert!(std::time::Instant::now() < end, "no offer of our agent");
     }
 }

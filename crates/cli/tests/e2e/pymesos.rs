@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::clients::{self, Running};
+use crate::support::clients;
 use crate::support::daemon::{
     Cluster, Daemon, Place, RESOURCES, agent_address, registered_agents, start_agent, start_master,
     start_master_at,
 };
+use crate::support::programs::Program;
 use crate::support::{eventually, http};
 
 const AGENT: [&str; 3] = [
@@ -21,7 +22,7 @@ const AGENT: [&str; 3] = [
 
 /// A cluster whose daemons die, and a framework of pymesos that has tasks in one executor.
 struct World {
-    scheduler: Running,
+    scheduler: Program,
     agent: Option<Daemon>,
     master: Option<Daemon>,
     place: Place,
@@ -38,7 +39,7 @@ impl World {
         let mut arguments = vec![master.address.to_string(), sign.display().to_string()];
         arguments.extend(tasks.iter().map(|&task| task.to_owned()));
         let mut program = clients::python("pymesos_scheduler.py");
-        let scheduler = Running::start(&place, "scheduler", &mut program, &arguments);
+        let scheduler = Program::start(&place, "scheduler", program.args(&arguments));
         Self {
             scheduler,
             agent: Some(agent),
@@ -187,8 +188,8 @@ fn the_scheduler_and_the_executor_that_pymesos_brings_along_run_processes() {
     let mut program = clients::python("pymesos_processes.py");
     // The package hands this on in a field that no message has.
     program.env("PYTHONPATH", cluster.place.path());
-    let master = [cluster.master().to_string()];
-    let mut client = Running::start(&cluster.place, "processes", &mut program, &master);
+    program.arg(cluster.master().to_string());
+    let mut client = Program::start(&cluster.place, "processes", &mut program);
     client.line("stopped");
     assert!(client.end().success());
     let reports: Vec<Value> = client
@@ -214,7 +215,7 @@ fn operators_see_a_cluster_through_pymesos() {
     let agent = agent_address(&registered_agents(cluster.master(), 1)[0]);
     let addresses = [cluster.master(), agent].map(|address| address.to_string());
     let mut program = clients::python("pymesos_operator.py");
-    let mut operator = Running::start(&cluster.place, "operator", &mut program, &addresses);
+    let mut operator = Program::start(&cluster.place, "operator", program.args(&addresses));
     operator.line("watching");
     for (call, answer) in [
         ("getHealth", "GET_HEALTH"),
@@ -238,7 +239,7 @@ fn operators_see_a_cluster_through_pymesos() {
         (metrics["master/operator_event_stream_subscribers"] == 1.0).then_some(())
     });
     let mut program = clients::python("pymesos_scheduler.py");
-    let mut scheduler = Running::start(&cluster.place, "scheduler", &mut program, &arguments);
+    let mut scheduler = Program::start(&cluster.place, "scheduler", program.args(&arguments));
     scheduler.line("stopped");
     assert!(scheduler.end().success());
     operator.line("stopped");

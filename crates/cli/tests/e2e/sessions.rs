@@ -2,6 +2,7 @@
 //! that Mesos's own command line speaks it, and by `meseta task exec`.
 
 mod commands;
+mod pods;
 mod raw;
 mod terminals;
 
@@ -91,12 +92,6 @@ fn open_stream(agent: SocketAddr, call: &Value) -> Open {
     http::open(agent, "POST", "/api/v1", &headers, Some(&body)).expect("an answer")
 }
 
-fn post(agent: SocketAddr, call: &Value) -> Answer {
-    let headers = [("content-type", JSON)];
-    let body = call.to_string().into_bytes();
-    http::request(agent, "POST", "/api/v1", &headers, Some(&body)).expect("an answer")
-}
-
 /// A session that was started.
 struct Session {
     agent: SocketAddr,
@@ -116,7 +111,7 @@ impl Session {
     }
 
     fn wait(&self) -> Answer {
-        post(
+        http::operator_call(
             self.agent,
             &json!({"type": "WAIT_CONTAINER", "wait_container": {"container_id": self.id}}),
         )

@@ -21,10 +21,7 @@ fn in_role(role: &str) -> Value {
 
 /// Makes an operator's call, which must be taken; its answer.
 fn operator(master: SocketAddr, call: &Value) -> http::Answer {
-    let headers = [("content-type", "application/json")];
-    let body = call.to_string();
-    let answer = http::request(master, "POST", "/api/v1", &headers, Some(body.as_bytes()))
-        .expect("an answer");
+    let answer = http::operator_call(master, call);
     assert_eq!(answer.status(), 200, "{call}: {}", answer.text());
     answer
 }
@@ -315,18 +312,8 @@ fn operators_calls_on_quotas_weights_and_maintenance_are_answered_as_by_mesos() 
             continue;
         }
         compared += 1;
-        let headers = request["headers"].as_object().expect("headers").iter();
-        let headers: Vec<(&str, &str)> = headers
-            .map(|(name, value)| (name.as_str(), value.as_str().expect("a header")))
-            .collect();
-        let answer = http::request(
-            master,
-            request["method"].as_str().expect("a method"),
-            request["path"].as_str().expect("a path"),
-            &headers,
-            request["body"].as_str().map(str::as_bytes),
-        )
-        .expect("an answer");
+        let open = golden::ask(master, request).expect("an answer");
+        let answer = open.finish().expect("an answer");
         let body = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
         let found = json!([
             answer.status(),

@@ -13,10 +13,10 @@ use crate::support::daemon::{
     Daemon, Place, RESOURCES, agent_address, registered_agents, scheduler_api, start_agent,
     start_master,
 };
-use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
+use crate::support::genuine::oracle;
 use crate::support::golden::repository;
 use crate::support::scheduler::{Scheduler, Voice, framework, shell_task, text};
-use crate::support::{PATIENCE, eventually, processes, skip};
+use crate::support::{PATIENCE, eventually, processes};
 
 /// The agent's flags: it comes back without waiting for others to have come back before it.
 const FLAGS: [&str; 2] = [RESOURCES, "--registration_backoff_factor=10ms"];
@@ -544,7 +544,7 @@ fn a_group_runs_where_executors_have_a_socket_and_must_prove_who_they_are() {
 #[test]
 fn the_executor_runs_groups_on_a_genuine_agent() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     let place = Place::new();
     let master = start_master(&place, &[]);
@@ -557,14 +557,9 @@ fn the_executor_runs_groups_on_a_genuine_agent() {
     fs::set_permissions(&starts, fs::Permissions::from_mode(0o755)).expect("its mode");
     let ours = env!("CARGO_BIN_EXE_meseta");
     symlink(ours, launcher.join("mesos-default-executor")).expect("a link");
-    let port = free_port().to_string();
     let launcher = launcher.to_str().expect("a path in UTF-8");
-    let _genuine = Genuine::run(
-        &place,
-        &oracle,
-        &["agent", &master.address.to_string(), &port, SECONDS],
-        &[("MESOS_LAUNCHER_DIR", launcher)],
-    );
+    let flags = [("MESOS_LAUNCHER_DIR", launcher)];
+    let _genuine = oracle.agent(&place, master.address, &flags);
     let agent = registered_agents(master.address, 1).remove(0);
     assert_eq!(agent["version"], "1.11.0");
     let info = framework("genuine groups");

@@ -1,17 +1,16 @@
 //! A task's way as a collector of OpenTelemetry sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use prost::Message;
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Cluster, RESOURCES, agent_address, registered_agents};
-use crate::support::eventually;
-use crate::support::http;
 use crate::support::scheduler::{framework, scalar, shell_task};
+use crate::support::web::{self, Reply, Request};
+use crate::support::{eventually, free_address, http};
 
 /// What is read of OTLP's messages.
 #[derive(Clone, PartialEq, Message)]
@@ -99,15 +98,12 @@ struct Collector {
 
 impl Collector {
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("its address");
         let spans = Arc::<Mutex<Vec<(String, Span)>>>::default();
         let kept = Arc::clone(&spans);
-        std::thread::spawn(move || {
-            for connection in listener.incoming() {
-                let (connection, kept) = (connection.expect("a connection"), Arc::clone(&kept));
-                std::thread::spawn(move || serve(&connection, &kept));
-            }
+        let address = web::serve(move |request| {
+            let spans = exported(&request);
+            kept.lock().expect("no panic holds it").extend(spans);
+            Reply::empty("200 OK").header("Content-Type", "application/x-protobuf")
         });
         Self { address, spans }
     }
@@ -125,38 +121,20 @@ impl Collector {
     }
 }
 
-fn serve(connection: &TcpStream, kept: &Mutex<Vec<(String, Span)>>) {
-    let mut reader = BufReader::new(connection);
-    loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut head).unwrap_or_default() == 0 {
-                return;
-            }
-        }
-        assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
-        let head = head.to_ascii_lowercase();
-        assert!(
-            head.contains("content-type: application/x-protobuf\r\n"),
-            "{head}"
-        );
-        let length = head.split("content-length: ").nth(1).expect("a length");
-        let length = length.split("\r\n").next().expect("a line").parse();
-        let mut body = vec![0; length.expect("a number")];
-        reader.read_exact(&mut body).expect("a body");
-        let export = Export::decode(&*body).expect("spans");
-        for part in export.resource_spans {
-            let resource = part.resource.expect("a resource").attributes;
-            let service = value(&resource, "service.name").expect("a name").to_owned();
-            let spans = part.scope_spans.into_iter().flat_map(|it| it.spans);
-            let spans = spans.map(|span| (service.clone(), span));
-            kept.lock().expect("no panic holds it").extend(spans);
-        }
-        let mut connection = connection;
-        let answer =
-            "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
-        connection.write_all(answer.as_bytes()).expect("an answer");
-    }
+/// The spans of an export, with the names of their services.
+fn exported(request: &Request) -> Vec<(String, Span)> {
+    assert_eq!((&*request.method, &*request.target), ("POST", "/v1/traces"));
+    let kind = request.header("content-type");
+    assert_eq!(kind, Some("application/x-protobuf"));
+    let export = Export::decode(&*request.body).expect("spans");
+    let parts = export.resource_spans.into_iter();
+    let spans = parts.flat_map(|part| {
+        let resource = part.resource.expect("a resource").attributes;
+        let service = value(&resource, "service.name").expect("a name").to_owned();
+        let spans = part.scope_spans.into_iter().flat_map(|it| it.spans);
+        spans.map(move |span| (service.clone(), span))
+    });
+    spans.collect()
 }
 
 /// The spans of the steps that a command task goes, and what they are parts of.
@@ -276,11 +254,7 @@ fn without_a_collector_there_are_no_traces_and_a_dead_one_holds_nothing_up() {
     let plain = Cluster::start();
     let shown = http::get(plain.master(), "/metrics/snapshot").json();
     assert!(shown.get("master/trace_spans_exported").is_none());
-    // Nobody listens there any more.
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let nobody = listener.local_addr().expect("its address");
-    drop(listener);
-    let flag = format!("--otlp_endpoint=http://{nobody}");
+    let flag = format!("--otlp_endpoint=http://{}", free_address());
     let cluster = Cluster::with(&[RESOURCES, &flag]);
     let mut scheduler = cluster.subscribe(framework("traced"));
     scheduler.start_and_see_running(&shell_task("t", "true"));

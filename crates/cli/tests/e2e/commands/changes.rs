@@ -1,13 +1,13 @@
 //! What commands change on a cluster.
 
 use super::{User, constant};
-use crate::support::daemon::{Cluster, Place, RESOURCES, registered_agents};
+use crate::support::daemon::{Cluster, registered_agents};
 use crate::support::eventually;
 use crate::support::scheduler::{framework, shell_task};
 
 #[test]
 fn what_operators_change_is_seen_at_once() {
-    let cluster = Cluster::in_place(Place::new(), &[RESOURCES]);
+    let cluster = Cluster::start();
     registered_agents(cluster.master(), 1);
     let user = User::of(&cluster.place, cluster.master());
     let text = user.transcript(&[
@@ -39,7 +39,7 @@ fn what_operators_change_is_seen_at_once() {
 
 #[test]
 fn a_drained_agent_and_a_torn_down_framework_keep_no_task() {
-    let cluster = Cluster::in_place(Place::new(), &[RESOURCES]);
+    let cluster = Cluster::start();
     registered_agents(cluster.master(), 1);
     let mut scheduler = cluster.subscribe(framework("shop"));
     scheduler.start_and_see_running(&shell_task("cart-1", "sleep 1000"));
@@ -66,7 +66,7 @@ fn a_drained_agent_and_a_torn_down_framework_keep_no_task() {
 
 #[test]
 fn machines_are_scheduled_taken_down_and_brought_up() {
-    let cluster = Cluster::in_place(Place::new(), &[RESOURCES]);
+    let cluster = Cluster::start();
     registered_agents(cluster.master(), 1);
     let user = User::of(&cluster.place, cluster.master());
     let text = user.transcript(&[

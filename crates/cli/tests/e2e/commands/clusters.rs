@@ -1,72 +1,40 @@
 //! Which cluster a command speaks to, and as whom.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
+use std::sync::mpsc;
 
 use serde_json::json;
 
 use super::{User, constant};
-use crate::support::daemon::{Cluster, Place, RESOURCES, registered_agents, start_agent};
+use crate::support::daemon::{Cluster, Place, registered_agents, start_agent};
 use crate::support::gateway::{Demands, Gateway};
-use crate::support::genuine::{Genuine, SECONDS, free_port, oracle};
-use crate::support::scheduler::{Endpoint, Scheduler, Voice, framework, shell_task};
-use crate::support::{eventually, servers, skip};
-
-/// A server that answers each request so, and gives the requests' heads.
-fn answering(answer: String) -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let address = listener.local_addr().expect("its address");
-    let (heads, received) = std::sync::mpsc::channel();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let mut reader = BufReader::new(stream.try_clone().expect("a clone"));
-            let mut head = String::new();
-            let mut line = String::new();
-            while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-                head.push_str(&line.to_lowercase());
-                line.clear();
-            }
-            let mut stream = stream;
-            let _ = stream.write_all(answer.as_bytes());
-            if heads.send(head).is_err() {
-                return;
-            }
-        }
-    });
-    (address, received)
-}
+use crate::support::genuine::oracle;
+use crate::support::scheduler::{Scheduler, Voice, framework, shell_task};
+use crate::support::web::{self, Reply};
+use crate::support::{eventually, free_address, servers, skip};
 
 #[test]
 fn the_leader_is_found_through_dead_and_following_masters() {
-    let cluster = Cluster::in_place(Place::new(), &[RESOURCES]);
+    let cluster = Cluster::start();
     registered_agents(cluster.master(), 1);
     let user = User {
         place: &cluster.place,
         master: None,
     };
-    let (following, _heads) = answering(format!(
-        "HTTP/1.1 307 Temporary Redirect\r\nLocation: //{}/api/v1\r\nContent-Length: 0\r\n\
-         Connection: close\r\n\r\n",
-        cluster.master()
-    ));
-    let (lost, _more_heads) = answering(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 9\r\nConnection: close\r\n\r\n\
-         No leader"
-            .to_owned(),
-    );
-    let dead = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+    let leader = format!("//{}/api/v1", cluster.master());
+    let following = web::serve(move |_| {
+        Reply::empty("307 Temporary Redirect").header("Location", leader.clone())
+    });
+    let lost = web::serve(|_| Reply::with("503 Service Unavailable", "No leader"));
+    let dead = free_address();
     let masters = format!("--master={dead},{lost},{following}");
     assert!(user.told(&["agent", "list", &masters]).contains("-S0"));
     user.told(&["weight", "set", "web=2", &masters]);
 
     let masters = format!("--master={dead},{lost}");
-    let said = user.run(&["agent", "list", &masters]);
-    assert_eq!(said.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let said = user.refused(&["agent", "list", &masters]);
     assert!(
         said.contains("No leader") && said.contains("refused"),
         "{said}"
@@ -76,9 +44,11 @@ fn the_leader_is_found_through_dead_and_following_masters() {
 #[test]
 fn contexts_keep_addresses_and_credentials() {
     let place = Place::new();
-    let (master, heads) = answering(
-        "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(),
-    );
+    let (asked, requests) = mpsc::channel();
+    let master = web::serve(move |request| {
+        let _ = asked.send(request);
+        Reply::empty("401 Unauthorized")
+    });
     let secret = place.join("secret");
     std::fs::write(&secret, "xyzzy\n").expect("a secret");
     let user = User {
@@ -101,31 +71,29 @@ fn contexts_keep_addresses_and_credentials() {
     assert_eq!(permissions.mode() & 0o777, 0o600);
 
     let authorization = || {
-        let head = heads.recv().expect("a request");
-        let mut lines = head.lines().map(str::to_owned);
-        lines.find_map(|line| Some(line.strip_prefix("authorization: ")?.to_owned()))
+        let request = requests.recv().expect("a request");
+        request.header("authorization").map(str::to_owned)
     };
     let text = user.transcript(&["context list", "context list -o json", "agent list"]);
-    // ops:xyzzy, in lower case as the whole head.
-    assert_eq!(authorization().as_deref(), Some("basic b3bzonh5enp5"));
+    // ops:xyzzy
+    assert_eq!(authorization().as_deref(), Some("Basic b3BzOnh5enp5"));
     // A master that is named outright gets no credentials of a context.
     let named = format!("--master={master}");
-    assert!(!user.run(&["agent", "list", &named]).status.success());
+    user.refused(&["agent", "list", &named]);
     assert_eq!(authorization(), None);
-    let more = user.transcript(&["context use lab", "context list", "context use no"]);
+    let more = user.transcript(&[
+        "context use lab",
+        "context list",
+        "context use no",
+        "context remove lab",
+        "context list",
+    ]);
     constant(|| insta::assert_snapshot!("contexts", text + &more));
-}
-
-/// What a gateway says to a client that it does not let through, or does not trust it.
-fn refusal(user: &User<'_>, words: &[&str]) -> String {
-    let output = user.run(words);
-    assert_eq!(output.status.code(), Some(1), "{words:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
 fn a_password_opens_what_asks_for_it() {
-    let cluster = Cluster::in_place(Place::new(), &[RESOURCES]);
+    let cluster = Cluster::start();
     registered_agents(cluster.master(), 1);
     let user = User {
         place: &cluster.place,
@@ -152,7 +120,7 @@ fn a_password_opens_what_asks_for_it() {
         &["agent", "list", "--context=bad"][..],
         &["agent", "list", &format!("--master={}", gateway.address)],
     ] {
-        let said = refusal(&user, words);
+        let said = user.refused(words);
         assert!(said.contains("401") && said.contains("--secret"), "{said}");
     }
     assert_eq!(gateway.passed(), passed);
@@ -161,9 +129,9 @@ fn a_password_opens_what_asks_for_it() {
 #[test]
 fn masters_behind_tls_are_trusted_by_the_authority_that_is_named() {
     if !servers::are_set_up() {
-        return skip("no Python package to make certificates with");
+        return;
     }
-    let cluster = Cluster::in_place(Place::new(), &[RESOURCES]);
+    let cluster = Cluster::start();
     registered_agents(cluster.master(), 1);
     let mut scheduler = cluster.subscribe(framework("shop"));
     scheduler.start_and_see_running(&shell_task("cart-1", "echo hello; sleep 1000"));
@@ -177,7 +145,7 @@ fn masters_behind_tls_are_trusted_by_the_authority_that_is_named() {
     let master = format!("--master={masters}");
     let authority = format!("--ca-cert={}", authority.display());
 
-    let said = refusal(&user, &["agent", "list", &master]);
+    let said = user.refused(&["agent", "list", &master]);
     assert!(
         said.contains("UnknownIssuer") && said.contains("--ca-cert"),
         "{said}"
@@ -189,7 +157,7 @@ fn masters_behind_tls_are_trusted_by_the_authority_that_is_named() {
     // Agents are taken to speak as their masters do, unless the context says something else.
     let address = format!("--address={masters}");
     user.told(&["context", "set", "prod", &address, &authority]);
-    let said = refusal(&user, &["task", "logs", "cart-1"]);
+    let said = user.refused(&["task", "logs", "cart-1"]);
     assert!(said.contains("--agents=http"), "{said}");
     user.told(&["context", "set", "prod", "--agents=http"]);
     eventually("the task's output", || {
@@ -197,17 +165,11 @@ fn masters_behind_tls_are_trusted_by_the_authority_that_is_named() {
     });
     assert!(user.told(&["events"]).contains("1 task"));
 
-    let said = refusal(
-        &user,
-        &[
-            "agent",
-            "list",
-            &format!("--master=https://{}", cluster.master()),
-        ],
-    );
+    let encrypted = format!("--master=https://{}", cluster.master());
+    let said = user.refused(&["agent", "list", &encrypted]);
     assert!(said.contains("plain HTTP"), "{said}");
     let none = format!("--ca-cert={}", cluster.place.join("none").display());
-    let said = refusal(&user, &["agent", "list", &master, &none]);
+    let said = user.refused(&["agent", "list", &master, &none]);
     assert!(said.contains("read the certificates"), "{said}");
 }
 
@@ -275,31 +237,16 @@ fn completions_and_manual_pages_are_written() {
 #[test]
 fn a_genuine_mesos_is_seen_and_changed_as_well() {
     let Some(oracle) = oracle() else {
-        return skip("no genuine Mesos in target/oracle");
+        return;
     };
     let place = Place::new();
-    let port = free_port();
-    let _genuine = Genuine::run(
-        &place,
-        &oracle,
-        &["cluster", &port.to_string(), SECONDS],
-        &[],
-    );
-    let master = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    registered_agents(master, 1);
+    let genuine = oracle.cluster(&place, &[]);
+    let master = genuine.address;
     let agent = start_agent(&place, master, 0, &["--resources=cpus:3;mem:512;disk:1000"]);
     registered_agents(master, 2);
-    let endpoint = Endpoint {
-        address: master,
-        target: "/master/api/v1/scheduler",
-    };
-    let mut scheduler = Scheduler::subscribe(endpoint, Voice::JSON, framework("shop"));
-    let offer = loop {
-        let offer = scheduler.offer();
-        if offer["url"]["address"]["port"] == agent.address.port() {
-            break offer;
-        }
-    };
+    let info = framework("shop");
+    let mut scheduler = Scheduler::subscribe(genuine.scheduler_api(), Voice::JSON, info);
+    let offer = scheduler.offer_of(agent.address);
     let answer = scheduler.launch(&offer, &[shell_task("cart-1", "echo hello; sleep 1000")]);
     assert_eq!(answer.status(), 202, "{}", answer.text());
     scheduler.expect("TASK_STARTING");

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Stdio};
 
 use serde_json::json;
@@ -13,9 +12,10 @@ use crate::support::daemon::{
 };
 use crate::support::eventually;
 use crate::support::scheduler::{framework, shell_task};
+use crate::support::web::Silent;
 
 fn cluster() -> Cluster {
-    let cluster = Cluster::in_place(Place::new(), &[RESOURCES]);
+    let cluster = Cluster::start();
     registered_agents(cluster.master(), 1);
     cluster
 }
@@ -68,8 +68,7 @@ fn logs_are_followed_as_they_grow_until_the_task_has_ended() {
         assert_eq!(user.told(&["task", "logs", "cart-1", tail]), printed);
         assert_eq!(user.told(&["task", "logs", "cart", "-f", tail]), printed);
     }
-    let said = user.run(&["task", "logs", "cart-1", "--file=core"]);
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let said = user.refused(&["task", "logs", "cart-1", "--file=core"]);
     assert!(
         said.contains("has no file") && said.contains("/core"),
         "{said}"
@@ -101,16 +100,13 @@ fn logs_are_followed_from_before_the_task_runs() {
     let user = User::of(&cluster.place, cluster.master());
     let mut scheduler = cluster.subscribe(framework("shop"));
     // A fetch that waits keeps the task from starting.
-    let source = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let address = source.local_addr().expect("its address");
+    let source = Silent::start();
     let mut task = shell_task("cart-1", "cat file");
-    task["command"]["uris"] = json!([{"value": format!("http://{address}/file")}]);
+    task["command"]["uris"] = json!([{"value": format!("http://{}/file", source.address)}]);
     scheduler.start(&task);
-    let (mut request, _) = source.accept().expect("a request");
+    let mut fetch = source.request();
     let mut follower = started(&user, &["task", "logs", "-f", "--tail=5", "cart-1"]);
-    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\nfetched\n";
-    request.write_all(answer.as_bytes()).expect("an answer");
-    drop(request);
+    fetch.answer(8, b"fetched\n");
     for state in ["TASK_STARTING", "TASK_RUNNING", "TASK_FINISHED"] {
         scheduler.expect(state);
     }
@@ -160,8 +156,7 @@ fn who_keeps_no_log_says_how_to() {
     let place = Place::new();
     let master = start_master(&place, &[]);
     let user = User::of(&place, master.address);
-    let said = user.run(&["master", "logs"]);
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let said = user.refused(&["master", "logs"]);
     assert!(said.contains("--log_dir"), "{said}");
 }
 

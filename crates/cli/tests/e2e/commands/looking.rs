@@ -3,32 +3,34 @@
 use serde_json::{Value, json};
 
 use super::{User, constant};
-use crate::support::daemon::{Cluster, Place, RESOURCES, registered_agents};
+use crate::support::daemon::{Cluster, RESOURCES, registered_agents};
 use crate::support::http::operator_call;
 use crate::support::scheduler::{Scheduler, framework, shell_task};
 
 fn cluster() -> Cluster {
-    Cluster::in_place(Place::new(), &[RESOURCES, "--attributes=rack:r1;size:2"])
+    Cluster::with(&[RESOURCES, "--attributes=rack:r1;size:2"])
 }
 
-/// Wants no more offers: they would come and go in what is printed.
-fn decline(scheduler: &mut Scheduler) {
+/// A framework with one task that runs.
+fn shop(cluster: &Cluster, info: Value) -> Scheduler {
+    registered_agents(cluster.master(), 1);
+    let mut scheduler = cluster.subscribe(info);
+    scheduler.start_and_see_running(&shell_task("cart-1", "sleep 1000"));
     let offer = scheduler.offer();
+    // No more offers: they would come and go in what is printed.
     scheduler.tell(json!({"type": "DECLINE", "decline": {
         "offer_ids": [offer["id"]],
         "filters": {"refuse_seconds": 1e6},
     }}));
+    scheduler
 }
 
 #[test]
 fn lists_and_details_are_tables_within_eighty_columns() {
     let cluster = cluster();
-    registered_agents(cluster.master(), 1);
-    let mut shop = framework("shop");
-    shop["capabilities"] = json!([{"type": "MULTI_ROLE"}, {"type": "PARTITION_AWARE"}]);
-    let mut scheduler = cluster.subscribe(shop);
-    scheduler.start_and_see_running(&shell_task("cart-1", "sleep 1000"));
-    decline(&mut scheduler);
+    let mut info = framework("shop");
+    info["capabilities"] = json!([{"type": "MULTI_ROLE"}, {"type": "PARTITION_AWARE"}]);
+    let _shop = shop(&cluster, info);
     let user = User::of(&cluster.place, cluster.master());
     let text = user.transcript(&[
         "agent list",
@@ -51,10 +53,7 @@ fn lists_and_details_are_tables_within_eighty_columns() {
 #[test]
 fn wide_lists_and_documents_for_programs_hold_all_there_is() {
     let cluster = cluster();
-    registered_agents(cluster.master(), 1);
-    let mut scheduler = cluster.subscribe(framework("shop"));
-    scheduler.start_and_see_running(&shell_task("cart-1", "sleep 1000"));
-    decline(&mut scheduler);
+    let _shop = shop(&cluster, framework("shop"));
     let user = User::of(&cluster.place, cluster.master());
     user.told(&["weight", "set", "web=2"]);
     user.told(&["quota", "set", "web", "--limit=cpus:2"]);
@@ -75,10 +74,7 @@ fn wide_lists_and_documents_for_programs_hold_all_there_is() {
 #[test]
 fn json_and_yaml_are_the_operator_apis_messages() {
     let cluster = cluster();
-    registered_agents(cluster.master(), 1);
-    let mut scheduler = cluster.subscribe(framework("shop"));
-    scheduler.start_and_see_running(&shell_task("cart-1", "sleep 1000"));
-    decline(&mut scheduler);
+    let _shop = shop(&cluster, framework("shop"));
     let user = User::of(&cluster.place, cluster.master());
     user.told(&["weight", "set", "web=2"]);
     for (words, call, field) in [
@@ -120,6 +116,9 @@ fn what_cannot_be_done_is_said_with_what_helps() {
         "weight set web=heavy",
         "reserve S0 cpus --role=web",
         "volume create S0 v1 --role=web --size=64",
+        "volume create S0 v1 --role=web --size=1GB",
+        "task logs cart-1 --tail=all",
+        "agent drain S0 --grace=soon",
         "maintenance stop S0",
         "agent list --master=127.0.0.1:1",
         "agent list --master=zk://10.0.0.1:2181/mesos",

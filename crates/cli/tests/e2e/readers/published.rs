@@ -1,18 +1,17 @@
 //! Published programs, as they are, which `cargo xtask test` puts into `target/readers`. Where they
 //! can't be had, tests skip.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
-use std::thread;
 
 use serde_json::{Value, json};
 
 use crate::support::daemon::{Cluster, agent_address, registered_agents};
 use crate::support::golden::repository;
-use crate::support::http;
+use crate::support::programs::Program;
 use crate::support::scheduler::{Scheduler, framework, scalar, shell_task};
-use crate::support::{eventually, skip};
+use crate::support::web::{self, Reply};
+use crate::support::{eventually, http, skip};
 
 /// A program of those for Python 3 (`three`) or Python 2 (`two`), if they are there.
 fn program(python: &str, name: &str) -> Option<Command> {
@@ -162,31 +161,13 @@ fn mexec_finds_the_hosts_of_running_tasks() {
     );
 }
 
-/// A server of metrics in the place of a task's, on a port of its own.
-fn metrics() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let address = listener.local_addr().expect("its address");
-    thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut head = BufReader::new(stream.try_clone().expect("a clone")).lines();
-            while head
-                .next()
-                .is_some_and(|line| line.is_ok_and(|it| !it.is_empty()))
-            {}
-            let _ = stream.write_all(
-                b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\nup{} 1.0",
-            );
-        }
-    });
-    address
-}
-
 #[test]
 fn mae_collects_the_metrics_of_tasks_that_say_where_they_are() {
     let Some(mut command) = program("three", "mae") else {
         return;
     };
-    let port = metrics().port();
+    // A server of metrics in the place of a task's, on a port of its own.
+    let port = web::serve(|_| Reply::ok("up{} 1.0")).port();
     let ports = format!("--resources=cpus:4;mem:4096;disk:10000;ports:[{port}-{port}]");
     let cluster = Cluster::with(&[&ports]);
     let agent = agent_address(&registered_agents(cluster.master(), 1)[0]);
@@ -204,18 +185,12 @@ fn mae_collects_the_metrics_of_tasks_that_say_where_they_are() {
 
     // It says at which port it is found.
     command.args(["0", "127.0.0.1", &agent.port().to_string()]);
-    let mut exporter = cluster.place.run("mae", &mut command);
-    let mut output = BufReader::new(exporter.stdout.take().expect("its output"));
-    let mut line = String::new();
-    output.read_line(&mut line).expect("a line");
+    let exporter = Program::start(&cluster.place, "mae", &mut command);
+    let line = exporter.line("");
     let own: u16 = line
         .split_once("on port ")
         .and_then(|(_, rest)| rest.split(' ').next()?.parse().ok())
         .unwrap_or_else(|| panic!("{line}"));
-    thread::spawn(move || output.read_to_string(&mut String::new()));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, own));
-    let collected = http::get(address, "/metrics").text();
-    let _ = exporter.kill();
-    let _ = exporter.wait();
-    assert_eq!(collected, "up{} 1.0");
+    assert_eq!(http::get(address, "/metrics").text(), "up{} 1.0");
 }

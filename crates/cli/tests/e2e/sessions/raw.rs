@@ -9,9 +9,8 @@ use serde_json::json;
 
 use super::{
     Cluster, JSON, Output, RECORDIO, Session, Upload, await_sleepers, call as input_call, data,
-    launch, named, open_stream, post, rare, record, said, size, stubborn, with,
+    named, open_stream, rare, record, said, size, stubborn, with,
 };
-use crate::support::custom::Kind;
 use crate::support::scheduler::shell_task;
 use crate::support::{eventually, http, processes};
 
@@ -31,7 +30,10 @@ fn a_session_is_where_the_task_is_and_its_end_can_be_asked_for() {
     assert_eq!(session.status(), 7 << 8);
     let remove =
         json!({"type": "REMOVE_CONTAINER", "remove_container": {"container_id": session.id}});
-    assert_eq!(said(&post(session.agent, &remove)), (200, String::new()));
+    assert_eq!(
+        said(&http::operator_call(session.agent, &remove)),
+        (200, String::new())
+    );
     assert_eq!(session.wait().status(), 404);
 
     let mut killed = cluster.session("s", &["sh", "-c", "kill -9 $$"], None);
@@ -359,52 +361,6 @@ fn nothing_is_left_of_sessions() {
 }
 
 #[test]
-fn a_session_may_be_in_a_container_of_a_pods() {
-    let mut world = crate::support::custom::World::with(&[]);
-    let executor = world.executor("e", &Kind::V1.command());
-    world.launch("t", "", &executor);
-    world.update("TASK_RUNNING");
-    let (_, sandbox) = world.find("e");
-    let root = sandbox
-        .file_name()
-        .expect("an id")
-        .to_string_lossy()
-        .into_owned();
-    let nested = json!({"value": "n", "parent": {"value": root}});
-    let answer = post(
-        world.agent(),
-        &json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
-            "container_id": nested, "command": {"value": "exec sleep 1000", "environment": {
-                "variables": [{"name": "OF", "value": "nested"}],
-            }},
-        }}),
-    );
-    assert_eq!(answer.status(), 200, "{}", answer.text());
-    let id = json!({"value": "s", "parent": nested});
-    let open = launch(world.agent(), &id, &["sh", "-c", "echo $OF; pwd"], None);
-    assert_eq!(open.head.status, 200);
-    let within = sandbox
-        .canonicalize()
-        .expect("a sandbox")
-        .join("containers/n");
-    assert_eq!(
-        Output::of(open).all(),
-        format!("nested\n{}\n", within.display())
-    );
-    // It ends with what it is in.
-    let open = launch(
-        world.agent(),
-        &json!({"value": "s2", "parent": nested}),
-        &["cat"],
-        None,
-    );
-    let mut output = Output::of(open);
-    let kill = json!({"type": "KILL_CONTAINER", "kill_container": {"container_id": nested}});
-    assert_eq!(post(world.agent(), &kill).status(), 200);
-    output.all();
-}
-
-#[test]
 fn no_page_from_elsewhere_opens_a_session() {
     let cluster = Cluster::start();
     let agent = cluster.agent();
@@ -432,7 +388,7 @@ fn no_page_from_elsewhere_opens_a_session() {
         "application/x-www-form-urlencoded",
         "multipart/form-data",
     ] {
-        assert_eq!(ask(plain, "http://evil.example"), (415, None));
+        assert_eq!(ask(plain, "http://evil.example"), (403, None));
     }
     // A browser that asks whether it may is told nothing.
     let headers = [
@@ -510,39 +466,4 @@ fn a_task_may_have_a_terminal_which_outlives_the_agent() {
     let message = ended["message"].as_str().unwrap_or_default();
     assert!(message.contains("signal"), "{ended}");
     third.output.all();
-}
-
-#[test]
-fn a_container_of_a_pods_may_have_a_terminal() {
-    let mut world = crate::support::custom::World::with(&[]);
-    let executor = world.executor("e", &Kind::V1.command());
-    world.launch("t", "", &executor);
-    world.update("TASK_RUNNING");
-    let (_, sandbox) = world.find("e");
-    let root = sandbox
-        .file_name()
-        .expect("an id")
-        .to_string_lossy()
-        .into_owned();
-    let id = json!({"value": "n", "parent": {"value": root}});
-    let answer = post(
-        world.agent(),
-        &json!({"type": "LAUNCH_NESTED_CONTAINER", "launch_nested_container": {
-            "container_id": id,
-            "command": {"value": "trap 'echo hung-up; exit 3' HUP; tty; read line; exit 4"},
-            "container": {"type": "MESOS", "tty_info": {}},
-        }}),
-    );
-    assert_eq!(answer.status(), 200, "{}", answer.text());
-    let watch = json!({"type": "ATTACH_CONTAINER_OUTPUT",
-        "attach_container_output": {"container_id": id}});
-    let session = Session {
-        agent: world.agent(),
-        id,
-        output: Output::of(open_stream(world.agent(), &watch)),
-    };
-    session.type_in("\n");
-    assert_eq!(session.status(), 4 << 8);
-    let printed = std::fs::read_to_string(sandbox.join("containers/n/stdout")).expect("its output");
-    assert!(printed.contains("/dev/pts/"), "{printed}");
 }

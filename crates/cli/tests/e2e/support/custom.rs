@@ -140,6 +140,13 @@ impl World {
         self.scheduler.start(&task);
     }
 
+    /// Launches a task and sees it run; gives its executor's process and sandbox.
+    pub(crate) fn run(&mut self, id: &str, executor: &Value) -> (u32, PathBuf) {
+        self.launch(id, "", executor);
+        assert_eq!(self.update("TASK_RUNNING").0, id);
+        self.find(&text(&executor["executor_id"]["value"]))
+    }
+
     /// [`Self::launch`] and TASK_RUNNING, when offers may have ended before they are seen.
     pub(crate) fn launch_on_valid_offer(&mut self, id: &str, data: &str, executor: &Value) {
         loop {

@@ -2,16 +2,16 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::programs::Program;
 use super::scheduler::{Endpoint, Scheduler, Voice};
 use super::{eventually, http, processes};
 
@@ -145,10 +145,8 @@ pub(crate) fn meseta() -> Command {
 /// A running daemon that said where its page is.
 #[derive(Debug)]
 pub(crate) struct Daemon {
-    child: Child,
+    program: Program,
     pub(crate) address: SocketAddr,
-    /// What it printed until now.
-    printed: Arc<Mutex<String>>,
 }
 
 impl Daemon {
@@ -164,78 +162,48 @@ impl Daemon {
         name: &str,
         command: &mut Command,
     ) -> Result<Self, ExitStatus> {
-        let mut child = place.run(name, command);
-        let printed = Arc::new(Mutex::new(String::new()));
-        let mut output = BufReader::new(child.stdout.take().expect("the daemon's output"));
-        let writer = Arc::clone(&printed);
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            while output.read_line(&mut line).is_ok_and(|read| read > 0) {
-                writer.lock().expect("no panic holds it").push_str(&line);
-                line.clear();
-            }
-        });
-        let mut daemon = Self {
-            child,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            printed,
-        };
+        let mut program = Program::start(place, name, command);
         let address = eventually("a line that says where the page is", || {
-            match daemon.end_if_any() {
+            match program.end_if_any() {
                 Some(status) => Some(Err(status)),
-                None => page_in(&daemon.printed()).map(Ok),
+                None => program.lines().iter().find_map(|it| page_in(it)).map(Ok),
             }
         });
-        daemon.address = address?;
-        Ok(daemon)
+        Ok(Self {
+            address: address?,
+            program,
+        })
     }
 
     /// How it has ended, if it has.
     pub(crate) fn end_if_any(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("its state")
+        self.program.end_if_any()
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.program.pid()
     }
 
+    /// What it printed until now.
     pub(crate) fn printed(&self) -> String {
-        self.printed.lock().expect("no panic holds it").clone()
+        self.program.lines().join("\n")
     }
 
     /// Ends it as the kernel would, and everything that it left behind stays.
     pub(crate) fn kill9(mut self) {
-        self.end();
+        self.program.kill9();
     }
 
     /// Sends it a signal and waits for its end.
     pub(crate) fn stop_by(mut self, signal: Signal) -> ExitStatus {
         processes::signal(self.pid(), signal);
-        eventually("the daemon's end", || {
-            self.child.try_wait().expect("its state")
-        })
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.end()
     }
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        if std::thread::panicking()
-            && let Ok(Some(status)) = self.child.try_wait()
-        {
-            eprintln!("the daemon at {} is gone: {status}", self.address);
-        }
-        self.end();
-    }
-}
-
-/// The address in the first link to this machine, of what a daemon printed.
-fn page_in(printed: &str) -> Option<SocketAddr> {
-    let rest = printed.split_once("http://127.0.0.1:")?.1;
+/// The address in a link to this machine.
+fn page_in(line: &str) -> Option<SocketAddr> {
+    let rest = line.split_once("http://127.0.0.1:")?.1;
     let end = rest.find(|c: char| !c.is_ascii_digit())?;
     let port: u16 = rest[..end].parse().ok()?;
     Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))

@@ -1,17 +1,18 @@
 //! A gateway in front of a daemon, as operators put them there: it speaks TLS, or asks for a
 //! password, or both.
 
-use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use super::web::{self, Reply, Request};
 
 /// Listens until the process ends.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct Gateway {
 pub(crate) struct Demands {
     /// With a certificate and its key in this file.
     tls: Option<Arc<ServerConfig>>,
-    /// This line in the head.
+    /// This header of the name.
     authorization: Option<String>,
 }
 
@@ -46,24 +47,16 @@ impl Demands {
 
     pub(crate) fn password(mut self, principal: &str, secret: &str) -> Self {
         let pair = BASE64_STANDARD.encode(format!("{principal}:{secret}"));
-        self.authorization = Some(format!("authorization: Basic {pair}\r\n"));
+        self.authorization = Some(format!("Basic {pair}"));
         self
     }
 }
 
 impl Gateway {
     pub(crate) fn start(behind: SocketAddr, demands: Demands) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let address = listener.local_addr().expect("its address");
         let passed = Arc::new(Mutex::new(Vec::new()));
         let list = Arc::clone(&passed);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let (demands, list) = (demands.clone(), Arc::clone(&list));
-                // What fails here fails at the client, which tells of it.
-                thread::spawn(move || serve(stream, behind, &demands, &list));
-            }
-        });
+        let address = web::accept(move |stream| serve(stream, behind, &demands, &list));
         Self { address, passed }
     }
 
@@ -98,34 +91,26 @@ fn pass(
     passed: &Mutex<Vec<String>>,
 ) -> io::Result<()> {
     let mut client = BufReader::new(client);
-    let mut head = String::new();
-    while client.read_line(&mut head)? > 2 {}
-    let mut length = 0;
-    for line in head.lines() {
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().map_err(io::Error::other)?;
-        }
-    }
-    let mut body = vec![0; length];
-    client.read_exact(&mut body)?;
-    if let Some(line) = &demands.authorization
-        && !head.contains(line.as_str())
+    let Some(request) = Request::read(&mut client)? else {
+        return Ok(());
+    };
+    if demands.authorization.as_deref() != request.header("authorization")
+        && demands.authorization.is_some()
     {
-        return client.get_mut().write_all(
-            b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"gateway\"\r\n\
-              Content-Length: 0\r\nConnection: close\r\n\r\n",
-        );
+        return Reply::empty("401 Unauthorized")
+            .header("WWW-Authenticate", "Basic realm=\"gateway\"")
+            .header("Connection", "close")
+            .write(client.get_mut());
     }
-    let (first, rest) = head.split_once("\r\n").unwrap_or_default();
-    passed
-        .lock()
-        .expect("no panic holds it")
-        .push(first.to_owned());
+    let first = format!("{} {} HTTP/1.1", request.method, request.target);
+    let mut head = format!("{first}\r\nConnection: close\r\n");
+    for (name, value) in &request.headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    passed.lock().expect("no panic holds it").push(first);
     let mut server = TcpStream::connect(behind)?;
-    server.write_all(format!("{first}\r\nConnection: close\r\n{rest}").as_bytes())?;
-    server.write_all(&body)?;
+    server.write_all(format!("{head}\r\n").as_bytes())?;
+    server.write_all(&request.body)?;
     let mut piece = [0; 16 * 1024];
     loop {
         let read = server.read(&mut piece)?;

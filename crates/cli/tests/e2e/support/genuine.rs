@@ -1,44 +1,83 @@
-//! Programs of a genuine Mesos 1.11.0, which `cargo xtask test` puts into `target/oracle`. Where it is
-//! not, tests skip.
+//! A genuine Mesos 1.11.0, which `cargo xtask test` puts into `target/oracle`. Where it is not, tests skip.
 
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
 
-use super::daemon::Place;
-use super::eventually;
+use super::daemon::{Place, registered_agents};
 use super::golden::repository;
+use super::programs::Program;
+use super::scheduler::Endpoint;
+use super::{free_address, skip};
 
-/// How long a genuine program runs before it ends by itself, should nobody end it.
-pub(crate) const SECONDS: &str = "120";
+/// After how many seconds a genuine program ends by itself, should nobody end it. Its master allocates
+/// once a second, so that some tests take their time.
+const SECONDS: &str = "600";
 
-/// The folder with the genuine Mesos, if it was set up.
-pub(crate) fn oracle() -> Option<PathBuf> {
-    let folder = repository("target/oracle");
-    folder.join("ready").exists().then_some(folder)
+/// Flags of a genuine program, as variables of its environment.
+pub(crate) type Flags<'a> = [(&'a str, &'a str)];
+
+/// Where the genuine Mesos is.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    folder: PathBuf,
 }
 
-/// A genuine program, ended with the test.
+/// The genuine Mesos, if it was set up; says so if not.
+pub(crate) fn oracle() -> Option<Oracle> {
+    let folder = repository("target/oracle");
+    if !folder.join("ready").exists() {
+        skip("no genuine Mesos in target/oracle");
+        return None;
+    }
+    Some(Oracle { folder })
+}
+
+/// A genuine master with its agent, or an agent alone.
 #[derive(Debug)]
 pub(crate) struct Genuine {
-    child: Child,
-    printed: Arc<Mutex<Vec<String>>>,
+    pub(crate) address: SocketAddr,
+    /// Ended with the test.
+    _program: Program,
 }
 
-impl Genuine {
-    /// Starts a program of the genuine Mesos, with flags in the environment.
-    pub(crate) fn run(
-        place: &Place,
-        oracle: &Path,
-        arguments: &[&str],
-        flags: &[(&str, &str)],
-    ) -> Self {
+impl Oracle {
+    /// A master and an agent of its own, which it has registered.
+    pub(crate) fn cluster(&self, place: &Place, flags: &Flags<'_>) -> Genuine {
+        let address = free_address();
+        let port = address.port().to_string();
+        let program = self.run(place, &["cluster", &port, SECONDS], flags);
+        registered_agents(address, 1);
+        Genuine {
+            address,
+            _program: program,
+        }
+    }
+
+    /// An agent that joins a master.
+    pub(crate) fn agent(&self, place: &Place, master: SocketAddr, flags: &Flags<'_>) -> Genuine {
+        let address = free_address();
+        let (master, port) = (master.to_string(), address.port().to_string());
+        let program = self.run(place, &["agent", &master, &port, SECONDS], flags);
+        Genuine {
+            address,
+            _program: program,
+        }
+    }
+
+    /// A framework on the old driver, which prints a line for each of its callbacks. After the master, the
+    /// principal, the secret and the framework's id may be given.
+    pub(crate) fn driver(&self, place: &Place, master: SocketAddr, more: &[&str]) -> Program {
+        let master = master.to_string();
+        let arguments = [&["driver", &master, SECONDS], more].concat();
+        self.run(place, &arguments, &[])
+    }
+
+    fn run(&self, place: &Place, arguments: &[&str], flags: &Flags<'_>) -> Program {
         let mut command = Command::new("bash");
         command
             .arg(repository("tests/oracle/oracle"))
-            .arg(oracle)
+            .arg(&self.folder)
             .args(arguments)
             .env("MESOS_WORK_DIR", place.join("genuine"))
             .env("MESOS_RUNTIME_DIR", place.join("runtime"))
@@ -47,43 +86,16 @@ impl Genuine {
                 "cpus:2;mem:1024;disk:1000;ports:[31000-31100]",
             )
             .envs(flags.iter().copied());
-        let mut child = place.run("genuine", &mut command);
-        let output = BufReader::new(child.stdout.take().expect("its output"));
-        let printed = Arc::new(Mutex::new(Vec::new()));
-        let writer = Arc::clone(&printed);
-        std::thread::spawn(move || {
-            for line in output.split(b'\n').map_while(Result::ok) {
-                // What it prints may hold bytes of messages.
-                let line = String::from_utf8_lossy(&line).into_owned();
-                writer.lock().expect("no panic holds it").push(line);
-            }
-        });
-        Self { child, printed }
-    }
-
-    /// What follows `start` in the first line that begins with it. A driver prints a line for each of its
-    /// callbacks.
-    pub(crate) fn line(&self, start: &str) -> String {
-        eventually(start, || {
-            let printed = self.printed.lock().expect("no panic holds it");
-            let rest = printed.iter().find_map(|line| line.strip_prefix(start));
-            rest.map(str::to_owned)
-        })
+        Program::start(place, "genuine", &mut command)
     }
 }
 
-impl Drop for Genuine {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the genuine one printed: {:?}", self.printed.lock());
+impl Genuine {
+    /// Where its master takes the calls of schedulers.
+    pub(crate) fn scheduler_api(&self) -> Endpoint {
+        Endpoint {
+            address: self.address,
+            target: "/master/api/v1/scheduler",
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
-}
-
-/// A port that nobody listens on at the moment. The genuine one cannot choose for itself.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
 }

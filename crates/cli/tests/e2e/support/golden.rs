@@ -1,8 +1,12 @@
 //! What a genuine Mesos answered: `tests/golden` of the repository.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+
+use super::http::{self, Open};
 
 /// A file below the repository's folder.
 pub(crate) fn repository(path: &str) -> PathBuf {
@@ -33,6 +37,20 @@ fn requests(path: &str) -> Vec<Value> {
         .collect();
     assert!(!cases.is_empty());
     cases
+}
+
+/// Sends a recorded request, and reads the head of its answer.
+pub(crate) fn ask(address: SocketAddr, request: &Value) -> io::Result<Open> {
+    let headers: Vec<(&str, &str)> = request["headers"]
+        .as_object()
+        .expect("headers")
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().expect("a header's value")))
+        .collect();
+    let method = request["method"].as_str().expect("a method");
+    let path = request["path"].as_str().expect("a path");
+    let body = request["body"].as_str().map(str::as_bytes);
+    http::open(address, method, path, &headers, body)
 }
 
 /// The recorded lifecycle of a name.

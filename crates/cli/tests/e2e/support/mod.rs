@@ -15,10 +15,14 @@ pub(crate) mod golden;
 pub(crate) mod http;
 pub(crate) mod line;
 pub(crate) mod processes;
+pub(crate) mod programs;
 pub(crate) mod scheduler;
 pub(crate) mod servers;
+pub(crate) mod terminal;
+pub(crate) mod web;
 pub(crate) mod zookeeper;
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what has to come. Generous: it decides only how long a failure takes.
@@ -49,6 +53,13 @@ pub(crate) fn within<T>(
         );
         std::thread::park_timeout(LOOK_EVERY);
     }
+}
+
+/// An address that nobody listens at just now: for those who cannot choose a port themselves, and for what
+/// is not to be reached.
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("its address")
 }
 
 /// Says that a test has nothing to test with here, and why. A test returns after it.

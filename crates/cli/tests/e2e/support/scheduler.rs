@@ -391,10 +391,21 @@ impl Scheduler {
 
     /// The next offer that holds a persistent volume; others are kept.
     pub(crate) fn offer_of_volume(&mut self) -> Value {
+        self.offer_that(|offer| {
+            let mut resources = offer["resources"].as_array().into_iter().flatten();
+            resources.any(|it| it["disk"].get("persistence").is_some())
+        })
+    }
+
+    /// The next offer of an agent, by its address; those of others are kept.
+    pub(crate) fn offer_of(&mut self, agent: SocketAddr) -> Value {
+        self.offer_that(|offer| offer["url"]["address"]["port"] == agent.port())
+    }
+
+    fn offer_that(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
             let offer = self.offer();
-            let mut resources = offer["resources"].as_array().into_iter().flatten();
-            if resources.any(|it| it["disk"].get("persistence").is_some()) {
+            if is_wanted(&offer) {
                 return offer;
             }
         }

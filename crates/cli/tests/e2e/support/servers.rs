@@ -2,24 +2,29 @@
 //! tests skip.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use super::daemon::Place;
 use super::golden::repository;
+use super::programs::Program;
+use super::skip;
 
 /// A server in Python, ended with the test.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Child,
     /// The words of its first line, its port first.
     pub(crate) said: Vec<String>,
+    _program: Program,
 }
 
-/// Whether the servers were set up.
+/// Whether the servers were set up; says so if not.
 pub(crate) fn are_set_up() -> bool {
-    repository("target/servers/ready").exists()
+    let ready = repository("target/servers/ready").exists();
+    if !ready {
+        skip("no servers in target/servers");
+    }
+    ready
 }
 
 fn python(script: &str) -> Command {
@@ -32,26 +37,16 @@ impl Server {
     /// Starts one of `tests/servers` and waits for the line that says that it is ready; its log is
     /// `SCRIPT.log`.
     pub(crate) fn start<A: AsRef<OsStr>>(place: &Place, script: &str, arguments: &[A]) -> Self {
-        let mut child = place.run(script, python(script).args(arguments));
-        let mut line = String::new();
-        let output = child.stdout.take().expect("its output");
-        BufReader::new(output)
-            .read_line(&mut line)
-            .expect("a line that says that it is ready");
-        let said: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-        assert!(!said.is_empty(), "{script} did not start");
-        Self { child, said }
+        let program = Program::start(place, script, python(script).args(arguments));
+        let said = program.line("");
+        Self {
+            said: said.split_whitespace().map(str::to_owned).collect(),
+            _program: program,
+        }
     }
 
     pub(crate) fn port(&self) -> &str {
         &self.said[0]
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,7 +1,7 @@
 //! A real ZooKeeper, which `cargo xtask test` installs, and masters' nodes in it as Mesos's masters make
 //! them. Where there is none, tests skip.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -10,8 +10,7 @@ use serde_json::json;
 use zookeeper_client::{Acls, Client, CreateMode};
 
 use super::daemon::Place;
-use super::eventually;
-use super::genuine::free_port;
+use super::{eventually, free_address};
 
 /// Where Debian's package puts it, with all that it needs named in its manifest.
 const JAR: &str = "/usr/share/java/zookeeper.jar";
@@ -31,7 +30,7 @@ pub(crate) struct ZooKeeper {
 
 impl ZooKeeper {
     pub(crate) fn start(place: &Place) -> Self {
-        Self::start_at(place, SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())))
+        Self::start_at(place, free_address())
     }
 
     pub(crate) fn start_at(place: &Place, address: SocketAddr) -> Self {
