@@ -20,14 +20,16 @@ use crate::records::{AgentRecord, Deactivation, FrameworkRecord};
 #[derive(Debug, Default)]
 pub struct Earlier {
     pub(super) state: Latest,
+    pub(super) agents: Latest,
     pub(super) frameworks: Latest,
 }
 
 impl Earlier {
     /// Lets go of everything.
     pub fn forget(&self) {
-        self.state.replace(None);
-        self.frameworks.replace(None);
+        for latest in [&self.state, &self.agents, &self.frameworks] {
+            latest.replace(None);
+        }
     }
 }
 

@@ -151,7 +151,7 @@ pub fn answer_with(
         Endpoint::Redirect => redirect(snapshot),
         Endpoint::State => state::state(snapshot, query, earlier),
         Endpoint::StateSummary => json(query, &Object(summary::Summary::new(snapshot))),
-        Endpoint::Agents => json(query, &Object(state::Agents { snapshot, query })),
+        Endpoint::Agents => state::agents(snapshot, query, earlier),
         Endpoint::Frameworks => state::frameworks(snapshot, query, earlier),
         Endpoint::Tasks => tasks::answer(snapshot, query),
         Endpoint::Roles => json(query, &Object(roles::Roles::new(snapshot))),

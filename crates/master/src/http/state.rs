@@ -1,20 +1,29 @@
+use std::sync::Arc;
+
+use imbl::OrdMap;
 use meseta_endpoints::forms::{self, Build, Domain, Each, Entries, Master, NONE, Object, seconds};
 use meseta_endpoints::{Query, TextObject, json_text};
 use meseta_machine::Reply;
+use meseta_proto::v1::AgentId;
 use serde::ser::SerializeMap;
 use serde_json::Error;
 
 use super::earlier::{Earlier, Elements, Latest, Shown, ShownAgents, by_key};
 use super::forms::{Agent, FullAgent};
 use super::frameworks;
+use crate::records::AgentRecord;
 use crate::snapshot::Snapshot;
 
 /// What `/state` answers.
 pub(super) fn state(snapshot: &Snapshot, query: Query<'_>, earlier: &Earlier) -> Reply {
     answer(snapshot, query, &earlier.state, |object, earlier, shown| {
         object.entries(&Cluster(snapshot))?;
+        let agents = snapshot.agents.clone();
+        let show = |record: &AgentRecord, out: &mut Vec<u8>| {
+            serde_json::to_writer(out, &Object(Agent { record, snapshot }))
+        };
         shown.agents = object.array("slaves", |out| {
-            write_agents(out, snapshot, earlier.map(|it| (&*it.body, &it.agents)))
+            write_agents(out, snapshot, agents, earlier, show)
         })?;
         object.entries(&Recovered {
             snapshot,
@@ -25,9 +34,36 @@ pub(super) fn state(snapshot: &Snapshot, query: Query<'_>, earlier: &Earlier) ->
     })
 }
 
+/// What `/slaves` answers.
+pub(super) fn agents(snapshot: &Snapshot, query: Query<'_>, earlier: &Earlier) -> Reply {
+    let selected = Latest::default();
+    let (agents, latest) = match query.get("slave_id") {
+        // An answer with one of them says nothing of the others, and does not take their place.
+        Some(id) => (only(&snapshot.agents, &AgentId::from(id)), &selected),
+        None => (snapshot.agents.clone(), &earlier.agents),
+    };
+    answer(snapshot, query, latest, |object, earlier, shown| {
+        let show = |record: &AgentRecord, out: &mut Vec<u8>| {
+            serde_json::to_writer(out, &Object(FullAgent(Agent { record, snapshot })))
+        };
+        shown.agents = object.array("slaves", |out| {
+            write_agents(out, snapshot, agents, earlier, show)
+        })?;
+        object.entries(&Recovered { snapshot, query })
+    })
+}
+
+/// The entry of a map under a key, alone.
+fn only<K: Ord + Clone, V: Clone>(map: &OrdMap<K, V>, key: &K) -> OrdMap<K, V> {
+    let entry = map.get_key_value(key);
+    entry
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .into_iter()
+        .collect()
+}
+
 /// What `/frameworks` answers.
 pub(super) fn frameworks(snapshot: &Snapshot, query: Query<'_>, earlier: &Earlier) -> Reply {
-    // An answer with one of them says nothing of the others, and does not take their place.
     let selected = Latest::default();
     let latest = match query.get("framework_id") {
         Some(_) => &selected,
@@ -117,28 +153,29 @@ impl Entries for Cluster<'_> {
     }
 }
 
-/// Appends the registered agents. What was said earlier of those that are the same is copied.
+/// Appends registered agents, as `show` writes them. What was said earlier of those that are the same is
+/// copied.
 fn write_agents(
     out: &mut Vec<u8>,
     snapshot: &Snapshot,
-    earlier: Option<(&[u8], &ShownAgents)>,
+    records: OrdMap<AgentId, Arc<AgentRecord>>,
+    earlier: Option<&Shown>,
+    mut show: impl FnMut(&AgentRecord, &mut Vec<u8>) -> Result<(), Error>,
 ) -> Result<ShownAgents, Error> {
-    let mut known = earlier.map(|(text, agents)| {
-        let find = by_key(&agents.records, agents.elements.within(text));
+    let mut known = earlier.map(|Shown { body, agents, .. }| {
+        let find = by_key(&agents.records, agents.elements.within(body));
         (find, &agents.deactivations)
     });
-    let agents = snapshot.agents.iter().map(|(id, record)| {
+    let agents = records.iter().map(|(id, record)| {
         let text = known.as_mut().and_then(|(find, deactivations)| {
             let text = find(id, record)?;
             (deactivations.get(id) == snapshot.deactivations.get(id)).then_some(text)
         });
         (record, text)
     });
-    let elements = Elements::write(out, 0, agents, |record, out| {
-        serde_json::to_writer(out, &Object(Agent { record, snapshot }))
-    })?;
+    let elements = Elements::write(out, 0, agents, |record, out| show(record, out))?;
     Ok(ShownAgents {
-        records: snapshot.agents.clone(),
+        records,
         deactivations: snapshot.deactivations.clone(),
         elements,
     })
@@ -148,29 +185,6 @@ fn write_agents(
 #[allow(clippy::cast_precision_loss, reason = "agents are fewer than 2^52")]
 fn count(length: usize) -> f64 {
     length as f64
-}
-
-/// What `/slaves` answers.
-pub(super) struct Agents<'a> {
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) query: Query<'a>,
-}
-
-impl Entries for Agents<'_> {
-    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        let agents = || {
-            let agents = self.snapshot.agents.values();
-            agents
-                .filter(|agent| self.query.selects("slave_id", agent.id.as_str()))
-                .map(|record| {
-                    let snapshot = self.snapshot;
-                    Object(FullAgent(Agent { record, snapshot }))
-                })
-        };
-        map.serialize_entry("slaves", &Each(agents))?;
-        let (snapshot, query) = (self.snapshot, self.query);
-        Recovered { snapshot, query }.write(map)
-    }
 }
 
 /// The agents that have not come back yet.

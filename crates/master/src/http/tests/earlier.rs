@@ -4,8 +4,10 @@ use proptest::sample::Index;
 use super::*;
 use crate::records::Deactivation;
 
-const TARGETS: [&str; 5] = [
+const TARGETS: [&str; 7] = [
     "/state",
+    "/slaves",
+    "/slaves?slave_id=M-S0",
     "/frameworks",
     "/state?jsonp=show",
     "/frameworks?framework_id=M-0000",
