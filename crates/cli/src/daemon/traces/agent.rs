@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use meseta_agent::{Action, Input, LaunchFailure};
 use meseta_machine::StreamId;
-use meseta_proto::internal::{StatusUpdateAcknowledgementMessage, StatusUpdateMessage};
 use meseta_proto::v1::executor::call;
-use meseta_proto::v1::{ContainerId, FrameworkId, TaskState, TaskStatus};
+use meseta_proto::v1::{ContainerId, FrameworkId};
 
-use super::master::{ordered, read};
+use super::master::ordered;
 use super::pending::Pending;
-use super::{ACCEPT, Counts, RUN_TASK, TASK, TaskKey, Traces, UpdateKey};
+use super::updates::{Updates, Word};
+use super::{ACCEPT, Counts, RUN_TASK, TaskKey, Traces};
 
 /// Makes spans of what an agent does.
 #[derive(Debug)]
@@ -23,8 +23,7 @@ pub(crate) struct AgentTraces {
     launching: Pending<ContainerId, (Duration, Vec<TaskKey>)>,
     /// Of which frameworks the executors are that listen.
     streams: Pending<StreamId, FrameworkId>,
-    /// When updates came.
-    updates: Pending<UpdateKey, (Duration, TaskState)>,
+    updates: Updates,
 }
 
 /// What goes into an agent, as far as it is traced.
@@ -36,10 +35,8 @@ pub(crate) enum Cause {
     Subscribe(StreamId, FrameworkId),
     /// A container has been launched, or not.
     Launched(ContainerId, Option<String>),
-    /// An executor tells of a task.
-    Update(UpdateKey, TaskState),
-    /// The scheduler has taken note of an update.
-    Acknowledge(UpdateKey),
+    /// An executor tells of a task, or the scheduler has taken note of it.
+    Update(Word),
     /// Anything else.
     Other,
 }
@@ -51,7 +48,7 @@ impl AgentTraces {
             ordered: Pending::default(),
             launching: Pending::default(),
             streams: Pending::default(),
-            updates: Pending::default(),
+            updates: Updates::new("agent.update", "agent.acknowledge"),
         }
     }
 
@@ -70,7 +67,7 @@ impl AgentTraces {
                     Cause::Subscribe(new_stream.clone(), call.framework_id.clone())
                 }
                 (call::Type::Update, Some(update)) => {
-                    updated(&call.framework_id, &update.status, None)
+                    Cause::Update(Word::comes(&call.framework_id, &update.status, None))
                 }
                 _ => Cause::Other,
             },
@@ -119,21 +116,8 @@ impl AgentTraces {
                     });
                 }
             }
-            Cause::Update(update, state) => {
-                let (key, uuid) = &update;
-                let span = key.span("agent.update", TASK, start, end).of_update(uuid);
-                let span = span.with("mesos.task.state", state.as_str_name());
-                self.traces.send(span);
-                self.updates.begin(update, (end, state));
-            }
-            Cause::Acknowledge(update) => {
-                let (key, uuid) = &update;
-                if let Some((told, state)) = self.updates.end(&update) {
-                    let span = key.span("agent.acknowledge", TASK, told, end);
-                    let state = state.as_str_name();
-                    let span = span.of_update(uuid).with("mesos.task.state", state);
-                    self.traces.send(span);
-                }
+            Cause::Update(word) => {
+                self.updates.on_word(word, (start, end), &self.traces);
             }
             Cause::Other => {}
         }
@@ -171,22 +155,5 @@ fn of_message(name: &str, body: &[u8]) -> Cause {
     if !tasks.is_empty() {
         return Cause::Run(tasks);
     }
-    if let Some(StatusUpdateMessage { update, .. }) = read(name, body) {
-        return updated(&update.framework_id, &update.status, update.uuid);
-    }
-    match read(name, body) {
-        Some(StatusUpdateAcknowledgementMessage {
-            framework_id,
-            task_id,
-            uuid,
-            ..
-        }) => Cause::Acknowledge((TaskKey::new(&framework_id, &task_id), uuid)),
-        None => Cause::Other,
-    }
-}
-
-fn updated(framework: &FrameworkId, status: &TaskStatus, uuid: Option<Vec<u8>>) -> Cause {
-    let key = TaskKey::new(framework, &status.task_id);
-    let uuid = uuid.or_else(|| status.uuid.clone()).unwrap_or_default();
-    Cause::Update((key, uuid), status.state())
+    Word::of_message(name, body).map_or(Cause::Other, Cause::Update)
 }

@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meseta_master::{Action, Input};
-use meseta_proto::internal::{
-    RunTaskGroupMessage, RunTaskMessage, StatusUpdateAcknowledgementMessage, StatusUpdateMessage,
-};
+use meseta_proto::internal::{RunTaskGroupMessage, RunTaskMessage};
 use meseta_proto::v1::scheduler::{Event, call, event};
-use meseta_proto::v1::{FrameworkId, TaskId, TaskState};
-use meseta_proto::{Wire, decode};
+use meseta_proto::v1::{FrameworkId, TaskId};
 
 use super::pending::Pending;
-use super::{ACCEPT, Counts, TASK, TaskKey, Traces, UpdateKey};
+use super::updates::{Updates, Word, read};
+use super::{ACCEPT, Counts, TASK, TaskKey, Traces};
 
 /// Makes spans of what a master does.
 #[derive(Debug)]
@@ -20,8 +18,7 @@ pub(crate) struct MasterTraces {
     traces: Traces,
     /// When tasks were accepted.
     tasks: Pending<TaskKey, Duration>,
-    /// When updates were passed on, and which states they told.
-    updates: Pending<UpdateKey, (Duration, TaskState)>,
+    updates: Updates,
 }
 
 /// What goes into a master, as far as it is traced.
@@ -29,10 +26,8 @@ pub(crate) struct MasterTraces {
 pub(crate) enum Cause {
     /// A scheduler uses offers.
     Accept(Vec<TaskKey>),
-    /// An agent tells of a task.
-    Update(UpdateKey, TaskState),
-    /// A scheduler has taken note of an update.
-    Acknowledge(UpdateKey),
+    /// An agent tells of a task, or a scheduler has taken note of it.
+    Update(Word),
     /// Anything else.
     Other,
 }
@@ -42,7 +37,7 @@ impl MasterTraces {
         Self {
             traces,
             tasks: Pending::default(),
-            updates: Pending::default(),
+            updates: Updates::new("master.update", "scheduler.acknowledge"),
         }
     }
 
@@ -66,7 +61,7 @@ impl MasterTraces {
                     call::Type::Acknowledge => match &call.acknowledge {
                         Some(it) => {
                             let key = TaskKey::new(framework, &it.task_id);
-                            Cause::Acknowledge((key, it.uuid.clone()))
+                            Cause::Update(Word::Acknowledged((key, it.uuid.clone())))
                         }
                         None => Cause::Other,
                     },
@@ -74,20 +69,7 @@ impl MasterTraces {
                 }
             }
             Input::Message { name, body, .. } => {
-                if let Some(StatusUpdateMessage { update, .. }) = read(name, body) {
-                    let key = TaskKey::new(&update.framework_id, &update.status.task_id);
-                    let state = update.status.state();
-                    return Cause::Update((key, update.uuid.unwrap_or_default()), state);
-                }
-                match read(name, body) {
-                    Some(StatusUpdateAcknowledgementMessage {
-                        framework_id,
-                        task_id,
-                        uuid,
-                        ..
-                    }) => Cause::Acknowledge((TaskKey::new(&framework_id, &task_id), uuid)),
-                    None => Cause::Other,
-                }
+                Word::of_message(name, body).map_or(Cause::Other, Cause::Update)
             }
             _ => Cause::Other,
         }
@@ -110,26 +92,12 @@ impl MasterTraces {
                     self.end_task(key, start, end);
                 }
             }
-            Cause::Update(update, state) => {
-                let (key, uuid) = &update;
-                let span = key.span("master.update", TASK, start, end).of_update(uuid);
-                let span = span.with("mesos.task.state", state.as_str_name());
-                self.traces.send(span);
-                self.updates.begin(update, (end, state));
-            }
-            Cause::Acknowledge(update) => {
-                let (key, uuid) = &update;
-                let Some((told, state)) = self.updates.end(&update) else {
-                    return;
-                };
-                let span = key.span("scheduler.acknowledge", TASK, told, end);
-                let state_name = state.as_str_name();
-                let span = span.of_update(uuid).with("mesos.task.state", state_name);
-                self.traces.send(span);
-                if state.is_terminal()
-                    && let Some(start) = self.tasks.end(key)
+            Cause::Update(word) => {
+                if let Some((key, state)) = self.updates.on_word(word, (start, end), &self.traces)
+                    && state.is_terminal()
+                    && let Some(start) = self.tasks.end(&key)
                 {
-                    self.end_task(key, start, end);
+                    self.end_task(&key, start, end);
                 }
             }
             Cause::Other => {}
@@ -189,11 +157,6 @@ pub(super) fn ordered(name: &str, body: &[u8]) -> Vec<TaskKey> {
         }
         None => Vec::new(),
     }
-}
-
-/// A message, if it is of that type.
-pub(super) fn read<M: Wire>(name: &str, body: &[u8]) -> Option<M> {
-    (name == M::SCHEMA.name).then(|| decode(body).ok())?
 }
 
 fn accepted(framework: &FrameworkId, accept: &call::Accept) -> Vec<TaskKey> {

@@ -22,6 +22,7 @@ mod export;
 mod master;
 mod otlp;
 mod pending;
+mod updates;
 
 pub(super) use agent::AgentTraces;
 pub(super) use master::MasterTraces;
