@@ -46,7 +46,11 @@ const PROGRAMS: [(&str, Program, &str); 5] = [
         Program::Local,
         "Run a whole cluster on this machine, with its web page",
     ),
-    ("master", Program::Master, "Run a master"),
+    (
+        "master",
+        Program::Master,
+        "Run a master; with logs: read what the leading one logs",
+    ),
     (
         "agent",
         Program::Agent,
@@ -68,6 +72,12 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let invoked_as = args.next().unwrap_or_default();
     let mut args: Vec<OsString> = args.collect();
+    // `meseta help agent drain` asks what `meseta agent drain --help` does.
+    if args.first().is_some_and(|it| it == "help") {
+        args.rotate_left(1);
+        args.pop();
+        args.push("--help".into());
+    }
     let program = match by_name(&invoked_as) {
         Some(program) => program,
         // Hot: one process a task. Nothing is parsed before it runs.
@@ -190,7 +200,10 @@ pub(crate) fn daemon_flags(
     table: &[flags::Flag],
     args: Vec<OsString>,
 ) -> Result<Option<Flags>, FlagError> {
-    let command = Command::new(name).about(about).disable_version_flag(true);
+    let mut command = Command::new(name).about(about).disable_version_flag(true);
+    if let Some(more) = operator::beside(name) {
+        command = command.after_help(more);
+    }
     let flags = Flags::parse(command, table, args, |name| std::env::var(name).ok())?;
     if flags.get("version")? == Some(true) {
         say(&format!(

@@ -1,14 +1,14 @@
 //! `meseta agent`: agents, and taking them out of service.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use meseta_proto::v1::master::call::{self, Type};
 use meseta_proto::v1::master::response::get_agents::Agent;
 use meseta_proto::v1::master::{Call, response::GetAgents};
 use meseta_proto::v1::{AgentId, Attribute, DrainInfo, DrainState};
 
-use super::arguments::Agent as Command;
-use super::client::Client;
+use super::arguments::{Agent as Command, Consent};
+use super::client::{Client, to_master};
 use super::error::Error;
 use super::find::{self, Names};
 use super::output::{Output, Table};
@@ -20,22 +20,7 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
         Command::Show { agent } => show(&named(client, &agent.agent)?, output),
         Command::Drain { agent, grace, gone } => {
             let id = id(&named(client, &agent.agent)?);
-            let grace = grace.map(|grace| prost_types::Duration {
-                seconds: i64::try_from(grace.as_secs()).unwrap_or(i64::MAX),
-                nanos: i32::try_from(grace.subsec_nanos()).unwrap_or_default(),
-            });
-            let call = Call {
-                drain_agent: Some(call::DrainAgent {
-                    agent_id: id.clone(),
-                    max_grace_period: grace,
-                    mark_gone: gone.then_some(true),
-                }),
-                ..of_type(Type::DrainAgent)
-            };
-            client.change(&call, &format!("drain agent {id}"))?;
-            output.done(&format!(
-                "Agent {id} is being drained; `meseta agent show {id}` tells how far it is."
-            ))
+            drain(&id, grace, gone, client, output)
         }
         Command::Deactivate { agent } => {
             let id = id(&named(client, &agent.agent)?);
@@ -43,7 +28,7 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                 deactivate_agent: Some(call::DeactivateAgent {
                     agent_id: id.clone(),
                 }),
-                ..of_type(Type::DeactivateAgent)
+                ..to_master(Type::DeactivateAgent)
             };
             client.change(&call, &format!("deactivate agent {id}"))?;
             output.done(&format!("Agent {id} is deactivated; its tasks go on."))
@@ -54,43 +39,61 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                 reactivate_agent: Some(call::ReactivateAgent {
                     agent_id: id.clone(),
                 }),
-                ..of_type(Type::ReactivateAgent)
+                ..to_master(Type::ReactivateAgent)
             };
             client.change(&call, &format!("reactivate agent {id}"))?;
             output.done(&format!("Agent {id} is active again."))
         }
-        Command::Gone { agent, consent } => {
-            let id = match named(client, &agent.agent) {
-                Ok(agent) => id(&agent),
-                // The master lists no unreachable agents, which are those that go most often.
-                Err(Error::Unknown { .. }) if agent.agent.len() > MIN_ID => {
-                    AgentId::from(agent.agent)
-                }
-                Err(error) => return Err(error),
-            };
-            consent::ask(&consent, &format!("marking agent {id} gone"))?;
-            let call = Call {
-                mark_agent_gone: Some(call::MarkAgentGone {
-                    agent_id: id.clone(),
-                }),
-                ..of_type(Type::MarkAgentGone)
-            };
-            client.change(&call, &format!("mark agent {id} gone"))?;
-            output.done(&format!("Agent {id} is gone for good."))
-        }
+        Command::Gone { agent, consent } => gone(agent.agent, &consent, client, output),
         Command::Logs { agent, part } => logs::of_agent(&agent.agent, part, client, output),
     }
 }
 
+fn drain(
+    id: &AgentId,
+    grace: Option<Duration>,
+    mark_gone: bool,
+    client: &Client,
+    output: &Output,
+) -> Result<(), Error> {
+    let grace = grace.map(|grace| prost_types::Duration {
+        seconds: i64::try_from(grace.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(grace.subsec_nanos()).unwrap_or_default(),
+    });
+    let call = Call {
+        drain_agent: Some(call::DrainAgent {
+            agent_id: id.clone(),
+            max_grace_period: grace,
+            mark_gone: mark_gone.then_some(true),
+        }),
+        ..to_master(Type::DrainAgent)
+    };
+    client.change(&call, &format!("drain agent {id}"))?;
+    output.done(&format!(
+        "Agent {id} is being drained; `meseta agent show {id}` tells how far it is."
+    ))
+}
+
+fn gone(wanted: String, consent: &Consent, client: &Client, output: &Output) -> Result<(), Error> {
+    let id = match named(client, &wanted) {
+        Ok(agent) => id(&agent),
+        // The master lists no unreachable agents, which are those that go most often.
+        Err(Error::Unknown { .. }) if wanted.len() > MIN_ID => AgentId::from(wanted),
+        Err(error) => return Err(error),
+    };
+    consent::ask(consent, &format!("marking agent {id} gone"))?;
+    let call = Call {
+        mark_agent_gone: Some(call::MarkAgentGone {
+            agent_id: id.clone(),
+        }),
+        ..to_master(Type::MarkAgentGone)
+    };
+    client.change(&call, &format!("mark agent {id} gone"))?;
+    output.done(&format!("Agent {id} is gone for good."))
+}
+
 /// The length of a UUID: what is shorter is no whole id of an agent.
 const MIN_ID: usize = 36;
-
-pub(super) fn of_type(kind: Type) -> Call {
-    Call {
-        r#type: Some(kind.into()),
-        ..Call::default()
-    }
-}
 
 /// All agents that the master knows.
 pub(super) fn all(client: &Client, attempt: &str) -> Result<GetAgents, Error> {
@@ -217,9 +220,9 @@ fn show(agent: &Agent, output: &Output) -> Result<(), Error> {
     table.fact("State", state(agent));
     if let Some(drain) = &agent.drain_info {
         let config = &drain.config;
-        let grace = config.max_grace_period.as_ref().map_or_else(
+        let grace = config.max_grace_period.map_or_else(
             || "as long as tasks' kill policies say".to_owned(),
-            |grace| format!("at most {} s", grace.nanoseconds / 1_000_000_000),
+            |grace| format!("at most {}", text::duration(grace.into())),
         );
         let then = if config.mark_gone() {
             ", then gone for good"

@@ -4,6 +4,8 @@
 //! These commands are Meseta's own, and what clap makes of this description is all there is: help,
 //! completions and manual pages come from it.
 
+mod values;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
 
-use super::limits::MIN_INTERVAL;
+use self::values::{count, interval, megabytes, time};
 
 /// See and change a cluster.
 #[derive(Debug, Parser)]
@@ -104,6 +106,7 @@ pub(super) enum Operation {
     #[command(subcommand)]
     Framework(Framework),
     /// Say why a framework gets no offers
+    #[command(after_help = "Example:\n  meseta why shop --role=web")]
     Why(Why),
     /// List and show tasks, and read what they print
     #[command(subcommand)]
@@ -121,6 +124,7 @@ pub(super) enum Operation {
     #[command(subcommand)]
     Maintenance(Maintenance),
     /// Reserve an agent's resources for a role
+    #[command(after_help = "Example:\n  meseta reserve S0 'cpus:1;mem:128' --role=web")]
     Reserve(Reserve),
     /// Give an agent's reserved resources back
     Unreserve(Unreserve),
@@ -167,7 +171,7 @@ pub(super) struct Part {
     #[arg(short, long)]
     pub(super) follow: bool,
     /// Begin with so many of its last lines [default: all of it]
-    #[arg(short = 'n', long, value_name = "LINES")]
+    #[arg(short = 'n', long, value_name = "LINES", value_parser = count)]
     pub(super) tail: Option<u64>,
 }
 
@@ -181,6 +185,7 @@ pub(super) enum Agent {
         agent: AgentName,
     },
     /// End an agent's tasks with grace and take it out of service
+    #[command(after_help = "Example:\n  meseta agent drain S0 --grace=5m")]
     Drain {
         #[command(flatten)]
         agent: AgentName,
@@ -268,8 +273,8 @@ pub(super) struct Why {
     #[arg(long, value_name = "ROLE")]
     pub(super) role: Option<String>,
     /// How many agents to show for each role, those that come nearest to an offer first
-    #[arg(long, value_name = "COUNT", default_value_t = 5)]
-    pub(super) nearest: usize,
+    #[arg(long, value_name = "COUNT", default_value = "5", value_parser = count)]
+    pub(super) nearest: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -295,6 +300,7 @@ pub(super) enum Task {
         task: TaskName,
     },
     /// Print what a task writes to its standard output
+    #[command(after_help = "Example:\n  meseta task logs cart-1 --follow --tail=20")]
     Logs {
         #[command(flatten)]
         task: TaskName,
@@ -302,7 +308,7 @@ pub(super) enum Task {
         #[arg(short, long)]
         follow: bool,
         /// Begin with so many of the last lines [default: all that is there]
-        #[arg(short = 'n', long, value_name = "LINES")]
+        #[arg(short = 'n', long, value_name = "LINES", value_parser = count)]
         tail: Option<u64>,
         /// Its standard error instead
         #[arg(long, conflicts_with = "file")]
@@ -312,6 +318,9 @@ pub(super) enum Task {
         file: Option<String>,
     },
     /// Run a command in a task's container, or a shell; ends as that does
+    #[command(
+        after_help = "Examples:\n  meseta task exec cart-1 cat /proc/loadavg\n  meseta task exec cart-1"
+    )]
     Exec(Exec),
     /// See what a task prints that has a terminal, and type there; Ctrl-P Ctrl-Q lets it go
     Attach(Attach),
@@ -362,13 +371,16 @@ pub(super) enum Quota {
     /// List quotas
     List,
     /// Set a role's quota; what is not named is neither guaranteed nor limited any more
+    #[command(
+        after_help = "Example:\n  meseta quota set web --guarantee='cpus:4;mem:1024' --limit='cpus:8;mem:4096'"
+    )]
     Set {
         /// The role
         role: String,
-        /// What the role gets before others, such as 'cpus:4;mem:1024'
+        /// What the role gets before others, such as 'cpus:4;mem:1024'; memory and disk are in megabytes
         #[arg(long, value_name = "AMOUNTS")]
         guarantee: Option<String>,
-        /// What the role never gets more than
+        /// What the role never gets more than, in the same form
         #[arg(long, value_name = "AMOUNTS")]
         limit: Option<String>,
         /// Set it even where the cluster cannot keep the guarantee
@@ -387,6 +399,7 @@ pub(super) enum Weight {
     /// List the weights that are not 1
     List,
     /// Set weights: a role of weight 2 gets twice as much as one of weight 1
+    #[command(after_help = "Example:\n  meseta weight set web=2 batch=0.5")]
     Set {
         /// Roles with their weights, such as web=2
         #[arg(value_name = "ROLE=WEIGHT", required = true)]
@@ -399,6 +412,7 @@ pub(super) enum Maintenance {
     /// Show which machines are asked to empty and which are down
     Status,
     /// Show the schedule, or add a window to it, or clear it
+    #[command(after_help = "Example:\n  meseta maintenance schedule S0 --start=2h --duration=90m")]
     Schedule {
         #[command(flatten)]
         machines: MachineNames,
@@ -444,7 +458,7 @@ pub(super) struct MachineNames {
 pub(super) struct Reserve {
     #[command(flatten)]
     pub(super) agent: AgentName,
-    /// What to reserve, such as 'cpus:1;mem:128'
+    /// What to reserve, such as 'cpus:1;mem:128'; memory and disk are in megabytes
     pub(super) resources: String,
     /// The role to reserve it for
     #[arg(long, value_name = "ROLE")]
@@ -470,22 +484,8 @@ pub(super) enum Volume {
     /// List persistent volumes
     List,
     /// Make a volume of reserved disk
-    Create {
-        #[command(flatten)]
-        agent: AgentName,
-        /// Id of the volume
-        #[arg(value_name = "VOLUME")]
-        id: String,
-        /// The role whose reserved disk it is made of
-        #[arg(long, value_name = "ROLE")]
-        role: String,
-        /// Size, in megabytes
-        #[arg(long, value_name = "MB")]
-        size: f64,
-        /// Where tasks find it in their sandboxes
-        #[arg(long, value_name = "PATH", default_value = "volume")]
-        path: String,
-    },
+    #[command(after_help = "Example:\n  meseta volume create S0 data --role=web --size=512")]
+    Create(NewVolume),
     /// Destroy a volume and all data on it
     Destroy {
         #[command(flatten)]
@@ -498,7 +498,7 @@ pub(super) enum Volume {
         #[command(flatten)]
         volume: VolumeName,
         /// How much larger, in megabytes
-        #[arg(long, value_name = "MB")]
+        #[arg(long, value_name = "MB", value_parser = megabytes)]
         by: f64,
     },
     /// Make a volume smaller
@@ -506,9 +506,27 @@ pub(super) enum Volume {
         #[command(flatten)]
         volume: VolumeName,
         /// How much smaller, in megabytes
-        #[arg(long, value_name = "MB")]
+        #[arg(long, value_name = "MB", value_parser = megabytes)]
         by: f64,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewVolume {
+    #[command(flatten)]
+    pub(super) agent: AgentName,
+    /// Id of the volume
+    #[arg(value_name = "VOLUME")]
+    pub(super) id: String,
+    /// The role whose reserved disk it is made of
+    #[arg(long, value_name = "ROLE")]
+    pub(super) role: String,
+    /// Size, in megabytes
+    #[arg(long, value_name = "MB", value_parser = megabytes)]
+    pub(super) size: f64,
+    /// Where tasks find it in their sandboxes
+    #[arg(long, value_name = "PATH", default_value = "volume")]
+    pub(super) path: String,
 }
 
 #[derive(Debug, Args)]
@@ -537,20 +555,6 @@ pub(super) struct Top {
     pub(super) every: Duration,
 }
 
-/// A time between looks: no master is asked without a pause.
-fn interval(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(time) if time >= MIN_INTERVAL => Ok(time),
-        Ok(_) => Err("expected 100ms or more".to_owned()),
-        Err(_) => Err("expected a time, such as 2s".to_owned()),
-    }
-}
-
-/// A time as people write it.
-fn time(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "expected a time, such as 90s or 5m".to_owned())
-}
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Context {
     /// List contexts
@@ -560,7 +564,13 @@ pub(super) enum Context {
         /// Its name
         name: String,
     },
+    /// Forget a context
+    Remove {
+        /// Its name
+        name: String,
+    },
     /// Make a context or change it; the first one is used from then on
+    #[command(after_help = "Example:\n  meseta context set prod --address=m1:5050,m2:5050")]
     Set {
         /// Its name
         name: String,

@@ -1,34 +1,43 @@
 //! Questions to the leading master and to agents, in the operator API of Mesos.
 
+mod answers;
+mod events;
 mod streams;
 
 use std::cell::RefCell;
-use std::error::Error as _;
-use std::io::{self, Read as _};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use meseta_master::EventId as Place;
-use meseta_proto::v1::master::event::Type;
-use meseta_proto::v1::{agent, master};
-use meseta_proto::{Wire, decode, recordio};
+use meseta_proto::v1::agent::{self, ProcessIo};
+use meseta_proto::v1::master;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prost::Message as _;
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use serde::de::DeserializeOwned;
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use ureq::http::{Request, Response, StatusCode, request};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body, BodyReader};
+use ureq::{Agent, Body, SendBody};
 
-pub(super) use self::streams::{ContainerOutput, RecordReader};
+use self::answers::{
+    accepted, body, from_agent, is_before_sending, leader_in, reason, sentence, understood,
+};
+pub(super) use self::events::Events;
+pub(super) use self::streams::{Messages, RecordReader};
 use super::error::Error;
 use super::limits::{
-    CONNECT_PATIENCE, MAX_ANSWER, MAX_EVENT, MAX_REDIRECTS, MAX_REFUSAL, PATIENCE, SILENCE,
+    CONNECT_PATIENCE, MAX_EVENT, MAX_OUTPUT_RECORD, MAX_REDIRECTS, PATIENCE, SILENCE,
 };
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
+const RECORDIO: &str = "application/recordio";
 
 /// Of the process `master`, which has it wherever it listens; `/api/v1` alone is a short form.
 const MASTER_API: &str = "/master/api/v1";
+
+/// After the path of an agent's process.
+const AGENT_API: &str = "/api/v1";
 
 /// Who asks.
 #[derive(Clone)]
@@ -50,13 +59,57 @@ struct Question<'a> {
     target: &'a str,
     /// What is posted; a GET without.
     call: Option<Vec<u8>>,
-    accept: &'a str,
-    /// The last event that was seen, where a stream is to go on.
-    after: Option<String>,
+    accept: &'static str,
+    /// One more header.
+    also: Option<(&'static str, String)>,
     /// Whether it changes something, so that it must not be sent twice.
     changes: bool,
     /// For errors: `failed to {attempt}`.
     attempt: &'a str,
+}
+
+impl<'a> Question<'a> {
+    /// A call of the master's API.
+    fn of_master(call: &master::Call, attempt: &'a str) -> Self {
+        Self::calling(MASTER_API, call.encode_to_vec(), attempt)
+    }
+
+    /// A call of an agent's API.
+    fn of_agent(call: &agent::Call, attempt: &'a str) -> Self {
+        Self::calling(AGENT_API, call.encode_to_vec(), attempt)
+    }
+
+    fn calling(target: &'a str, call: Vec<u8>, attempt: &'a str) -> Self {
+        Self {
+            target,
+            call: Some(call),
+            accept: PROTOBUF,
+            also: None,
+            changes: false,
+            attempt,
+        }
+    }
+}
+
+/// A call of the master's API, still without what it says beside its type.
+pub(super) fn to_master(kind: master::call::Type) -> master::Call {
+    master::Call {
+        r#type: Some(kind.into()),
+        ..master::Call::default()
+    }
+}
+
+/// A call of an agent's API, still without what it says beside its type.
+pub(super) fn to_agent(kind: agent::call::Type) -> agent::Call {
+    agent::Call {
+        r#type: Some(kind.into()),
+        ..agent::Call::default()
+    }
+}
+
+/// A value as part of a path's query.
+pub(super) fn encoded(value: &str) -> String {
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
 }
 
 /// How a cluster is reached, and as whom.
@@ -119,11 +172,7 @@ impl Client {
         kind: master::call::Type,
         attempt: &str,
     ) -> Result<master::Response, Error> {
-        let call = master::Call {
-            r#type: Some(kind.into()),
-            ..master::Call::default()
-        };
-        self.ask_for(&call, attempt)
+        self.ask_for(&to_master(kind), attempt)
     }
 
     /// Asks the leading master for something that the call says more about.
@@ -132,36 +181,36 @@ impl Client {
         call: &master::Call,
         attempt: &str,
     ) -> Result<master::Response, Error> {
-        let question = Question {
-            target: MASTER_API,
-            call: Some(call.encode_to_vec()),
-            accept: PROTOBUF,
-            after: None,
-            changes: false,
-            attempt,
-        };
-        let (address, answer) = self.put_to_leader(&question)?;
+        let (address, answer) = self.put_to_leader(&Question::of_master(call, attempt))?;
         understood(&address, answer, attempt)
     }
 
     /// Has the leading master change something.
     pub(super) fn change(&self, call: &master::Call, attempt: &str) -> Result<(), Error> {
         let question = Question {
-            target: MASTER_API,
-            call: Some(call.encode_to_vec()),
-            accept: PROTOBUF,
-            after: None,
             changes: true,
-            attempt,
+            ..Question::of_master(call, attempt)
         };
         self.put_to_leader(&question).map(drop)
     }
 
-    /// The JSON that stands at a path of the leading master.
-    pub(super) fn get(&self, target: &str, attempt: &str) -> Result<Vec<u8>, Error> {
-        let question = reading(target, attempt);
+    /// What the JSON says that stands at a path of the leading master.
+    pub(super) fn get<T: DeserializeOwned>(&self, target: &str, attempt: &str) -> Result<T, Error> {
+        let question = Question {
+            target,
+            call: None,
+            accept: JSON,
+            also: None,
+            changes: false,
+            attempt,
+        };
         let (address, answer) = self.put_to_leader(&question)?;
-        body(&address, answer, attempt)
+        let body = body(&address, answer, attempt)?;
+        serde_json::from_slice(&body).map_err(|error| Error::Unreadable {
+            attempt: attempt.to_owned(),
+            address,
+            reason: error.to_string(),
+        })
     }
 
     /// The events of the leading master.
@@ -169,31 +218,15 @@ impl Client {
     /// `after` is the last event that was seen, where only what came after it is wanted; a master
     /// that does not remember all of that refuses.
     pub(super) fn subscribe(&self, after: Option<&Place>, attempt: &str) -> Result<Events, Error> {
-        let call = master::Call {
-            r#type: Some(master::call::Type::Subscribe.into()),
-            ..master::Call::default()
-        };
+        let call = to_master(master::call::Type::Subscribe);
         let question = Question {
-            target: MASTER_API,
-            call: Some(call.encode_to_vec()),
-            accept: PROTOBUF,
-            after: after.map(ToString::to_string),
-            changes: false,
-            attempt,
+            also: after.map(|place| ("Last-Event-ID", place.to_string())),
+            ..Question::of_master(&call, attempt)
         };
-        let (address, answer) = self.put_to_leader(&question)?;
-        let place = answer.headers().get("meseta-event-id");
-        Ok(Events {
-            place: place.and_then(|it| it.to_str().ok()?.parse().ok()),
-            address,
-            attempt: attempt.to_owned(),
-            reader: answer
-                .into_body()
-                .into_with_config()
-                .limit(u64::MAX)
-                .reader(),
-            decoder: recordio::Decoder::new(MAX_EVENT),
-        })
+        let answer = self.put_to_leader(&question)?;
+        let place = answer.1.headers().get("Meseta-Event-ID");
+        let place = place.and_then(|it| it.to_str().ok()?.parse().ok());
+        Ok(Events::new(place, Messages::of(answer, MAX_EVENT, attempt)))
     }
 
     /// Asks an agent, by the address and path of its process.
@@ -203,14 +236,7 @@ impl Client {
         call: &agent::Call,
         attempt: &str,
     ) -> Result<agent::Response, Error> {
-        let question = Question {
-            target: "/api/v1",
-            call: Some(call.encode_to_vec()),
-            accept: PROTOBUF,
-            after: None,
-            changes: false,
-            attempt,
-        };
+        let question = Question::of_agent(call, attempt);
         let (address, answer) = self.put_to_agent(address, &question)?;
         understood(&address, answer, attempt)
     }
@@ -222,15 +248,51 @@ impl Client {
         call: &agent::Call,
         attempt: &str,
     ) -> Result<(), Error> {
-        let question = Question {
-            target: "/api/v1",
-            call: Some(call.encode_to_vec()),
-            accept: PROTOBUF,
-            after: None,
-            changes: true,
-            attempt,
-        };
+        let question = Question::of_agent(call, attempt);
         self.put_to_agent(address, &question).map(drop)
+    }
+
+    /// Makes a call of an agent's API that is answered with what a container prints.
+    pub(super) fn output_of(
+        &self,
+        address: &str,
+        call: &agent::Call,
+        attempt: &str,
+    ) -> Result<Messages<ProcessIo>, Error> {
+        let question = Question {
+            accept: RECORDIO,
+            also: Some(("Message-Accept", PROTOBUF.to_owned())),
+            ..Question::of_agent(call, attempt)
+        };
+        let answer = self.put_to_agent(address, &question)?;
+        Ok(Messages::of(answer, MAX_OUTPUT_RECORD, attempt))
+    }
+
+    /// Sends a container its input, for as long as there is more of it.
+    pub(super) fn send_input(
+        &self,
+        address: &str,
+        mut records: RecordReader,
+        attempt: &str,
+    ) -> Result<(), Error> {
+        let base = self.agent_at(address);
+        let request = Request::builder()
+            .method("POST")
+            .uri(format!("{base}{AGENT_API}"))
+            .header(CONTENT_TYPE, RECORDIO)
+            .header("Message-Content-Type", PROTOBUF)
+            .header(ACCEPT, PROTOBUF);
+        let request = self
+            .authorized(request)
+            .body(SendBody::from_reader(&mut records));
+        let answer = request
+            .map_err(ureq::Error::from)
+            .and_then(|request| self.agent.run(request));
+        from_agent(base, answer, attempt).map(drop)
+    }
+
+    fn agent_at(&self, address: &str) -> String {
+        format!("{}{address}", self.access.agents)
     }
 
     fn put_to_agent(
@@ -238,20 +300,9 @@ impl Client {
         address: &str,
         question: &Question<'_>,
     ) -> Result<(String, Response<Body>), Error> {
-        let base = format!("{}{address}", self.access.agents);
-        let answer = self
-            .put(&base, question)
-            .map_err(|error| Error::AgentUnreachable {
-                attempt: question.attempt.to_owned(),
-                agent: base.clone(),
-                reason: reason(&error) + tls_advice(&error),
-                advice: if tls_advice(&error) == PLAIN {
-                    "; `meseta context set NAME --agents=http` says that agents do"
-                } else {
-                    ""
-                },
-            })?;
-        accepted(base, answer, question.attempt)
+        let base = self.agent_at(address);
+        let answer = self.put(&base, question);
+        from_agent(base, answer, question.attempt)
     }
 
     /// Asks one master after the other, and whom they name as the leader.
@@ -272,8 +323,7 @@ impl Client {
                         });
                     }
                     Err(error) => {
-                        let advice = tls_advice(&error);
-                        reasons.push(format!("{base}: {}{advice}", reason(&error)));
+                        reasons.push(format!("{base}: {}", reason(&error)));
                         break;
                     }
                 };
@@ -314,8 +364,8 @@ impl Client {
         let mut request = Request::builder()
             .uri(format!("{base}{}", question.target))
             .header(ACCEPT, question.accept);
-        if let Some(after) = &question.after {
-            request = request.header("Last-Event-ID", after);
+        if let Some((name, value)) = &question.also {
+            request = request.header(*name, value);
         }
         let request = self.authorized(request);
         match &question.call {
@@ -326,227 +376,6 @@ impl Client {
                     .body(call.as_slice())?,
             ),
             None => self.agent.run(request.method("GET").body(())?),
-        }
-    }
-}
-
-fn reading<'a>(target: &'a str, attempt: &'a str) -> Question<'a> {
-    Question {
-        target,
-        call: None,
-        accept: JSON,
-        after: None,
-        changes: false,
-        attempt,
-    }
-}
-
-/// Whether the other side cannot have got the question.
-fn is_before_sending(error: &ureq::Error) -> bool {
-    match error {
-        ureq::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
-        ureq::Error::HostNotFound
-        | ureq::Error::ConnectionFailed
-        | ureq::Error::BadUri(_)
-        | ureq::Error::Http(_)
-        | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => true,
-        _ => false,
-    }
-}
-
-/// Of a server that does not answer a greeting of TLS with one.
-const PLAIN: &str = "; it seems to speak plain HTTP";
-
-/// What helps where TLS is at fault.
-fn tls_advice(error: &ureq::Error) -> &'static str {
-    let ureq::Error::Io(error) = error else {
-        return "";
-    };
-    match error.get_ref().and_then(|it| it.downcast_ref()) {
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            "; --ca-cert names the certificate of who vouches for the cluster"
-        }
-        Some(rustls::Error::InvalidMessage(_)) => PLAIN,
-        _ => "",
-    }
-}
-
-fn reason(error: &ureq::Error) -> String {
-    match error {
-        ureq::Error::Io(error) => error.to_string(),
-        other => match other.source() {
-            Some(source) => format!("{other}: {source}"),
-            None => other.to_string(),
-        },
-    }
-}
-
-/// Where a master that does not lead says that the leader is: `//host:port/path`, with or without
-/// a scheme.
-fn leader_in(answer: &Response<Body>, base: &str) -> Option<String> {
-    let location = answer.headers().get(LOCATION)?.to_str().ok()?;
-    let own = if base.starts_with("https://") {
-        "https://"
-    } else {
-        "http://"
-    };
-    let (scheme, rest) = match location.split_once("//")? {
-        ("", rest) => (own, rest),
-        ("http:", rest) => ("http://", rest),
-        ("https:", rest) => ("https://", rest),
-        _ => return None,
-    };
-    let authority = rest.split('/').next().filter(|it| !it.is_empty())?;
-    Some(format!("{scheme}{authority}"))
-}
-
-fn accepted(
-    address: String,
-    answer: Response<Body>,
-    attempt: &str,
-) -> Result<(String, Response<Body>), Error> {
-    if answer.status().is_success() {
-        return Ok((address, answer));
-    }
-    let status = answer.status();
-    let advice = match status {
-        StatusCode::UNAUTHORIZED => {
-            " (name who asks in a context: `meseta context set NAME --principal=… --secret=…`)"
-        }
-        _ => "",
-    };
-    Err(Error::Refused {
-        attempt: attempt.to_owned(),
-        address,
-        status: status.as_u16(),
-        sentence: sentence(answer) + advice,
-    })
-}
-
-/// The text of a refusal.
-fn sentence(answer: Response<Body>) -> String {
-    let status = answer.status();
-    let text = answer
-        .into_body()
-        .into_with_config()
-        .limit(MAX_REFUSAL)
-        .read_to_string()
-        .unwrap_or_default();
-    match text.trim() {
-        "" => status.canonical_reason().unwrap_or("no reason").to_owned(),
-        text => text.to_owned(),
-    }
-}
-
-fn body(address: &str, answer: Response<Body>, attempt: &str) -> Result<Vec<u8>, Error> {
-    answer
-        .into_body()
-        .into_with_config()
-        .limit(MAX_ANSWER)
-        .read_to_vec()
-        .map_err(|error| Error::Broken {
-            attempt: attempt.to_owned(),
-            address: address.to_owned(),
-            reason: reason(&error),
-            advice: "",
-        })
-}
-
-fn understood<M: Wire>(address: &str, answer: Response<Body>, attempt: &str) -> Result<M, Error> {
-    let body = body(address, answer, attempt)?;
-    decode(&body).map_err(|error| Error::Unreadable {
-        attempt: attempt.to_owned(),
-        address: address.to_owned(),
-        reason: error.to_string(),
-    })
-}
-
-/// What happens on a cluster, as its master tells.
-pub(super) struct Events {
-    /// Where the stream is, if its master counts. Not all do: Mesos does not.
-    place: Option<Place>,
-    address: String,
-    attempt: String,
-    reader: BodyReader<'static>,
-    decoder: recordio::Decoder,
-}
-
-impl std::fmt::Debug for Events {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Events {
-    /// The last event that was seen, for a stream that goes on after it.
-    pub(super) fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
-    }
-
-    /// Waits for the next event. The end of the stream is an error: it has none.
-    pub(super) fn next(&mut self) -> Result<master::Event, Error> {
-        let event = self.read()?;
-        let counts = !matches!(event.r#type(), Type::Heartbeat | Type::Subscribed);
-        if let Some(place) = self.place.as_mut().filter(|_| counts) {
-            place.number += 1;
-        }
-        Ok(event)
-    }
-
-    fn read(&mut self) -> Result<master::Event, Error> {
-        let mut piece = [0; 16 * 1024];
-        loop {
-            let record = self.decoder.next_record();
-            if let Some(record) = record.map_err(|e| self.unreadable(e.to_string()))? {
-                return decode(&record).map_err(|e| self.unreadable(e.to_string()));
-            }
-            let read = self.reader.read(&mut piece);
-            match read {
-                Ok(0) => return Err(self.broken("the stream has ended".to_owned())),
-                Ok(read) => self.decoder.extend(piece.get(..read).unwrap_or_default()),
-                Err(error) => return Err(self.broken(error.to_string())),
-            }
-        }
-    }
-
-    fn unreadable(&self, reason: String) -> Error {
-        Error::Unreadable {
-            attempt: self.attempt.clone(),
-            address: self.address.clone(),
-            reason,
-        }
-    }
-
-    fn broken(&self, reason: String) -> Error {
-        Error::Broken {
-            attempt: self.attempt.clone(),
-            address: self.address.clone(),
-            reason,
-            advice: "",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_lead_to_the_leader_with_and_without_a_scheme() {
-        for (location, base, leader) in [
-            ("//b:5050/api/v1", "http://a:1", Some("http://b:5050")),
-            ("//b:5050/api/v1", "https://a:1", Some("https://b:5050")),
-            ("https://b:5050", "http://a:1", Some("https://b:5050")),
-            ("/api/v1", "http://a:1", None),
-            ("ftp://b/", "http://a:1", None),
-        ] {
-            let answer = Response::builder()
-                .header(LOCATION, location)
-                .body(Body::builder().data(""))
-                .unwrap();
-            assert_eq!(leader_in(&answer, base).as_deref(), leader, "{location}");
         }
     }
 }

@@ -245,6 +245,13 @@ pub(super) fn run(command: Command, common: &Common, output: &Output) -> Result<
             configuration.write(&path)?;
             output.done(&format!("Context {name} is used from now on."))
         }
+        Command::Remove { name } => {
+            configuration.named(&name)?;
+            configuration.contexts.remove(&name);
+            configuration.current.take_if(|current| *current == name);
+            configuration.write(&path)?;
+            output.done(&format!("Context {name} is forgotten."))
+        }
         Command::Set {
             name,
             address,

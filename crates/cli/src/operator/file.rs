@@ -4,7 +4,7 @@ use std::thread;
 
 use meseta_proto::v1::{agent, master};
 
-use super::client::Client;
+use super::client::{Client, to_agent, to_master};
 use super::error::Error;
 use super::limits::{FOLLOW_EVERY, READ_LENGTH};
 use super::output::Output;
@@ -115,47 +115,9 @@ impl File<'_> {
     }
 
     fn piece(&self, offset: u64, length: u64) -> Result<Piece, Error> {
-        let (path, length) = (self.path.clone(), Some(length));
         let piece = match &self.holder {
-            Holder::Master => {
-                let read = master::call::ReadFile {
-                    path,
-                    offset,
-                    length,
-                };
-                let call = master::Call {
-                    r#type: Some(master::call::Type::ReadFile.into()),
-                    read_file: Some(read),
-                    ..master::Call::default()
-                };
-                self.client.ask_for(&call, &self.attempt).map(|answer| {
-                    let read = answer.read_file.unwrap_or_default();
-                    Piece {
-                        size: read.size,
-                        data: read.data,
-                    }
-                })
-            }
-            Holder::Agent(address) => {
-                let read = agent::call::ReadFile {
-                    path,
-                    offset,
-                    length,
-                };
-                let call = agent::Call {
-                    r#type: Some(agent::call::Type::ReadFile.into()),
-                    read_file: Some(read),
-                    ..agent::Call::default()
-                };
-                let answer = self.client.ask_agent(address, &call, &self.attempt);
-                answer.map(|answer| {
-                    let read = answer.read_file.unwrap_or_default();
-                    Piece {
-                        size: read.size,
-                        data: read.data,
-                    }
-                })
-            }
+            Holder::Master => self.piece_of_master(offset, length),
+            Holder::Agent(address) => self.piece_of_agent(address, offset, length),
         };
         piece.map_err(|error| match error {
             Error::Refused {
@@ -169,6 +131,40 @@ impl File<'_> {
                 path: self.path.clone(),
             },
             error => error,
+        })
+    }
+
+    fn piece_of_master(&self, offset: u64, length: u64) -> Result<Piece, Error> {
+        let call = master::Call {
+            read_file: Some(master::call::ReadFile {
+                path: self.path.clone(),
+                offset,
+                length: Some(length),
+            }),
+            ..to_master(master::call::Type::ReadFile)
+        };
+        let answer = self.client.ask_for(&call, &self.attempt)?;
+        let read = answer.read_file.unwrap_or_default();
+        Ok(Piece {
+            size: read.size,
+            data: read.data,
+        })
+    }
+
+    fn piece_of_agent(&self, address: &str, offset: u64, length: u64) -> Result<Piece, Error> {
+        let call = agent::Call {
+            read_file: Some(agent::call::ReadFile {
+                path: self.path.clone(),
+                offset,
+                length: Some(length),
+            }),
+            ..to_agent(agent::call::Type::ReadFile)
+        };
+        let answer = self.client.ask_agent(address, &call, &self.attempt)?;
+        let read = answer.read_file.unwrap_or_default();
+        Ok(Piece {
+            size: read.size,
+            data: read.data,
         })
     }
 }

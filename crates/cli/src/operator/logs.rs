@@ -4,19 +4,17 @@
 
 use std::thread;
 
-use meseta_proto::v1::agent::{Call, call};
-use meseta_proto::v1::{ContainerId, Task};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use meseta_proto::v1::agent::call::Type;
+use meseta_proto::v1::{ContainerId, Task, TaskState};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::arguments::{Part, TaskName};
-use super::client::Client;
+use super::client::{Client, encoded, to_agent};
 use super::error::Error;
 use super::file::{File, Holder};
 use super::limits::FOLLOW_EVERY;
 use super::output::Output;
-use super::{agent, task, text};
+use super::{agent, task};
 
 /// Prints the log of the leading master.
 pub(super) fn of_master(part: Part, client: &Client, output: &Output) -> Result<(), Error> {
@@ -138,7 +136,7 @@ impl Whereabouts {
         if name.framework.is_none() && !name.task.is_empty() {
             let attempt = format!("look for task {}", name.task);
             let target = format!("/master/tasks?task_id={}", encoded(&name.task));
-            let answer: Tasks = read(client, &target, &attempt)?;
+            let answer: Tasks = client.get(&target, &attempt)?;
             let mut found = answer.tasks.into_iter().filter(|it| it.id == name.task);
             if let (Some(one), None) = (found.next(), found.next()) {
                 return Ok(one.into());
@@ -155,7 +153,7 @@ impl Whereabouts {
             encoded(&self.framework),
             encoded(&self.id)
         );
-        let answer: Tasks = read(client, &target, &attempt)?;
+        let answer: Tasks = client.get(&target, &attempt)?;
         let tasks = answer.tasks.into_iter().map(Self::from);
         let now = tasks
             .filter(|it| it.id == self.id && it.framework == self.framework)
@@ -176,7 +174,7 @@ impl Whereabouts {
     /// The address and path of its agent's process.
     pub(super) fn agent_address(&self, client: &Client, attempt: &str) -> Result<String, Error> {
         let target = format!("/master/slaves?slave_id={}", encoded(&self.agent));
-        let answer: Agents = read(client, &target, attempt)?;
+        let answer: Agents = client.get(&target, attempt)?;
         let agent = answer.slaves.into_iter().find(|it| it.id == self.agent);
         let Some((process, address)) = agent.as_ref().and_then(|it| it.pid.rsplit_once('@')) else {
             return Err(Error::Unfit {
@@ -208,10 +206,7 @@ impl Whereabouts {
             // The path of the latest run is shown by every agent.
             return Ok(format!("/{executor}/runs/latest"));
         };
-        let flags = Call {
-            r#type: Some(call::Type::GetFlags.into()),
-            ..Call::default()
-        };
+        let flags = to_agent(Type::GetFlags);
         let answer = client.ask_agent(address, &flags, attempt)?;
         let flags = answer.get_flags.unwrap_or_default().flags;
         let work_dir = flags.into_iter().find(|it| it.name == "work_dir");
@@ -240,15 +235,15 @@ impl From<&Task> for Whereabouts {
             agent: task.agent_id.to_string(),
             executor: executor.unwrap_or_else(|| task.task_id.to_string()),
             container,
-            phase: phase(task.state().as_str_name()),
+            phase: phase(task.state()),
         }
     }
 }
 
-fn phase(state: &str) -> Phase {
+fn phase(state: TaskState) -> Phase {
     match state {
-        "TASK_STAGING" | "TASK_STARTING" => Phase::Before,
-        state if text::is_end(state) => Phase::Ended,
+        TaskState::TaskStaging | TaskState::TaskStarting => Phase::Before,
+        state if state.is_terminal() => Phase::Ended,
         _ => Phase::Running,
     }
 }
@@ -267,19 +262,6 @@ fn inside(container: &ContainerId) -> String {
         Some(parent) => format!("{}/containers/{}", inside(parent), container.value),
         None => String::new(),
     }
-}
-
-fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
-}
-
-fn read<T: DeserializeOwned>(client: &Client, target: &str, attempt: &str) -> Result<T, Error> {
-    let body = client.get(target, attempt)?;
-    serde_json::from_slice(&body).map_err(|e| Error::Unreadable {
-        attempt: attempt.to_owned(),
-        address: "the master".to_owned(),
-        reason: e.to_string(),
-    })
 }
 
 /// What `/slaves` says of one agent.
@@ -342,7 +324,7 @@ impl From<Stated> for Whereabouts {
             framework: task.framework_id,
             agent: task.slave_id,
             container: container.map(ContainerId::from),
-            phase: phase(&task.state),
+            phase: TaskState::from_str_name(&task.state).map_or(Phase::Running, phase),
         }
     }
 }

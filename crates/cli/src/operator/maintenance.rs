@@ -9,7 +9,7 @@ use meseta_proto::v1::master::response::get_agents::Agent;
 use meseta_proto::v1::{DurationInfo, MachineId, TimeInfo, Unavailability};
 
 use super::arguments::Maintenance as Command;
-use super::client::Client;
+use super::client::{Client, to_master};
 use super::error::Error;
 use super::find;
 use super::output::{Output, Table};
@@ -43,7 +43,7 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
             )?;
             let call = Call {
                 start_maintenance: Some(call::StartMaintenance { machines }),
-                ..agent::of_type(Type::StartMaintenance)
+                ..to_master(Type::StartMaintenance)
             };
             client.change(&call, &format!("start the maintenance of {all}"))?;
             output.done(&format!("Down for maintenance: {all}."))
@@ -53,7 +53,7 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
             let all = listed(&machines);
             let call = Call {
                 stop_maintenance: Some(call::StopMaintenance { machines }),
-                ..agent::of_type(Type::StopMaintenance)
+                ..to_master(Type::StopMaintenance)
             };
             client.change(&call, &format!("stop the maintenance of {all}"))?;
             output.done(&format!("Up again: {all}."))
@@ -148,10 +148,6 @@ fn moment(text: &str, now: SystemTime) -> Result<SystemTime, Error> {
         })
 }
 
-fn nanoseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
-}
-
 /// The windows without these machines; windows without any machine are no more.
 fn without(schedule: Schedule, machines: &[MachineId]) -> Schedule {
     let mut windows = schedule.windows;
@@ -165,7 +161,7 @@ fn without(schedule: Schedule, machines: &[MachineId]) -> Schedule {
 fn update(schedule: Schedule, client: &Client, attempt: &str) -> Result<(), Error> {
     let call = Call {
         update_maintenance_schedule: Some(call::UpdateMaintenanceSchedule { schedule }),
-        ..agent::of_type(Type::UpdateMaintenanceSchedule)
+        ..to_master(Type::UpdateMaintenanceSchedule)
     };
     client.change(&call, attempt)
 }
@@ -180,16 +176,15 @@ fn add(
 ) -> Result<(), Error> {
     let attempt = format!("schedule the maintenance of {}", listed(&machines));
     let mut new = without(schedule(client, &attempt)?, &machines);
+    let since_epoch = start.duration_since(UNIX_EPOCH).unwrap_or_default();
     let sentence = format!("{} from {}.", listed(&machines), text::time(start));
     new.windows.push(Window {
         machine_ids: machines,
         unavailability: Unavailability {
             start: TimeInfo {
-                nanoseconds: nanoseconds(start.duration_since(UNIX_EPOCH).unwrap_or_default()),
+                nanoseconds: DurationInfo::from(since_epoch).nanoseconds,
             },
-            duration: duration.map(|time| DurationInfo {
-                nanoseconds: nanoseconds(time),
-            }),
+            duration: duration.map(DurationInfo::from),
         },
     });
     update(new, client, &attempt)?;
@@ -226,13 +221,10 @@ fn show(machines: &[MachineId], client: &Client, output: &Output) -> Result<(), 
     let mut table = Table::new(["START", "DURATION", "MACHINES"]);
     for window in &schedule.windows {
         let start = text::moment(window.unavailability.start);
-        let duration = window.unavailability.duration.as_ref();
-        let duration = duration.and_then(|it| u64::try_from(it.nanoseconds).ok());
+        let duration = window.unavailability.duration.map(Duration::from);
         table.row([
             start.map_or("-".to_owned(), text::time),
-            duration.map_or("without end".to_owned(), |it| {
-                humantime::format_duration(Duration::from_nanos(it)).to_string()
-            }),
+            duration.map_or("without end".to_owned(), text::duration),
             listed(&window.machine_ids),
         ]);
     }

@@ -57,6 +57,22 @@ const AFTER_PROGRAMS: usize = 100;
 /// The daemons that have commands beside them.
 pub(crate) const DAEMONS: [&str; 2] = ["master", "agent"];
 
+/// What the help of a daemon says of the commands that go by its name.
+pub(crate) fn beside(program: &str) -> Option<String> {
+    let name = DAEMONS.into_iter().find(|name| program.ends_with(name))?;
+    let all = Arguments::command();
+    let words: Vec<&str> = all
+        .find_subcommand(name)?
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .collect();
+    Some(format!(
+        "Commands of the same name, for operators: {}. `meseta help {name} {}` tells of one of them.",
+        words.join(", "),
+        words.first()?
+    ))
+}
+
 /// Whether these words are for an operator's command. `meseta agent` alone or with flags is the
 /// daemon; a word after it, such as `list`, makes it a command.
 pub(crate) fn is_meant_by(args: &[OsString]) -> bool {

@@ -6,9 +6,8 @@ use meseta_proto::v1::quota::QuotaConfig;
 use meseta_proto::v1::value::Scalar;
 use meseta_resources::Resources;
 
-use super::agent::of_type;
 use super::arguments::Quota as Command;
-use super::client::Client;
+use super::client::{Client, to_master};
 use super::error::Error;
 use super::output::{Output, Table};
 use super::text;
@@ -68,7 +67,7 @@ fn update(client: &Client, config: QuotaConfig, force: bool, attempt: &str) -> R
             force: force.then_some(true),
             quota_configs: vec![config],
         }),
-        ..of_type(Type::UpdateQuota)
+        ..to_master(Type::UpdateQuota)
     };
     client.change(&call, attempt)
 }

@@ -6,9 +6,8 @@ use meseta_proto::v1::master::call::{self, Type};
 use meseta_proto::v1::resource::{ReservationInfo, reservation_info};
 use meseta_resources::Resources;
 
-use super::agent::of_type;
 use super::arguments::{Reserve, Unreserve};
-use super::client::Client;
+use super::client::{Client, to_master};
 use super::error::Error;
 use super::output::Output;
 use super::{agent, text, volume};
@@ -23,14 +22,7 @@ pub(super) fn reserve(command: Reserve, client: &Client, output: &Output) -> Res
     } = command;
     let mut wanted = parsed(&resources)?;
     let principal = principal.or_else(|| client.principal().map(str::to_owned));
-    for resource in &mut wanted {
-        resource.reservations.push(ReservationInfo {
-            r#type: Some(reservation_info::Type::Dynamic.into()),
-            role: Some(role.clone()),
-            principal: principal.clone(),
-            labels: None,
-        });
-    }
+    reserve_for(&role, principal.as_deref(), &mut wanted);
     let id = agent::id(&agent::named(client, &agent.agent)?);
     let amount = text::resources(&wanted);
     let call = Call {
@@ -39,7 +31,7 @@ pub(super) fn reserve(command: Reserve, client: &Client, output: &Output) -> Res
             source: Vec::new(),
             resources: wanted,
         }),
-        ..of_type(Type::ReserveResources)
+        ..to_master(Type::ReserveResources)
     };
     client.change(&call, &format!("reserve {amount} on agent {id}"))?;
     output.done(&format!("{amount} on agent {id} are role {role}'s."))
@@ -73,7 +65,7 @@ pub(super) fn unreserve(command: Unreserve, client: &Client, output: &Output) ->
             agent_id: id.clone(),
             resources: taken,
         }),
-        ..of_type(Type::UnreserveResources)
+        ..to_master(Type::UnreserveResources)
     };
     client.change(&call, &attempt)?;
     output.done(&format!(
@@ -93,6 +85,18 @@ fn parsed(text: &str) -> Result<Vec<Resource>, Error> {
         return Err(refused("expected such as 'cpus:1;mem:128'".to_owned()));
     }
     Ok(resources.to_v1())
+}
+
+/// Reserves the resources for a role.
+fn reserve_for(role: &str, principal: Option<&str>, resources: &mut [Resource]) {
+    for resource in resources {
+        resource.reservations.push(ReservationInfo {
+            r#type: Some(reservation_info::Type::Dynamic.into()),
+            role: Some(role.to_owned()),
+            principal: principal.map(str::to_owned),
+            labels: None,
+        });
+    }
 }
 
 /// The role that a resource is reserved for.
@@ -163,14 +167,7 @@ mod tests {
 
     fn of_role(text: &str, role: &str, principal: Option<&str>) -> Vec<Resource> {
         let mut resources = parsed(text).unwrap();
-        for resource in &mut resources {
-            resource.reservations.push(ReservationInfo {
-                r#type: Some(reservation_info::Type::Dynamic.into()),
-                role: Some(role.to_owned()),
-                principal: principal.map(str::to_owned),
-                labels: None,
-            });
-        }
+        reserve_for(role, principal, &mut resources);
         resources
     }
 

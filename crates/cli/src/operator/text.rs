@@ -104,25 +104,15 @@ pub(super) fn state(state: TaskState) -> String {
     name.strip_prefix("TASK_").unwrap_or(name).to_lowercase()
 }
 
-/// Whether a state, by its name on the wire, is a task's last.
-pub(super) fn is_end(state: &str) -> bool {
-    matches!(
-        state,
-        "TASK_FINISHED"
-            | "TASK_FAILED"
-            | "TASK_KILLED"
-            | "TASK_ERROR"
-            | "TASK_LOST"
-            | "TASK_DROPPED"
-            | "TASK_GONE"
-            | "TASK_GONE_BY_OPERATOR"
-    )
-}
-
 /// The moment that a message names, if it is after the epoch.
 pub(super) fn moment(time: TimeInfo) -> Option<SystemTime> {
     let nanoseconds = u64::try_from(time.nanoseconds).ok()?;
     UNIX_EPOCH.checked_add(Duration::from_nanos(nanoseconds))
+}
+
+/// A length of time, as people write it: `1h 30m`.
+pub(super) fn duration(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
 }
 
 /// The moment of so many seconds after the epoch, if there is one.

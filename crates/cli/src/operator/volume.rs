@@ -8,9 +8,8 @@ use meseta_proto::v1::value::Scalar;
 use meseta_proto::v1::{Resource, Volume, volume};
 use meseta_resources::Resources;
 
-use super::agent::of_type;
-use super::arguments::{Volume as Command, VolumeName};
-use super::client::Client;
+use super::arguments::{Consent, NewVolume, Volume as Command, VolumeName};
+use super::client::{Client, to_master};
 use super::error::Error;
 use super::find::{self, Names};
 use super::output::{Output, Table};
@@ -19,111 +18,104 @@ use super::{agent, consent, reserve, text};
 pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<(), Error> {
     match command {
         Command::List => list(client, output),
-        Command::Create {
-            agent,
-            id,
-            role,
-            size,
-            path,
-        } => {
-            let size = positive("size", size)?;
-            let agent = agent::named(client, &agent.agent)?;
-            let attempt = format!("make volume {id} on agent {}", agent::id(&agent));
-            let mut volume = free_disk(&agent, &role, size, &attempt)?;
-            let disk = volume.disk.get_or_insert_default();
-            let principal = volume.reservations.last();
-            let principal = principal.and_then(|it| it.principal.clone());
-            disk.persistence = Some(Persistence {
-                id: id.clone(),
-                principal: client.principal().map(str::to_owned).or(principal),
-            });
-            disk.volume = Some(Volume {
-                mode: volume::Mode::Rw.into(),
-                container_path: path,
-                ..Volume::default()
-            });
-            let call = Call {
-                create_volumes: Some(call::CreateVolumes {
-                    agent_id: agent::id(&agent),
-                    volumes: vec![volume],
-                }),
-                ..of_type(Type::CreateVolumes)
-            };
-            client.change(&call, &attempt)?;
-            output.done(&format!(
-                "Volume {id} is made, of {}.",
-                text::megabytes(size)
-            ))
-        }
-        Command::Destroy { volume, consent } => {
-            let (agent, volume) = named(client, &volume)?;
-            let id = id_of(&volume).unwrap_or_default().to_owned();
-            consent::ask(
-                &consent,
-                &format!("destroying volume {id} and all data on it"),
-            )?;
-            let call = Call {
-                destroy_volumes: Some(call::DestroyVolumes {
-                    agent_id: agent::id(&agent),
-                    volumes: vec![volume],
-                }),
-                ..of_type(Type::DestroyVolumes)
-            };
-            client.change(&call, &format!("destroy volume {id}"))?;
-            output.done(&format!("Volume {id} is destroyed."))
-        }
-        Command::Grow { volume, by } => {
-            let by = positive("size", by)?;
-            let (agent, volume) = named(client, &volume)?;
-            let id = id_of(&volume).unwrap_or_default().to_owned();
-            let attempt = format!("make volume {id} larger by {}", text::megabytes(by));
-            let role = reserve::role_of(&volume).unwrap_or_default();
-            let addition = free_disk(&agent, role, by, &attempt)?;
-            let call = Call {
-                grow_volume: Some(call::GrowVolume {
-                    agent_id: Some(agent::id(&agent)),
-                    volume,
-                    addition,
-                }),
-                ..of_type(Type::GrowVolume)
-            };
-            client.change(&call, &attempt)?;
-            output.done(&format!(
-                "Volume {id} is larger by {}.",
-                text::megabytes(by)
-            ))
-        }
-        Command::Shrink { volume, by } => {
-            let by = positive("size", by)?;
-            let (agent, volume) = named(client, &volume)?;
-            let id = id_of(&volume).unwrap_or_default().to_owned();
-            let call = Call {
-                shrink_volume: Some(call::ShrinkVolume {
-                    agent_id: Some(agent::id(&agent)),
-                    volume,
-                    subtract: Scalar { value: by },
-                }),
-                ..of_type(Type::ShrinkVolume)
-            };
-            let attempt = format!("make volume {id} smaller by {}", text::megabytes(by));
-            client.change(&call, &attempt)?;
-            output.done(&format!(
-                "Volume {id} is smaller by {}.",
-                text::megabytes(by)
-            ))
-        }
+        Command::Create(new) => create(new, client, output),
+        Command::Destroy { volume, consent } => destroy(&volume, &consent, client, output),
+        Command::Grow { volume, by } => grow(&volume, by, client, output),
+        Command::Shrink { volume, by } => shrink(&volume, by, client, output),
     }
 }
 
-fn positive(what: &'static str, size: f64) -> Result<f64, Error> {
-    if size.is_finite() && size > 0.0 {
-        return Ok(size);
-    }
-    Err(Error::Word {
-        what,
-        value: size.to_string(),
-        reason: "expected an amount of megabytes above 0".to_owned(),
-    })
+fn create(new: NewVolume, client: &Client, output: &Output) -> Result<(), Error> {
+    let NewVolume {
+        agent,
+        id,
+        role,
+        size,
+        path,
+    } = new;
+    let agent = agent::named(client, &agent.agent)?;
+    let attempt = format!("make volume {id} on agent {}", agent::id(&agent));
+    let mut volume = free_disk(&agent, &role, size, &attempt)?;
+    let disk = volume.disk.get_or_insert_default();
+    let principal = volume.reservations.last();
+    let principal = principal.and_then(|it| it.principal.clone());
+    disk.persistence = Some(Persistence {
+        id: id.clone(),
+        principal: client.principal().map(str::to_owned).or(principal),
+    });
+    disk.volume = Some(Volume {
+        mode: volume::Mode::Rw.into(),
+        container_path: path,
+        ..Volume::default()
+    });
+    let call = Call {
+        create_volumes: Some(call::CreateVolumes {
+            agent_id: agent::id(&agent),
+            volumes: vec![volume],
+        }),
+        ..to_master(Type::CreateVolumes)
+    };
+    client.change(&call, &attempt)?;
+    let size = text::megabytes(size);
+    output.done(&format!("Volume {id} is made, of {size}."))
+}
+
+fn destroy(
+    name: &VolumeName,
+    consent: &Consent,
+    client: &Client,
+    output: &Output,
+) -> Result<(), Error> {
+    let (agent, volume) = named(client, name)?;
+    let id = id_of(&volume).unwrap_or_default().to_owned();
+    consent::ask(
+        consent,
+        &format!("destroying volume {id} and all data on it"),
+    )?;
+    let call = Call {
+        destroy_volumes: Some(call::DestroyVolumes {
+            agent_id: agent::id(&agent),
+            volumes: vec![volume],
+        }),
+        ..to_master(Type::DestroyVolumes)
+    };
+    client.change(&call, &format!("destroy volume {id}"))?;
+    output.done(&format!("Volume {id} is destroyed."))
+}
+
+fn grow(name: &VolumeName, by: f64, client: &Client, output: &Output) -> Result<(), Error> {
+    let (agent, volume) = named(client, name)?;
+    let id = id_of(&volume).unwrap_or_default().to_owned();
+    let size = text::megabytes(by);
+    let attempt = format!("make volume {id} larger by {size}");
+    let role = reserve::role_of(&volume).unwrap_or_default();
+    let addition = free_disk(&agent, role, by, &attempt)?;
+    let call = Call {
+        grow_volume: Some(call::GrowVolume {
+            agent_id: Some(agent::id(&agent)),
+            volume,
+            addition,
+        }),
+        ..to_master(Type::GrowVolume)
+    };
+    client.change(&call, &attempt)?;
+    output.done(&format!("Volume {id} is larger by {size}."))
+}
+
+fn shrink(name: &VolumeName, by: f64, client: &Client, output: &Output) -> Result<(), Error> {
+    let (agent, volume) = named(client, name)?;
+    let id = id_of(&volume).unwrap_or_default().to_owned();
+    let size = text::megabytes(by);
+    let call = Call {
+        shrink_volume: Some(call::ShrinkVolume {
+            agent_id: Some(agent::id(&agent)),
+            volume,
+            subtract: Scalar { value: by },
+        }),
+        ..to_master(Type::ShrinkVolume)
+    };
+    client.change(&call, &format!("make volume {id} smaller by {size}"))?;
+    output.done(&format!("Volume {id} is smaller by {size}."))
 }
 
 /// The id of a persistent volume.

@@ -4,9 +4,8 @@ use meseta_proto::v1::WeightInfo;
 use meseta_proto::v1::master::Call;
 use meseta_proto::v1::master::call::{self, Type};
 
-use super::agent::of_type;
 use super::arguments::Weight as Command;
-use super::client::Client;
+use super::client::{Client, to_master};
 use super::error::Error;
 use super::output::{Output, Table};
 use super::text;
@@ -21,7 +20,7 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                 update_weights: Some(call::UpdateWeights {
                     weight_infos: infos?,
                 }),
-                ..of_type(Type::UpdateWeights)
+                ..to_master(Type::UpdateWeights)
             };
             client.change(&call, &format!("set the weights {}", weights.join(" ")))?;
             output.done("The weights are set.")

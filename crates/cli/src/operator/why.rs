@@ -4,10 +4,10 @@ mod report;
 
 use std::time::SystemTime;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
 use super::arguments::Why;
-use super::client::Client;
+use super::client::{Client, encoded};
 use super::error::Error;
 use super::framework;
 use super::output::Output;
@@ -19,23 +19,15 @@ pub(super) fn run(command: &Why, client: &Client, output: &Output) -> Result<(),
     let mut frameworks = framework::all(client, &attempt)?;
     frameworks.completed_frameworks.clear();
     let framework = framework::named(frameworks, wanted)?;
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let id = encoded(framework::id_text(&framework));
     let role = command.role.as_deref();
     let role = role.map_or(String::new(), |role| format!("&role={}", encoded(role)));
     let nearest = command.nearest;
     let target = format!("/why?framework_id={id}{role}&nearest={nearest}");
-    let body = client.get(&target, &attempt)?;
-    let unreadable = |e: serde_json::Error| Error::Unreadable {
-        attempt: attempt.clone(),
-        address: "the master".to_owned(),
-        reason: e.to_string(),
-    };
     if !output.is_for_people() {
-        let value: serde_json::Value = serde_json::from_slice(&body).map_err(unreadable)?;
-        return output.value(&value);
+        return output.value(&client.get::<Value>(&target, &attempt)?);
     }
-    let answer: report::Answer = serde_json::from_slice(&body).map_err(unreadable)?;
+    let answer: report::Answer = client.get(&target, &attempt)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let report = report::Report {
         answer: &answer,

@@ -1,141 +1,86 @@
-//! The input and output of containers, as agents stream them.
+//! Bodies that go on for as long as somebody has something to say: messages in RecordIO.
 
 use std::collections::VecDeque;
-use std::io::Read;
+use std::fmt;
+use std::io::{self, Read};
+use std::marker::PhantomData;
+use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
-use meseta_proto::v1::agent::{self, ProcessIo};
-use meseta_proto::{decode, recordio};
-use prost::Message as _;
-use ureq::http::Request;
-use ureq::http::header::{ACCEPT, CONTENT_TYPE};
-use ureq::{BodyReader, SendBody};
+use meseta_proto::{Wire, decode, recordio};
+use ureq::http::Response;
+use ureq::{Body, BodyReader};
 
-use super::{Client, Error, PROTOBUF, Response, accepted, reason};
-use crate::operator::limits::MAX_OUTPUT_RECORD;
+use crate::operator::error::Error;
 
-const RECORDIO: &str = "application/recordio";
+/// What is read at once of an answer.
+const STEP_BYTES: usize = 16 * 1024;
 
-/// What a container prints.
-pub(in crate::operator) struct ContainerOutput {
+/// The messages of an answer, one after the other.
+pub(in crate::operator) struct Messages<M> {
     address: String,
     attempt: String,
     reader: BodyReader<'static>,
     decoder: recordio::Decoder,
+    of: PhantomData<M>,
 }
 
-impl std::fmt::Debug for ContainerOutput {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ContainerOutput")
+impl<M> fmt::Debug for Messages<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages")
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
 }
 
-impl Client {
-    /// Makes a call of an agent's API that is answered with what a container prints.
-    pub(in crate::operator) fn output_of(
-        &self,
-        address: &str,
-        call: &agent::Call,
+impl<M: Wire> Messages<M> {
+    /// Of an answer, and where it came from. No message may be longer than `longest`.
+    pub(super) fn of(
+        (address, answer): (String, Response<Body>),
+        longest: usize,
         attempt: &str,
-    ) -> Result<ContainerOutput, Error> {
-        let request = self
-            .to_agent(address)
-            .header(CONTENT_TYPE, PROTOBUF)
-            .header(ACCEPT, RECORDIO)
-            .header("Message-Accept", PROTOBUF)
-            .body(call.encode_to_vec());
-        let sent = request.map_err(ureq::Error::from);
-        let answer = sent.and_then(|request| self.agent.run(request));
-        let (address, answer) = self.streamed(address, answer, attempt)?;
-        Ok(ContainerOutput {
+    ) -> Self {
+        let body = answer.into_body().into_with_config();
+        Self {
             address,
             attempt: attempt.to_owned(),
-            reader: answer
-                .into_body()
-                .into_with_config()
-                .limit(u64::MAX)
-                .reader(),
-            decoder: recordio::Decoder::new(MAX_OUTPUT_RECORD),
-        })
+            reader: body.limit(u64::MAX).reader(),
+            decoder: recordio::Decoder::new(longest),
+            of: PhantomData,
+        }
     }
 
-    /// Sends a container its input, for as long as there is more of it.
-    pub(in crate::operator) fn send_input(
-        &self,
-        address: &str,
-        mut records: impl Read,
-        attempt: &str,
-    ) -> Result<(), Error> {
-        let request = self
-            .to_agent(address)
-            .header(CONTENT_TYPE, RECORDIO)
-            .header("Message-Content-Type", PROTOBUF)
-            .header(ACCEPT, PROTOBUF)
-            .body(SendBody::from_reader(&mut records));
-        let sent = request.map_err(ureq::Error::from);
-        let answer = sent.and_then(|request| self.agent.run(request));
-        self.streamed(address, answer, attempt).map(drop)
-    }
-
-    fn to_agent(&self, address: &str) -> ureq::http::request::Builder {
-        let request = Request::builder()
-            .method("POST")
-            .uri(format!("{}{address}/api/v1", self.access.agents));
-        self.authorized(request)
-    }
-
-    fn streamed(
-        &self,
-        address: &str,
-        answer: Result<Response<ureq::Body>, ureq::Error>,
-        attempt: &str,
-    ) -> Result<(String, Response<ureq::Body>), Error> {
-        let base = format!("{}{address}", self.access.agents);
-        let answer = answer.map_err(|error| Error::AgentUnreachable {
-            attempt: attempt.to_owned(),
-            agent: base.clone(),
-            reason: reason(&error),
-            advice: "",
-        })?;
-        accepted(base, answer, attempt)
-    }
-}
-
-impl ContainerOutput {
-    /// Waits for what comes next; `None` when that is all.
-    pub(in crate::operator) fn next(&mut self) -> Result<Option<ProcessIo>, Error> {
-        let mut piece = [0; 16 * 1024];
+    /// Waits for the next message; `None` when that was all.
+    pub(in crate::operator) fn next(&mut self) -> Result<Option<M>, Error> {
+        let mut piece = [0; STEP_BYTES];
         loop {
             let record = self.decoder.next_record();
-            if let Some(record) = record.map_err(|e| self.unreadable(e.to_string()))? {
-                let message = decode(&record).map_err(|e| self.unreadable(e.to_string()))?;
-                return Ok(Some(message));
+            if let Some(record) = record.map_err(|e| self.unreadable(&e))? {
+                return decode(&record).map(Some).map_err(|e| self.unreadable(&e));
             }
             match self.reader.read(&mut piece) {
                 Ok(0) => return Ok(None),
-                Ok(length) => {
-                    let bytes = piece.get(..length).unwrap_or_default();
-                    self.decoder.extend(bytes);
-                }
-                Err(error) => {
-                    return Err(Error::Broken {
-                        attempt: self.attempt.clone(),
-                        address: self.address.clone(),
-                        reason: error.to_string(),
-                        advice: "",
-                    });
-                }
+                Ok(length) => self.decoder.extend(piece.get(..length).unwrap_or_default()),
+                Err(error) => return Err(self.broken(&error.to_string())),
             }
         }
     }
 
-    fn unreadable(&self, reason: String) -> Error {
+    fn unreadable(&self, error: &impl fmt::Display) -> Error {
         Error::Unreadable {
             attempt: self.attempt.clone(),
             address: self.address.clone(),
-            reason,
+            reason: error.to_string(),
+        }
+    }
+
+    /// The error of a stream that is over too early.
+    pub(super) fn broken(&self, reason: &str) -> Error {
+        Error::Broken {
+            attempt: self.attempt.clone(),
+            address: self.address.clone(),
+            reason: reason.to_owned(),
+            advice: "",
         }
     }
 }
@@ -143,12 +88,12 @@ impl ContainerOutput {
 /// Records as the body of a request: read as they come, until their sender is gone.
 #[derive(Debug)]
 pub(in crate::operator) struct RecordReader {
-    records: std::sync::mpsc::Receiver<Bytes>,
+    records: Receiver<Bytes>,
     rest: VecDeque<u8>,
 }
 
 impl RecordReader {
-    pub(in crate::operator) fn new(records: std::sync::mpsc::Receiver<Bytes>) -> Self {
+    pub(in crate::operator) fn new(records: Receiver<Bytes>) -> Self {
         Self {
             records,
             rest: VecDeque::new(),
@@ -157,7 +102,7 @@ impl RecordReader {
 }
 
 impl Read for RecordReader {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.rest.is_empty() {
             match self.records.recv() {
                 // An empty one is the last: others who send may not know of that.

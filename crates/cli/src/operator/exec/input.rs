@@ -8,18 +8,18 @@ use std::thread;
 use bytes::Bytes;
 use meseta_proto::recordio;
 use meseta_proto::v1::agent::call::attach_container_input::Type as Kind;
-use meseta_proto::v1::agent::call::{self, AttachContainerInput};
+use meseta_proto::v1::agent::call::{self, AttachContainerInput, Type};
 use meseta_proto::v1::agent::process_io::{self, Control, Data, control, data};
 use meseta_proto::v1::agent::{Call, ProcessIo};
 use meseta_proto::v1::tty_info::WindowSize;
-use meseta_proto::v1::{ContainerId, DurationInfo, TtyInfo};
+use meseta_proto::v1::{ContainerId, TtyInfo};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use prost::Message as _;
 use rustix::io::Errno;
 
 use super::terminal::Terminal;
 use super::{Place, SIGNAL_BASE};
-use crate::operator::client::{Client, RecordReader};
+use crate::operator::client::{Client, RecordReader, to_agent};
 use crate::operator::error::Error;
 use crate::operator::limits::{INPUT_HEARTBEAT, INPUT_RECORDS_WAITING, INPUT_STEP_BYTES};
 
@@ -214,14 +214,11 @@ fn beat(records: &SyncSender<Bytes>) {
     // Nothing ever comes: it is a clock that stops with this process.
     let (_never, clock) = sync_channel::<()>(0);
     while clock.recv_timeout(INPUT_HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
-        let interval = i64::try_from(INPUT_HEARTBEAT.as_nanos()).unwrap_or(i64::MAX);
         let control = Control {
             r#type: Some(control::Type::Heartbeat.into()),
             tty_info: None,
             heartbeat: Some(control::Heartbeat {
-                interval: Some(DurationInfo {
-                    nanoseconds: interval,
-                }),
+                interval: Some(INPUT_HEARTBEAT.into()),
             }),
         };
         if records.send(control_record(control)).is_err() {
@@ -266,12 +263,11 @@ impl Watched {
 
     fn pass_on(&self, signal: Signal) {
         let kill = Call {
-            r#type: Some(call::Type::KillContainer.into()),
             kill_container: Some(call::KillContainer {
                 container_id: self.place.container.clone(),
                 signal: Some(signal as i32),
             }),
-            ..Call::default()
+            ..to_agent(Type::KillContainer)
         };
         let Place { agent, attempt, .. } = &self.place;
         if self.client.tell_agent(agent, &kill, attempt).is_err() {
@@ -341,9 +337,8 @@ fn process_io(io: ProcessIo) -> Bytes {
 
 fn record(attach: AttachContainerInput) -> Bytes {
     let call = Call {
-        r#type: Some(call::Type::AttachContainerInput.into()),
         attach_container_input: Some(attach),
-        ..Call::default()
+        ..to_agent(Type::AttachContainerInput)
     };
     recordio::encode(&call.encode_to_vec())
 }

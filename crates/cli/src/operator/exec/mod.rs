@@ -10,8 +10,9 @@ mod terminal;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use meseta_proto::v1::agent::call::{self, Type};
 use meseta_proto::v1::agent::process_io::{self, data};
-use meseta_proto::v1::agent::{Call, ProcessIo, call};
+use meseta_proto::v1::agent::{Call, ProcessIo};
 use meseta_proto::v1::environment::{Variable, variable};
 use meseta_proto::v1::{
     CommandInfo, ContainerId, ContainerInfo, Environment, TtyInfo, container_info,
@@ -20,7 +21,7 @@ use meseta_proto::v1::{
 use self::input::{Input, Stdin};
 use self::terminal::{Loan, Terminal};
 use super::arguments::{Attach, Exec};
-use super::client::{Client, ContainerOutput};
+use super::client::{Client, Messages, to_agent};
 use super::error::Error;
 use super::logs::Whereabouts;
 use super::output;
@@ -44,13 +45,12 @@ pub(super) fn exec(exec: &Exec, client: &Client) -> Result<ExitCode, Error> {
         value: uuid::Uuid::new_v4().to_string(),
     };
     let launch = Call {
-        r#type: Some(call::Type::LaunchNestedContainerSession.into()),
         launch_nested_container_session: Some(call::LaunchNestedContainerSession {
             container_id: session.clone(),
             command: Some(command(exec, terminal.as_ref())),
             container: terminal.as_ref().map(container),
         }),
-        ..Call::default()
+        ..to_agent(Type::LaunchNestedContainerSession)
     };
     let place = Place {
         container: session,
@@ -76,11 +76,10 @@ pub(super) fn attach(attach: &Attach, client: &Client) -> Result<ExitCode, Error
         .transpose()?;
     let place = Place::of(&Whereabouts::of(&attach.task, client)?, client, &attempt)?;
     let watch = Call {
-        r#type: Some(call::Type::AttachContainerOutput.into()),
         attach_container_output: Some(call::AttachContainerOutput {
             container_id: place.container.clone(),
         }),
-        ..Call::default()
+        ..to_agent(Type::AttachContainerOutput)
     };
     let output = client.output_of(&place.agent, &watch, &attempt);
     let output = output.map_err(|error| match error {
@@ -163,7 +162,7 @@ impl Place {
     fn follow(
         &self,
         client: &Client,
-        mut output: ContainerOutput,
+        mut output: Messages<ProcessIo>,
         terminal: Option<Terminal>,
         stdin: Option<Stdin>,
     ) -> Result<ExitCode, Error> {
@@ -186,11 +185,10 @@ impl Place {
             return Ok(ExitCode::SUCCESS);
         }
         let wait = Call {
-            r#type: Some(call::Type::WaitContainer.into()),
             wait_container: Some(call::WaitContainer {
                 container_id: self.container.clone(),
             }),
-            ..Call::default()
+            ..to_agent(Type::WaitContainer)
         };
         let answer = client.ask_agent(&self.agent, &wait, &self.attempt)?;
         let status = answer.wait_container.and_then(|it| it.exit_status);
@@ -210,18 +208,17 @@ impl Place {
     /// Nobody will ask for it again. An agent that does not do it forgets it in time.
     fn remove(&self, client: &Client) {
         let remove = Call {
-            r#type: Some(call::Type::RemoveContainer.into()),
             remove_container: Some(call::RemoveContainer {
                 container_id: self.container.clone(),
             }),
-            ..Call::default()
+            ..to_agent(Type::RemoveContainer)
         };
         let _ = client.tell_agent(&self.agent, &remove, &self.attempt);
     }
 }
 
 /// Prints what comes until all has come.
-fn print_all(output: &mut ContainerOutput) -> Result<(), Error> {
+fn print_all(output: &mut Messages<ProcessIo>) -> Result<(), Error> {
     while let Some(message) = output.next()? {
         print(message).map_err(output::printing)?;
     }

@@ -104,12 +104,7 @@ impl Amounts {
 
 impl Summary {
     pub(super) fn of(client: &Client, attempt: &str) -> Result<Self, Error> {
-        let body = client.get("/master/state-summary", attempt)?;
-        serde_json::from_slice(&body).map_err(|e| Error::Unreadable {
-            attempt: attempt.to_owned(),
-            address: "the master".to_owned(),
-            reason: e.to_string(),
-        })
+        client.get("/master/state-summary", attempt)
     }
 
     /// How much of a resource is used, and how much there is.

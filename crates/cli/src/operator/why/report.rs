@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::operator::text::counted;
+
 /// What `/why` answers.
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {
@@ -155,11 +157,6 @@ fn amounts_text(amounts: &BTreeMap<String, f64>) -> String {
         .iter()
         .map(|(name, amount)| format!("{name}:{amount}"));
     amounts.collect::<Vec<_>>().join("; ")
-}
-
-fn counted(count: usize, thing: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {thing}{plural}")
 }
 
 #[cfg(test)]
