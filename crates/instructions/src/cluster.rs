@@ -3,24 +3,40 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
+use bytes::Bytes;
 use meseta_machine::{Entropy, Now};
+use meseta_master::http::Request;
 use meseta_master::{Action, Config, Input, Master};
 use meseta_proto::internal::{ReregisterSlaveMessage, StatusUpdate, StatusUpdateMessage};
 use meseta_proto::v1::{
-    AgentInfo, FrameworkInfo, Resource, Task, TaskState, TaskStatus, agent_info, framework_info,
+    AgentId, AgentInfo, FrameworkInfo, Resource, Task, TaskState, TaskStatus, agent_info,
+    framework_info,
 };
 use meseta_proto::{Upid, Wire};
 use meseta_resources::Resources;
 
-/// A master, and what it did last.
-pub(crate) struct Cluster {
-    pub(crate) master: Master,
+/// A master, with a time that stands still.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The machine itself.
+    pub master: Master,
     actions: Vec<Action>,
 }
 
 impl Cluster {
+    /// A master to which so many agents have come back with so many tasks each.
+    pub fn with_agents(agents: usize, tasks: usize) -> Self {
+        let mut this = Self::new();
+        for number in 0..agents {
+            this.tell(agent_pid(number), &return_of_agent(number, tasks));
+        }
+        assert_eq!(this.master.snapshot().agents.len(), agents);
+        this
+    }
+
     /// A master without agents.
-    pub(crate) fn new() -> Self {
+    #[allow(clippy::new_without_default, reason = "it is not the usual one")]
+    pub fn new() -> Self {
         let config = Config::new("m", pid("master", 5050));
         let mut this = Self {
             master: Master::new(config, Entropy::new(1), now()),
@@ -30,37 +46,46 @@ impl Cluster {
         this
     }
 
-    pub(crate) fn step(&mut self, input: Input) {
+    fn step(&mut self, input: Input) {
         self.master.step(now(), input, &mut self.actions);
         self.actions.clear();
     }
 
-    pub(crate) fn tell<M: Wire>(&mut self, from: Upid, message: &M) {
+    /// Has the master hear a message.
+    pub fn tell<M: Wire>(&mut self, from: Upid, message: &M) {
+        self.tell_encoded(from, M::SCHEMA.name, message.encode_to_vec().into());
+    }
+
+    /// The same, if the message has been written before.
+    pub fn tell_encoded(&mut self, from: Upid, name: &str, body: Bytes) {
         self.step(Input::Message {
             from,
             to: "master".to_owned(),
-            name: M::SCHEMA.name.to_owned(),
-            body: message.encode_to_vec().into(),
+            name: name.to_owned(),
+            body,
         });
     }
 }
 
-pub(crate) fn pid(id: &str, port: u16) -> Upid {
+fn pid(id: &str, port: u16) -> Upid {
     Upid::new(id, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
 }
 
-pub(crate) fn agent_pid(number: usize) -> Upid {
+/// The process of an agent.
+pub fn agent_pid(number: usize) -> Upid {
     pid(&format!("slave({})", number + 1), 5051)
 }
 
-pub(crate) fn now() -> Now {
+/// The time at which everything happens.
+pub fn now() -> Now {
     Now {
         monotonic: Duration::from_secs(100),
         wall: Duration::from_secs(1_700_000_000),
     }
 }
 
-pub(crate) fn resources(text: &str) -> Resources {
+/// Unreserved resources.
+pub fn resources(text: &str) -> Resources {
     Resources::parse(text, "*").expect("resources")
 }
 
@@ -95,8 +120,8 @@ pub(crate) fn return_of_agent(number: usize, tasks: usize) -> ReregisterSlaveMes
 }
 
 /// What an agent says when one of its tasks runs.
-pub(crate) fn running(number: usize, task: usize) -> StatusUpdateMessage {
-    let agent: meseta_proto::v1::AgentId = format!("S{number}").into();
+pub fn running(number: usize, task: usize) -> StatusUpdateMessage {
+    let agent: AgentId = format!("S{number}").into();
     StatusUpdateMessage {
         update: StatusUpdate {
             framework_id: "f".into(),
@@ -114,11 +139,26 @@ pub(crate) fn running(number: usize, task: usize) -> StatusUpdateMessage {
     }
 }
 
-fn task_name(agent: usize, task: usize) -> String {
+/// A GET of a path, as of a browser.
+pub fn request(path: &str) -> Request<'_> {
+    Request {
+        method: "GET",
+        path,
+        query: &[],
+        content_type: None,
+        accept: None,
+        stream_id: None,
+        last_event_id: None,
+        host: None,
+        body: &[],
+    }
+}
+
+pub(crate) fn task_name(agent: usize, task: usize) -> String {
     format!("t{agent}-{task}")
 }
 
-fn framework() -> FrameworkInfo {
+pub(crate) fn framework() -> FrameworkInfo {
     FrameworkInfo {
         user: "u".to_owned(),
         name: "f".to_owned(),

@@ -10,7 +10,6 @@
     reason = "the loads are this program's own; it fails by panicking, and names are what it prints"
 )]
 
-mod cluster;
 mod paths;
 
 use std::process::ExitCode;

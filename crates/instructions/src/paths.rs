@@ -4,24 +4,26 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use meseta_allocator::{AgentView, Allocator, FrameworkView, Options};
-use meseta_master::http::{Answer, Request, answer};
+use meseta_instructions::{
+    Cluster, agent_pid, now, request, resources, return_to_new_master, running,
+};
+use meseta_master::http::{Answer, answer};
 use meseta_proto::internal::PongSlaveMessage;
 use meseta_proto::v1::Offer;
 use meseta_proto::v1::scheduler::{Event, event};
 use meseta_proto::{decode, json, recordio};
 use prost::Message as _;
 
-use crate::cluster::{Cluster, agent_pid, now, resources, return_of_agent, running};
-
 const AGENTS: usize = 200;
 const TASKS_ON_EACH: usize = 10;
 
 /// What can be counted.
-pub(crate) const ALL: [(&str, fn()); 8] = [
+pub(crate) const ALL: [(&str, fn()); 9] = [
     ("protobuf", protobuf),
     ("json", json_),
     ("recordio", records),
     ("reregister", reregister),
+    ("failover", failover),
     ("update", update),
     ("snapshot", snapshot),
     ("state", state),
@@ -62,6 +64,16 @@ fn reregister() {
     black_box(cluster());
 }
 
+/// 50 agents come back to a new master with 40 tasks each, of ten frameworks, and readers see it after each.
+fn failover() {
+    let mut cluster = Cluster::new();
+    for number in 0..50 {
+        cluster.tell(agent_pid(number), &return_to_new_master(number, 40));
+        black_box(cluster.master.snapshot());
+    }
+    assert_eq!(cluster.master.snapshot().agents.len(), 50);
+}
+
 /// Each of these 2,000 tasks runs.
 fn update() {
     let mut cluster = cluster();
@@ -85,19 +97,8 @@ fn snapshot() {
 /// /state, 5 times.
 fn state() {
     let snapshot = cluster().master.snapshot();
-    let request = Request {
-        method: "GET",
-        path: "/state",
-        query: &[],
-        content_type: None,
-        accept: None,
-        stream_id: None,
-        last_event_id: None,
-        host: None,
-        body: &[],
-    };
     for _ in 0..5 {
-        let Answer::Reply(reply) = answer(&snapshot, &request) else {
+        let Answer::Reply(reply) = answer(&snapshot, &request("/state")) else {
             panic!("/state is not answered");
         };
         black_box(reply);
@@ -134,13 +135,7 @@ fn allocation() {
 }
 
 fn cluster() -> Cluster {
-    let mut cluster = Cluster::new();
-    for number in 0..AGENTS {
-        cluster.tell(agent_pid(number), &return_of_agent(number, TASKS_ON_EACH));
-    }
-    let snapshot = cluster.master.snapshot();
-    assert_eq!(snapshot.agents.len(), AGENTS);
-    cluster
+    Cluster::with_agents(AGENTS, TASKS_ON_EACH)
 }
 
 fn offers() -> Event {
