@@ -472,8 +472,11 @@ fn a_terminal_is_used_in_the_container_of_a_task() {
     browser.until("all of it", &shows("\n2999\ndone"));
     let few = "document.querySelectorAll('.terminal .line').length < 100";
     assert_eq!(browser.evaluate(few), true);
-    browser.evaluate("document.querySelector('.terminal').scrollTop = 0; 1");
-    browser.until("its beginning", &shows("\n1000\n"));
+    let scrolled = format!(
+        "document.querySelector('.terminal').scrollTop = 0, {}",
+        shows("\n1000\n")
+    );
+    browser.until("its beginning", &scrolled);
 
     // The shell ends by itself, and another comes when it is asked for.
     browser.types("exit");

@@ -26,6 +26,7 @@ export function AgentsView({ cluster }: { cluster: Cluster }) {
       <Topology agents={cluster.summary.slaves} />
       <Whole
         caption="Agents"
+        first="Host"
         columns={COLUMNS}
         rows={cluster.summary.slaves}
         id={(agent) => agent.id}

@@ -3,15 +3,21 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { AgentPage } from "./agent";
 import { type Metrics, metrics } from "./api";
 import { Behind } from "./contact";
+import { NoAnswer } from "./files";
 import { MasterPage } from "./master";
-import { usePolled } from "./poll";
+import { changed, usePolled } from "./poll";
 import { type Route, parse } from "./route";
 
 /** The page of whichever daemon serves it. */
 export function App() {
   const route = useRoute();
-  const { value, ...contact } = usePolled<Metrics>("metrics", (_, signal) => metrics(signal));
+  const { value, ...contact } = usePolled<Metrics>(
+    "metrics",
+    (_, signal) => metrics(signal),
+    "to find out",
+  );
   useArrival(route);
+  useReturn(contact.error instanceof NoAnswer);
   if (!value) {
     return (
       <main class="alone">
@@ -34,6 +40,15 @@ function useRoute(): Route {
     return () => removeEventListener("hashchange", moved);
   }, []);
   return parse(hash);
+}
+
+/** When a daemon answers again, so do all views. */
+function useReturn(isGone: boolean): void {
+  const wasGone = useRef(false);
+  useEffect(() => {
+    if (wasGone.current && !isGone) changed();
+    wasGone.current = isGone;
+  }, [isGone]);
 }
 
 /** What was focused is gone with the view before: the keyboard, and who is read to, begin with the new one. */

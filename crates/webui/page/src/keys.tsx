@@ -77,7 +77,7 @@ export function Keys() {
             </div>
           </dl>
           <div class="choices">
-            <button type="button" onClick={() => setShown(false)}>
+            <button type="button" onClick={() => dialog.current?.close()}>
               Close
             </button>
           </div>

@@ -35,6 +35,8 @@ export function List<T>(props: {
   caption: string;
   columns: Column<T>[];
   total: number;
+  /** Whether that is known. */
+  isRead?: boolean;
   row: (index: number) => T | undefined;
   id: (row: T) => string;
   none: ComponentChildren;
@@ -44,7 +46,7 @@ export function List<T>(props: {
   order?: Order | undefined;
   onOrder?: (column: string) => void;
 }) {
-  const { caption, total, row, id, none, aside, onRange, order, onOrder } = props;
+  const { caption, total, isRead = true, row, id, none, aside, onRange, order, onOrder } = props;
   const box = useRef<HTMLDivElement>(null);
   const keepPlace = usePlace(caption, box, total > 0);
   const [top, setTop] = useState(0);
@@ -68,7 +70,7 @@ export function List<T>(props: {
     <section>
       <div class="above">
         <h2>
-          {caption} <small>{count(total)}</small>
+          {caption} {isRead && <small>{count(total)}</small>}
         </h2>
         {aside}
       </div>
@@ -187,10 +189,12 @@ export function Whole<T>(props: {
   text?: (row: T) => string;
   /** What can be done with the list as a whole. */
   action?: ComponentChildren;
+  /** The column that the rows are in the order of at first, instead of that in which they come. */
+  first?: string;
 }) {
-  const { caption, columns, rows, id, none, text, action } = props;
+  const { caption, columns, rows, id, none, text, action, first } = props;
   const [search, setSearch] = useState("");
-  const [order, setOrder] = useState<Order>();
+  const [order, setOrder] = useState(first === undefined ? undefined : { by: first, descending: false });
   const wanted = search.trim().toLowerCase();
   const matching = useMemo(() => {
     const found =
@@ -214,6 +218,7 @@ export function Whole<T>(props: {
       caption={caption}
       columns={columns}
       total={matching.length}
+      isRead={rows !== undefined}
       row={(index) => matching[index]}
       id={id}
       none={rows === undefined ? "Reading…" : rows.length > 0 ? "Nothing matches." : none}
@@ -233,22 +238,22 @@ export function Whole<T>(props: {
 
 /** What has nothing to be compared by comes last, either way. */
 function sorted<T>(rows: T[], by: (row: T) => string | number | undefined, descending: boolean): T[] {
-  const keyed = rows.map((row) => ({ row, key: by(row) }));
+  const keyed = rows.map((row) => ({ row, key: comparable(by(row)) }));
   keyed.sort(({ key: one }, { key: other }) => {
     if (one === undefined || other === undefined) {
       return Number(one === undefined) - Number(other === undefined);
     }
-    const order =
-      typeof one === "number" && typeof other === "number"
-        ? one - other
-        : BY_NAME.compare(`${one}`, `${other}`);
+    const order = one < other ? -1 : one > other ? 1 : 0;
     return descending ? -order : order;
   });
   return keyed.map(({ row }) => row);
 }
 
-/** `node10` comes after `node9`. */
-const BY_NAME = new Intl.Collator("en", { numeric: true });
+/** `node10` comes after `node9`. (The browser's own way of comparing such is too slow for many rows.) */
+function comparable(key: string | number | undefined): string | number | undefined {
+  if (typeof key !== "string") return key;
+  return key.toLowerCase().replace(/\d+/g, (digits) => digits.padStart(12, "0"));
+}
 
 /** More rows than this are worth a search field. */
 const SEARCHED = 8;

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 
+import { NoAnswer } from "./files";
 import { live } from "./live";
 
 /** Between two readings of what no event tells of, and of what events do, while they come. */
@@ -19,8 +20,11 @@ export interface Polled<T> {
   at: number | undefined;
 }
 
-/** What makes a reading due: time alone, or the master's events, with time as the fallback. */
-export type Due = "by time" | "by events";
+/**
+ * What makes a reading due: time alone, or the master's events, with time as the fallback. Where nobody answers,
+ * one reading goes on at its pace, and all others follow once it is answered again.
+ */
+export type Due = "by time" | "by events" | "to find out";
 
 /**
  * Reads again and again while the page can be seen. What was read last stays when a reading fails.
@@ -45,6 +49,7 @@ export function usePolled<T>(
     let reading = false;
     let news = false;
     let rested = 0;
+    let unanswered = false;
 
     async function turn() {
       if (reading || document.hidden || end.signal.aborted) return;
@@ -54,21 +59,24 @@ export function usePolled<T>(
       const began = performance.now();
       try {
         last = await step(last, end.signal);
+        unanswered = false;
         at = Date.now();
         if (!end.signal.aborted) setPolled({ key, value: last, error: undefined, at });
       } catch (error) {
+        unanswered = error instanceof NoAnswer;
         if (!end.signal.aborted) setPolled({ key, value: last, error: error as Error, at });
       }
       reading = false;
       const now = performance.now();
       const rest = REST * (now - began);
       rested = now + rest;
-      const period = due === "by events" && live.link === "live" ? CALM : PERIOD;
+      const isCalm = due === "by events" && live.link === "live";
+      const period = isCalm || (unanswered && due !== "to find out") ? CALM : PERIOD;
       timer = setTimeout(turn, Math.max(news ? GATHER : period, rest));
     }
 
     function hear(isNews: boolean) {
-      if (due === "by time" || !isNews) return;
+      if (due !== "by events" || !isNews) return;
       const first = !news;
       news = true;
       if (reading || !first) return;
@@ -94,7 +102,7 @@ export function usePolled<T>(
   return polled.key === key ? polled : { value: undefined, error: undefined, at: undefined };
 }
 
-/** The operator has changed something: all that is shown is read again. */
+/** Something was changed, or may have been: all that is shown is read again. */
 export function changed(): void {
   dispatchEvent(new Event("changed"));
 }

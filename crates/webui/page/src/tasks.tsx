@@ -137,6 +137,7 @@ export function TaskList(props: {
         caption={caption}
         columns={columns}
         total={shown?.total ?? 0}
+        isRead={shown !== undefined}
         row={(index) => shown?.rows.get(index)}
         id={taskKey}
         none={shown?.key === key ? none : "Reading…"}

@@ -37,7 +37,7 @@ pub(super) fn show(root: &Path, flags: &[String]) -> Result<(), Error> {
             _ => return Err(Error::UnknownArgument(flag.clone())),
         }
     }
-    print!("{}", frames.measure(root)?);
+    println!("{}", frames.measure(root)?);
     Ok(())
 }
 
@@ -80,7 +80,8 @@ impl Frames {
         }
         .output()?;
         let text = String::from_utf8_lossy(&output);
-        Ok(document::scenario("cargo xtask bench page", &text))
+        let command = format!("cargo xtask bench {NAME}");
+        Ok(document::scenario(&command, &text))
     }
 }
 
