@@ -5,7 +5,6 @@ use bytes::Bytes;
 use meseta_machine::{Reply, RequestId, StreamId};
 use meseta_proto::{Upid, v1};
 
-use crate::input::Opening;
 use crate::recent::EventId;
 use crate::snapshot::Moment;
 
@@ -51,7 +50,7 @@ pub enum Action {
         event: Arc<v1::scheduler::Event>,
     },
     /// Answer a request with 200 and a stream of events that begins with what
-    /// [`http::subscribed`](crate::http::subscribed) makes of this moment.
+    /// [`http::subscribed`](crate::http::subscribed) makes of this moment, without its state.
     OpenWatch {
         /// The request.
         request: RequestId,
@@ -59,12 +58,22 @@ pub enum Action {
         stream: StreamId,
         /// What the cluster was like.
         moment: Moment,
-        /// How much of it is told.
-        opening: Opening,
         /// The last event before those that follow.
         after: EventId,
         /// Events that come at once.
         missed: Vec<Arc<v1::master::Event>>,
+    },
+    /// Answer requests with 200 and streams of events that all begin with what
+    /// [`http::subscribed`](crate::http::subscribed) makes of this moment with its state, and report
+    /// by [`Input::WatchesOpened`](crate::Input::WatchesOpened) when that has been made: so much is
+    /// made of it that the next are to wait.
+    OpenWatches {
+        /// The requests, each with the name of its stream.
+        watches: Vec<(RequestId, StreamId)>,
+        /// What the cluster was like.
+        moment: Moment,
+        /// The last event before those that follow.
+        after: EventId,
     },
     /// Write an event to the streams of operators.
     TellWatchers {

@@ -75,6 +75,9 @@ pub enum Input {
         /// The last event that the caller has seen, if it wants those that it has missed.
         after: Option<EventId>,
     },
+    /// What the streams of the last [`Action::OpenWatches`](crate::Action::OpenWatches) begin with has
+    /// been made.
+    WatchesOpened,
     /// The list of agents that may be offered has changed.
     Whitelist {
         /// Their hostnames; all agents if there is no list.

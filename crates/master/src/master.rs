@@ -195,6 +195,7 @@ impl Master {
                 let subscription = Subscription { opening, after };
                 self.on_watcher(step, request, stream, subscription);
             }
+            Input::WatchesOpened => self.on_watches_opened(step),
             Input::Whitelist { hostnames } => self.allocator.set_whitelist(hostnames),
             Input::Why { request, question } => self.on_question(step, request, question),
             Input::Wake => self.on_wake(step),

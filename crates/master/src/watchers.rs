@@ -3,6 +3,11 @@
 //! What happens is noted while it happens and told at the end of the step, so that agents and
 //! frameworks are shown as the step leaves them. Nothing is noted while nobody watches, but for a
 //! while after the last one has gone: who comes back is told what it has missed.
+//!
+//! A stream usually begins with all that there is, which takes up to seconds and hundreds of megabytes
+//! to make. It is made for one moment at a time: who subscribes meanwhile waits, and all who have
+//! waited begin with the next moment together. Nobody misses anything by that, nor is told it twice:
+//! the events that follow are those since the moment that one began with.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +26,9 @@ use crate::snapshot::Moment;
 use crate::step::Step;
 use crate::timers::Timer;
 
+/// What those are told who have waited longest when too many wait.
+const TOO_MANY: &str = "Too many subscribe at once; try again later";
+
 /// Who watches, and what they have not been told yet.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers {
@@ -32,6 +40,10 @@ pub(crate) struct Watchers {
     recent: Recent,
     /// Whether news are noted.
     attentive: bool,
+    /// Whether what streams begin with is being made.
+    is_opening: bool,
+    /// Who waits for that; the oldest come first.
+    waiting: VecDeque<(RequestId, StreamId)>,
 }
 
 /// How an operator wants to watch.
@@ -74,9 +86,9 @@ impl Watchers {
         self.recent.forget();
     }
 
-    fn add(&mut self, stream: StreamId) {
+    fn add(&mut self, streams: Vec<StreamId>) {
         self.attentive = true;
-        self.streams.push_back(stream);
+        self.streams.extend(streams);
         self.shared = self.streams.iter().cloned().collect();
     }
 }
@@ -91,49 +103,98 @@ impl Master {
         subscription: Subscription,
     ) {
         let Subscription { opening, after } = subscription;
-        let (opening, missed) = match &after {
-            None => (opening, Vec::new()),
+        let missed = match &after {
+            None => Vec::new(),
             Some(after) => match self.missed(after) {
-                Ok(missed) => (Opening::Bare, missed),
+                Ok(missed) => missed,
                 Err(sentence) => {
                     step.reply(request, Reply::refused(410, sentence));
                     return;
                 }
             },
         };
-        let bound = self
-            .state
-            .config
-            .policy
-            .max_operator_event_stream_subscribers;
-        while self.watchers.streams.len() >= bound.max(1) {
+        if after.is_none() && opening == Opening::State {
+            self.watchers.waiting.push_back((request, stream));
+            if self.watchers.waiting.len() > self.max_watchers()
+                && let Some((oldest, _)) = self.watchers.waiting.pop_front()
+            {
+                step.reply(oldest, Reply::refused(503, TOO_MANY));
+            }
+            self.open_watches(step);
+            return;
+        }
+        self.make_room_for_watchers(step, 1);
+        step.act(Action::OpenWatch {
+            request,
+            stream: stream.clone(),
+            moment: self.moment(),
+            after: after.unwrap_or_else(|| self.last_event()),
+            missed,
+        });
+        self.add_watchers(step, vec![stream]);
+    }
+
+    /// What the last ones begin with has been made: those who wait begin.
+    pub(crate) fn on_watches_opened(&mut self, step: &mut Step<'_>) {
+        self.watchers.is_opening = false;
+        self.open_watches(step);
+    }
+
+    /// Lets all who wait begin, unless something is being made for others.
+    fn open_watches(&mut self, step: &mut Step<'_>) {
+        if self.watchers.is_opening || self.watchers.waiting.is_empty() {
+            return;
+        }
+        self.watchers.is_opening = true;
+        let watches = Vec::from(std::mem::take(&mut self.watchers.waiting));
+        self.make_room_for_watchers(step, watches.len());
+        let streams = watches.iter().map(|(_, stream)| stream.clone()).collect();
+        step.act(Action::OpenWatches {
+            watches,
+            moment: self.moment(),
+            after: self.last_event(),
+        });
+        self.add_watchers(step, streams);
+    }
+
+    fn max_watchers(&self) -> usize {
+        let policy = &self.state.config.policy;
+        policy.max_operator_event_stream_subscribers.max(1)
+    }
+
+    /// Cuts the oldest off, so that so many more are not too many.
+    fn make_room_for_watchers(&mut self, step: &mut Step<'_>, more: usize) {
+        while self.watchers.streams.len() + more > self.max_watchers() {
             let Some(oldest) = self.watchers.streams.front().cloned() else {
-                break;
+                return;
             };
             self.watchers.remove(&oldest);
             step.close_stream(oldest);
         }
-        let last = EventId {
+    }
+
+    fn moment(&self) -> Moment {
+        Moment(Arc::new(self.state.clone()))
+    }
+
+    fn last_event(&self) -> EventId {
+        EventId {
             run: self.state.config.id.clone(),
             number: self.watchers.recent.last,
-        };
-        step.act(Action::OpenWatch {
-            request,
-            stream: stream.clone(),
-            moment: Moment(Arc::new(self.state.clone())),
-            opening,
-            after: after.unwrap_or(last),
-            missed,
-        });
+        }
+    }
+
+    /// Tells streams what happens from now on.
+    fn add_watchers(&mut self, step: &mut Step<'_>, streams: Vec<StreamId>) {
         // Some clients read an event only when the next one begins.
         let heartbeat = of_type(event::Type::Heartbeat).into();
-        step.tell_watchers(Arc::from([stream.clone()]), heartbeat);
+        step.tell_watchers(Arc::from(streams.clone()), heartbeat);
         self.timers.cancel(&Timer::RecentEvents);
-        self.watchers.add(stream);
-        self.state.watchers = self.watchers.streams.len();
-        if self.state.watchers == 1 {
+        if self.watchers.streams.is_empty() {
             self.schedule_watchers_heartbeat(step);
         }
+        self.watchers.add(streams);
+        self.state.watchers = self.watchers.streams.len();
     }
 
     /// What somebody has missed who has seen this event, or why that can't be told.

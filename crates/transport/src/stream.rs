@@ -81,6 +81,8 @@ struct Stream {
 
 #[derive(Default)]
 struct State {
+    /// What comes before all else, and counts nowhere: whoever shares it among streams bounds it.
+    shared: Option<Bytes>,
     /// What comes before the queue, and does not count in it.
     first: VecDeque<Bytes>,
     queue: VecDeque<Bytes>,
@@ -184,6 +186,17 @@ impl EventBody {
         Ok(())
     }
 
+    /// Puts an event before all others that other streams begin with as well: it is in memory once, so
+    /// that it counts neither for this client nor in the backlog of all. It is let go when the last of
+    /// their clients has taken it, or is gone.
+    pub fn begin_with_shared(&self, event: Bytes) {
+        let mut state = self.0.state();
+        if state.phase != Phase::Overflown {
+            state.shared = Some(event);
+            state.wake_reader();
+        }
+    }
+
     /// Names what cuts the connection that carries this stream. Without it an overflow would only be
     /// noticed when the client reads again, which it may never do.
     pub(crate) fn cut_with(&self, cut: Arc<Notify>) {
@@ -202,6 +215,9 @@ impl EventBody {
         let mut state = self.0.state();
         if state.phase == Phase::Overflown {
             return Poll::Ready(Some(Err(Overflown)));
+        }
+        if let Some(event) = state.shared.take() {
+            return Poll::Ready(Some(Ok(event)));
         }
         if let Some(event) = state.first.pop_front() {
             self.0.backlog.0.fetch_sub(event.len(), Ordering::Relaxed);
@@ -256,6 +272,7 @@ impl Stream {
     /// Drops what waits.
     fn forget(&self, state: &mut State) {
         state.queue = VecDeque::new();
+        state.shared = None;
         let first = std::mem::take(&mut state.first);
         let first: usize = first.iter().map(Bytes::len).sum();
         let bytes = std::mem::take(&mut state.queued_bytes) + first;

@@ -4,17 +4,24 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use http::StatusCode;
 use meseta_endpoints::Weight;
 use meseta_machine::{ContentType, Reply, RequestId, StreamId};
 use meseta_proto::json;
 use meseta_proto::{Wire, recordio};
-use meseta_transport::{Backlog, Body, Request, Response, SendError, StreamSender, event_stream};
+use meseta_transport::{
+    Backlog, Body, EventBody, Request, Response, SendError, StreamSender, event_stream,
+};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::driver::Inputs;
 use super::limits::{CALL_STEP_BYTES, CALLS_BYTES, MAX_READS, MAX_SMALL_CALL, MAX_STREAM_BYTES};
+
+/// Why a request is not answered, or a stream does not begin.
+const HAS_FAILED: &str = "has failed to answer this request";
+pub(crate) const HAS_NO_ROOM: &str = "has no room for one more stream";
 
 /// Where schedulers and executors make their calls.
 const CALLS: [&str; 2] = ["/api/v1/scheduler", "/api/v1/executor"];
@@ -112,7 +119,7 @@ impl Exchange {
             Ok(Asked::Response(response)) => response,
             // The machine bounds how many of these it holds.
             Ok(Asked::Held(answer) | Asked::Question(answer)) => awaited(answer).await,
-            Err(_) => failed("has failed to answer this request"),
+            Err(_) => failed(HAS_FAILED),
         }
     }
 
@@ -175,19 +182,22 @@ impl Exchange {
         });
     }
 
-    /// Answers a request with a stream that begins with the records that are rendered for it, away
-    /// from the caller. What is written meanwhile comes after them. `headers` are beside its own.
-    pub(crate) fn open_after(
+    /// Answers a request with a stream that begins with what `first` gives for its encoding. What is
+    /// written meanwhile comes after that. `headers` are beside its own.
+    pub(crate) fn open_after<F>(
         self: &Arc<Self>,
         runtime: &tokio::runtime::Handle,
         request: RequestId,
         stream: StreamId,
         headers: Vec<(&'static str, String)>,
-        render: impl FnOnce(ContentType) -> Vec<Vec<u8>> + Send + 'static,
+        first: impl FnOnce(ContentType) -> F,
         closed: impl FnOnce(StreamId) + Send + 'static,
-    ) {
+    ) where
+        F: Future<Output = Result<First, &'static str>> + Send + 'static,
+    {
         let Some(waiting) = lock(&self.requests).remove(&request) else {
-            closed(stream);
+            // Not from here: the caller may be the one who has to take the news.
+            runtime.spawn(async move { closed(stream) });
             return;
         };
         let Waiting {
@@ -201,17 +211,10 @@ impl Exchange {
         };
         lock(&self.streams).insert(stream.clone(), open);
         let exchange = Arc::clone(self);
+        let first = first(stream_type);
         runtime.spawn(async move {
-            // As many are rendered at once as other answers.
-            let place = exchange.reads.acquire().await;
-            let records = spawn_blocking(move || {
-                let records = render(stream_type);
-                records.iter().map(|it| recordio::encode(it)).collect()
-            });
-            let records = records.await;
-            drop(place);
-            let response = match records.map(|records| body.begin_with(records)) {
-                Ok(Ok(())) => {
+            let response = match begin(&body, first.await) {
+                Ok(()) => {
                     let response = Response::new(StatusCode::OK, Body::Stream(body))
                         .header("Content-Type", stream_type.as_str())
                         .header("Mesos-Stream-Id", &stream.0);
@@ -219,8 +222,7 @@ impl Exchange {
                         response.header(name, value)
                     })
                 }
-                Ok(Err(_)) => failed("has no room for one more stream"),
-                Err(_) => failed("has failed to answer this request"),
+                Err(why) => failed(why),
             };
             let _ = answer.send(response);
             sender.closed().await;
@@ -228,6 +230,21 @@ impl Exchange {
                 closed(stream);
             }
         });
+    }
+
+    /// Records that are rendered for one stream, away from the workers of the network.
+    pub(crate) async fn rendered(
+        self: Arc<Self>,
+        render: impl FnOnce() -> Vec<Vec<u8>> + Send + 'static,
+    ) -> Result<First, &'static str> {
+        // As many are rendered at once as other answers.
+        let _place = self.reads.acquire().await;
+        let records = spawn_blocking(move || {
+            let records = render();
+            records.iter().map(|it| recordio::encode(it)).collect()
+        });
+        let records = records.await.map_err(|_| HAS_FAILED)?;
+        Ok(First::Own(records))
     }
 
     /// Writes an event to several streams, encoded once for each encoding that their readers asked
@@ -263,7 +280,7 @@ impl Exchange {
     }
 
     /// A reader that is too slow is cut off by the sender, and reported by `closed`.
-    fn put_in(&self, sender: &StreamSender, record: bytes::Bytes) {
+    fn put_in(&self, sender: &StreamSender, record: Bytes) {
         if let Err(SendError::Overflow { .. }) = sender.send(record) {
             self.cut_off.fetch_add(1, Ordering::Relaxed);
         }
@@ -281,6 +298,26 @@ impl Exchange {
     pub(crate) fn close(&self, stream: &StreamId) {
         if let Some(open) = lock(&self.streams).remove(stream) {
             open.sender.close();
+        }
+    }
+}
+
+/// What a stream begins with, framed.
+#[derive(Debug)]
+pub(crate) enum First {
+    /// Some records of its own.
+    Own(Vec<Bytes>),
+    /// A record that it shares with others.
+    Shared(Bytes),
+}
+
+/// Puts into a stream what it begins with, or says why that can't be.
+fn begin(body: &EventBody, first: Result<First, &'static str>) -> Result<(), &'static str> {
+    match first? {
+        First::Own(records) => body.begin_with(records).map_err(|_| HAS_NO_ROOM),
+        First::Shared(record) => {
+            body.begin_with_shared(record);
+            Ok(())
         }
     }
 }
@@ -338,7 +375,7 @@ async fn asked<I: Send + 'static>(
             put(inputs, input).await;
             Asked::Held(answer)
         }
-        Err(_) => Asked::Response(failed("has failed to answer this request")),
+        Err(_) => Asked::Response(failed(HAS_FAILED)),
     }
 }
 

@@ -7,18 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meseta_endpoints::Weight;
-use meseta_machine::{Entropy, StreamId};
+use meseta_machine::{ContentType, Entropy, RequestId, StreamId};
 use meseta_master::http::{self, Answer};
-use meseta_master::{Action, Input, Master};
+use meseta_master::{Action, EventId, Input, Master, Moment, Opening};
 use meseta_proto::Upid;
 use meseta_store::{Forgetful, Registry, Store};
 use meseta_transport::{Message, Peers, Request};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::around::AroundMaster;
 use super::driver::{self, Clock, Effects, Inputs, Latest};
-use super::exchange::{self, Exchange, Found};
+use super::exchange::{self, Exchange, First, Found, HAS_NO_ROOM};
 use super::net::{Edge, Net, header};
+use super::openings::Openings;
 use super::process::{self, End, Ends, Signals};
 use super::registrar::Registrar;
 use super::timings::{Seen, Timed, Timings};
@@ -79,12 +81,17 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     whitelist::watch(flags, &Handle::current(), &inputs)?;
     let exited = inputs.clone();
     let timings = Timings::new(registrar, inputs.depths());
+    let unready = |e| Failure::Start(format!("failed to start the master's threads: {e}"));
+    let openings = Openings::start(|moment: &Moment, stream_type| {
+        http::subscribed(&moment.0, stream_type, Opening::State)
+    });
     let effects = Shell {
         timings: Arc::clone(&timings),
         peers: Peers::new(address, Handle::current(), move |address| {
             exited.send(Input::Exited { address });
         }),
         exchange: Arc::default(),
+        openings: openings.map_err(unready)?,
         inputs: inputs.clone(),
         runtime: Handle::current(),
         ends: ends.clone(),
@@ -92,8 +99,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     let exchange = Arc::clone(&effects.exchange);
     let master = Master::new(config, Entropy::new(seed()), clock.now());
     let machine = Timed::new(master, timings, traces);
-    let latest = driver::run(machine, clock, receiver, store, effects)
-        .map_err(|e| Failure::Start(format!("failed to start the master's threads: {e}")))?;
+    let latest = driver::run(machine, clock, receiver, store, effects).map_err(unready)?;
     let service = Net::<Timed> {
         inputs,
         exchange,
@@ -102,7 +108,7 @@ pub(crate) fn start(flags: &Flags, ends: Ends) -> Result<Running, Failure> {
     };
     let service = service
         .with_readings(process::reading_threads())
-        .map_err(|e| Failure::Start(format!("failed to start the master's threads: {e}")))?;
+        .map_err(unready)?;
     process::serve(listener, service, ends);
     tracing::info!(%address, "the master listens");
     Ok(Running { address, latest })
@@ -134,6 +140,7 @@ fn sort(input: &Input) -> Sort {
         Input::Recovered { .. }
         | Input::Exited { .. }
         | Input::StreamClosed { .. }
+        | Input::WatchesOpened
         | Input::Whitelist { .. }
         | Input::Wake => Sort::Dispatch,
     }
@@ -144,9 +151,33 @@ struct Shell {
     timings: Arc<Timings>,
     peers: Peers,
     exchange: Arc<Exchange>,
+    /// What operators' event streams begin with is made there.
+    openings: Openings<Moment>,
     inputs: Inputs<Input>,
     runtime: Handle,
     ends: Ends,
+}
+
+impl Shell {
+    fn open_watch<F>(
+        &self,
+        request: RequestId,
+        stream: StreamId,
+        after: &EventId,
+        first: impl FnOnce(ContentType) -> F,
+    ) where
+        F: Future<Output = Result<First, &'static str>> + Send + 'static,
+    {
+        let inputs = self.inputs.clone();
+        self.exchange.open_after(
+            &self.runtime,
+            request,
+            stream,
+            vec![("Meseta-Event-Id", after.to_string())],
+            first,
+            move |stream| inputs.send(Input::StreamClosed { stream }),
+        );
+    }
 }
 
 impl Effects<Action> for Shell {
@@ -173,25 +204,36 @@ impl Effects<Action> for Shell {
                 request,
                 stream,
                 moment,
-                opening,
                 after,
                 missed,
             } => {
-                let inputs = self.inputs.clone();
-                self.exchange.open_after(
-                    &self.runtime,
-                    request,
-                    stream,
-                    vec![("Meseta-Event-Id", after.to_string())],
-                    move |stream_type| {
-                        let first = http::subscribed(&moment.0, stream_type, opening);
+                let exchange = Arc::clone(&self.exchange);
+                self.open_watch(request, stream, &after, move |stream_type| {
+                    exchange.rendered(move || {
+                        let first = http::subscribed(&moment.0, stream_type, Opening::Bare);
                         let missed = missed
                             .iter()
                             .map(|event| exchange::encoded(&**event, stream_type));
                         std::iter::once(first).chain(missed).collect()
-                    },
-                    move |stream| inputs.send(Input::StreamClosed { stream }),
-                );
+                    })
+                });
+            }
+            Action::OpenWatches {
+                watches,
+                moment,
+                after,
+            } => {
+                let mut askers = Vec::new();
+                for (request, stream) in watches {
+                    self.open_watch(request, stream, &after, |stream_type| {
+                        let (asker, record) = oneshot::channel();
+                        askers.push((stream_type, asker));
+                        async { record.await.map(First::Shared).map_err(|_| HAS_NO_ROOM) }
+                    });
+                }
+                let inputs = self.inputs.clone();
+                let done = move || inputs.send(Input::WatchesOpened);
+                self.openings.make(moment, askers, done);
             }
             Action::TellWatchers { streams, event } => {
                 self.exchange.write_to_all(&streams, &*event);
@@ -240,6 +282,10 @@ impl Edge for Timed {
             name,
             body,
         }
+    }
+
+    fn can_wait(message: &Message) -> bool {
+        meseta_master::can_wait(&message.name)
     }
 
     fn weight(seen: &Seen, request: &Request) -> Weight {

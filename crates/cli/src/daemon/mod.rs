@@ -21,6 +21,7 @@ pub(crate) mod limits;
 pub(crate) mod master;
 mod measures;
 mod net;
+mod openings;
 mod output;
 pub(crate) mod process;
 mod readings;

@@ -22,6 +22,11 @@ pub(crate) trait Edge: 'static {
     /// A message as an input.
     fn input(message: Message) -> Self::Input;
 
+    /// Whether a message says nothing that the machine would do something about at once.
+    fn can_wait(_: &Message) -> bool {
+        false
+    }
+
     /// What a request comes to.
     fn look_up(
         snapshot: &Self::Snapshot,
@@ -111,6 +116,14 @@ impl<E: Edge> Net<E> {
 impl<E: Edge> Service for Net<E> {
     fn message(&self, message: Message) {
         self.inputs.send(E::input(message));
+    }
+
+    fn take_at_once(&self, message: Message) -> Option<Message> {
+        if !E::can_wait(&message) {
+            return Some(message);
+        }
+        let left = self.inputs.leave(E::input(message.clone()));
+        left.err().map(|_| message)
     }
 
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send {

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 /// How much less than others the threads that render get of a core that both want: the nice level.
 /// Whoever launches tasks meanwhile must not notice.
-const NICENESS: i32 = 10;
+pub(super) const NICENESS: i32 = 10;
 
 /// The headers that an answer may depend on.
 const HEADERS: [HeaderName; 4] = [ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST];

@@ -36,6 +36,7 @@ mod failures;
 mod fetching;
 mod fetching_archives;
 mod fetching_servers;
+mod foreign_pages;
 mod framework_executor;
 mod framework_gateway;
 mod framework_leaders;

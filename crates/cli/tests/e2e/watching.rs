@@ -81,6 +81,46 @@ fn a_watcher_that_comes_back_has_missed_nothing() {
 }
 
 #[test]
+fn many_who_begin_at_once_are_each_told_everything_once() {
+    const WATCHERS: usize = 40;
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let address = master.address;
+    let mut names: Vec<String> = (0..20).map(|n| format!("f{n}")).collect();
+    names.push("last".into());
+    let all = std::thread::scope(|scope| {
+        let watching = |_| {
+            scope.spawn(move || {
+                let (mut stream, _, first) = watch(address, None);
+                let frameworks = &first["subscribed"]["get_state"]["get_frameworks"]["frameworks"];
+                let there = frameworks.as_array().into_iter().flatten();
+                let mut told: Vec<Value> = there
+                    .map(|framework| framework["framework_info"]["name"].clone())
+                    .collect();
+                while !told.contains(&"last".into()) {
+                    let event = event(&mut stream);
+                    if event["type"] == "FRAMEWORK_ADDED" {
+                        told.push(name(&event).clone());
+                    }
+                }
+                told
+            })
+        };
+        let watchers: Vec<_> = (0..WATCHERS).map(watching).collect();
+        let subscribe = |name: &String| {
+            Scheduler::subscribe(scheduler_api(address), Voice::JSON, framework(name))
+        };
+        let schedulers: Vec<_> = names.iter().map(subscribe).collect();
+        let all: Vec<_> = watchers.into_iter().map(|it| it.join().unwrap()).collect();
+        drop(schedulers);
+        all
+    });
+    for told in all {
+        assert_eq!(told, names);
+    }
+}
+
+#[test]
 fn a_watcher_that_does_not_read_is_cut_off_before_memory_grows() {
     let place = Place::new();
     let master = start_master(&place, &[]);

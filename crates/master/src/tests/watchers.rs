@@ -8,9 +8,10 @@ use meseta_proto::v1::master::{Event, event::Type};
 
 use super::world::*;
 use crate::limits::RECENT_PATIENCE;
-use crate::{Action, EventId, Input, Opening};
+use crate::{Action, EventId, Input, Moment, Opening};
 
-fn watch(world: &mut World, name: &str) -> StreamId {
+/// Asks to watch.
+fn ask(world: &mut World, name: &str) -> StreamId {
     let stream = StreamId(name.to_owned());
     world.step(Input::Watch {
         request: RequestId(7),
@@ -19,6 +20,27 @@ fn watch(world: &mut World, name: &str) -> StreamId {
         after: None,
     });
     stream
+}
+
+/// Watches, all that there is being made at once.
+fn watch(world: &mut World, name: &str) -> StreamId {
+    let stream = ask(world, name);
+    world.step(Input::WatchesOpened);
+    stream
+}
+
+/// The streams that begin together, and what with.
+fn opened(actions: &[Action]) -> Vec<(Vec<StreamId>, Moment)> {
+    let opened = actions.iter().filter_map(|action| match action {
+        Action::OpenWatches {
+            watches, moment, ..
+        } => {
+            let streams = watches.iter().map(|(_, stream)| stream.clone());
+            Some((streams.collect(), moment.clone()))
+        }
+        _ => None,
+    });
+    opened.collect()
 }
 
 /// What a watcher was told since the last look.
@@ -44,7 +66,7 @@ fn watchers_are_told_what_happens_in_the_order_in_which_it_does() {
     let watcher = watch(&mut world, "w");
     let opened = world.actions();
     let [
-        Action::OpenWatch { moment, .. },
+        Action::OpenWatches { moment, .. },
         Action::TellWatchers { event, .. },
     ] = &opened[..]
     else {
@@ -144,6 +166,99 @@ fn nobody_is_told_who_does_not_watch() {
 }
 
 #[test]
+fn who_subscribes_while_all_that_there_is_is_being_made_begins_with_the_next_together() {
+    let mut world = World::new();
+    let first = ask(&mut world, "1");
+    let (second, third) = (ask(&mut world, "2"), ask(&mut world, "3"));
+    let actions = world.actions();
+    let all = opened(&actions);
+    let [(streams, moment)] = &all[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(*streams, [first.clone()]);
+    assert!(moment.0.agents.is_empty());
+
+    let agent = world.agent(&upid("slave(1)", 5051));
+    let actions = world.actions();
+    assert_eq!(opened(&actions), []);
+    let tells = |actions: &[Action], stream: &StreamId, kind: Type| {
+        let telling = |action: &&Action| {
+            matches!(action, Action::TellWatchers { streams, event }
+                if streams.contains(stream) && event.r#type() == kind)
+        };
+        actions.iter().filter(telling).count()
+    };
+    assert_eq!(tells(&actions, &first, Type::AgentAdded), 1);
+    for waiting in [&second, &third] {
+        assert_eq!(tells(&actions, waiting, Type::AgentAdded), 0);
+    }
+
+    world.step(Input::WatchesOpened);
+    let actions = world.actions();
+    let all = opened(&actions);
+    let [(streams, moment)] = &all[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(*streams, [second.clone(), third.clone()]);
+    assert!(moment.0.agents.contains_key(&agent), "it is not told them");
+    for stream in streams {
+        assert_eq!(tells(&actions, stream, Type::Heartbeat), 1);
+    }
+    world.agent(&upid("slave(1)", 5052));
+    let actions = world.actions();
+    for stream in [&first, &second, &third] {
+        assert_eq!(tells(&actions, stream, Type::AgentAdded), 1);
+    }
+    world.step(Input::WatchesOpened);
+    assert_eq!(opened(&world.actions()), [], "nobody waits");
+    ask(&mut world, "4");
+    assert_eq!(opened(&world.actions()).len(), 1);
+}
+
+#[test]
+fn who_wants_nothing_to_begin_with_waits_for_nobody() {
+    let mut world = World::new();
+    ask(&mut world, "1");
+    world.actions();
+    world.step(Input::Watch {
+        request: RequestId(8),
+        stream: StreamId("bare".into()),
+        opening: Opening::Bare,
+        after: None,
+    });
+    let actions = world.actions();
+    let opens = |action: &Action| matches!(action, Action::OpenWatch { .. });
+    assert!(actions.iter().any(opens));
+}
+
+#[test]
+fn no_more_wait_than_may_watch() {
+    let mut world = World::before_recovery(|config| {
+        config.policy.max_operator_event_stream_subscribers = 2;
+    });
+    world.recover(Vec::new());
+    let first = ask(&mut world, "1");
+    for name in ["2", "3", "4"] {
+        ask(&mut world, name);
+    }
+    let refused = world
+        .actions()
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Reply { reply, .. } => Some(reply.status),
+            _ => None,
+        });
+    assert!(refused.eq([503]));
+    world.step(Input::WatchesOpened);
+    let actions = world.actions();
+    let names = ["3", "4"].map(|name| StreamId(name.into()));
+    assert_eq!(opened(&actions)[0].0, names);
+    let closes =
+        |action: &Action| matches!(action, Action::CloseStream { stream } if *stream == first);
+    assert!(actions.iter().any(closes));
+}
+
+#[test]
 fn streams_are_kept_alive_by_heartbeats() {
     let mut world = World::new();
     let watcher = watch(&mut world, "w");
@@ -181,7 +296,6 @@ fn come_back(world: &mut World, after: &EventId) -> Result<Vec<Event>, Reply> {
     });
     match world.actions().remove(0) {
         Action::OpenWatch {
-            opening: Opening::Bare,
             after: told,
             missed,
             ..
@@ -193,7 +307,7 @@ fn come_back(world: &mut World, after: &EventId) -> Result<Vec<Event>, Reply> {
 
 fn place(world: &mut World) -> EventId {
     let opened = world.actions().into_iter().find_map(|action| match action {
-        Action::OpenWatch { after, .. } => Some(after),
+        Action::OpenWatches { after, .. } => Some(after),
         _ => None,
     });
     opened.unwrap()
