@@ -272,9 +272,13 @@ fn schemas(index: &Index) -> String {
             .iter()
             .map(|v| format!("({:?}, {})", v.name(), v.number()))
             .collect();
+        let small = e.value.iter().map(|v| v.number());
+        let small = small
+            .filter(|number| (0..64).contains(number))
+            .fold(0_u64, |all, number| all | 1 << number);
         writeln!(
             out,
-            "static {}: Enum = Enum {{ values: &[{}] }};",
+            "static {}: Enum = Enum {{ values: &[{}], small: {small} }};",
             static_name(name),
             values.join(", ")
         )
@@ -289,6 +293,14 @@ fn schemas(index: &Index) -> String {
             places.resize(places.len().max(number + 1), 0);
             places[number] = place;
         }
+        assert!(
+            m.field.len() <= 64,
+            "{name}: a set of its fields has 64 bits"
+        );
+        let required = m.field.iter().zip(0..);
+        let required = required
+            .filter(|(f, _)| f.label() == Label::Required)
+            .fold(0_u64, |all, (_, place)| all | 1 << place);
         let is_map_entry = m
             .options
             .as_ref()
@@ -301,7 +313,7 @@ fn schemas(index: &Index) -> String {
         };
         writeln!(
             out,
-            "static {}: Schema = Schema {{ name: {name:?}, size: {size}, fields: &[{}], places: &{places:?} }};",
+            "static {}: Schema = Schema {{ name: {name:?}, size: {size}, fields: &[{}], places: &{places:?}, required: {required} }};",
             static_name(name),
             fields.join(", "),
         )

@@ -421,11 +421,7 @@ fn note_status(task: &mut Task, status: &TaskStatus) -> bool {
     } else if task.statuses.len() >= MAX_STATUSES_PER_TASK {
         task.statuses.remove(0);
     }
-    let mut status = without_data(status);
-    compact_status(&mut status, task);
-    // There will hardly be more: nothing is kept free for them.
-    task.statuses.reserve_exact(1);
-    task.statuses.push(status);
+    push_status(task, without_data(status));
     is_other
 }
 
@@ -433,26 +429,32 @@ fn note_status(task: &mut Task, status: &TaskStatus) -> bool {
 /// room than they fill, and its parts repeat its ids and its role.
 fn compact(task: &mut Task) {
     fit(&mut task.resources);
-    let resources = task.resources.iter_mut();
-    let mut allocations = resources.filter_map(|it| it.allocation_info.as_mut());
+    let ranges = task.resources.iter_mut();
+    for ranges in ranges.filter_map(|it| it.ranges.as_deref_mut()) {
+        fit(&mut ranges.range);
+    }
+    let allocations = task.resources.iter_mut();
+    let mut allocations = allocations.filter_map(|it| it.allocation_info.as_mut());
     if let Some(first) = allocations.next() {
         allocations.for_each(|other| other.share_with(first));
     }
-    let mut statuses = std::mem::take(&mut task.statuses);
-    fit(&mut statuses);
-    for status in &mut statuses {
-        compact_status(status, task);
+    let statuses = std::mem::take(&mut task.statuses);
+    task.statuses.reserve_exact(statuses.len());
+    for status in statuses {
+        push_status(task, status);
     }
-    task.statuses = statuses;
 }
 
-fn compact_status(status: &mut TaskStatus, task: &Task) {
+/// Appends a status. There will hardly be more, so that no room is kept for them.
+fn push_status(task: &mut Task, mut status: TaskStatus) {
     status.task_id.share_with(&task.task_id);
     if let Some(id) = &mut status.agent_id {
         id.share_with(&task.agent_id);
     }
-    if let (Some(id), Some(same)) = (&mut status.executor_id, &task.executor_id) {
-        id.share_with(same);
+    let of_former = task.statuses.last().and_then(|it| it.executor_id.as_ref());
+    let known = task.executor_id.as_ref().or(of_former);
+    if let (Some(id), Some(known)) = (&mut status.executor_id, known) {
+        id.share_with(known);
     }
     let container = status.container_status.as_mut();
     if let Some(networks) = container.map(|container| &mut container.network_infos) {
@@ -461,6 +463,8 @@ fn compact_status(status: &mut TaskStatus, task: &Task) {
             fit(&mut network.ip_addresses);
         }
     }
+    task.statuses.reserve_exact(1);
+    task.statuses.push(status);
 }
 
 /// Moves a list into as much memory as it fills. To shrink it would not do: allocators leave what

@@ -13,6 +13,8 @@ pub struct Schema {
     pub(crate) size: usize,
     /// For each number up to the highest, which field has it: 1 for the first, 0 for none.
     places: &'static [u8],
+    /// The required fields, as a bit for each.
+    pub(crate) required: u64,
 }
 
 impl Schema {
@@ -90,9 +92,19 @@ pub enum Kind {
 pub struct Enum {
     /// Names and numbers, in the order of the `.proto` file.
     pub values: &'static [(&'static str, i32)],
+    /// The numbers below 64, as a bit for each.
+    small: u64,
 }
 
 impl Enum {
+    /// Whether a number has a name.
+    pub fn has(&self, number: i32) -> bool {
+        match u32::try_from(number) {
+            Ok(number @ 0..64) => self.small & 1 << number != 0,
+            _ => self.name(number).is_some(),
+        }
+    }
+
     /// The name of a number.
     pub fn name(&self, number: i32) -> Option<&'static str> {
         self.values

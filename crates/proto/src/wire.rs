@@ -109,8 +109,8 @@ fn inspect(
     if depth == 0 {
         return Err(format!("nested deeper than {MAX_DEPTH} messages"));
     }
-    let mut seen = Seen::default();
-    let mut nested = Report::default();
+    let before = report.missing.len();
+    let mut seen: u64 = 0;
     let mut occurrences: Vec<(usize, usize)> = Vec::new();
     for field in RawFields(bytes) {
         let (number, value) = field?;
@@ -122,37 +122,39 @@ fn inspect(
         };
         room.take(field, &value)?;
         match (field.kind, value) {
-            (Kind::Enum(e), RawValue::Varint(n)) if e.name(enum_number(n)).is_none() => {
+            (Kind::Enum(e), RawValue::Varint(n)) if !e.has(enum_number(n)) => {
                 report.unknown_enum = true;
                 continue;
             }
             (Kind::Message(inner) | Kind::Map(inner), RawValue::Bytes(inner_bytes)) => {
-                let before = nested.missing.len();
-                inspect(inner, inner_bytes, depth - 1, room, &mut nested)?;
+                let known = report.missing.len();
+                inspect(inner, inner_bytes, depth - 1, room, report)?;
                 let index = match field.label {
                     Label::Repeated => Some(count_one(&mut occurrences, position)),
                     Label::Optional | Label::Required => None,
                 };
-                for missing in nested.missing.iter_mut().skip(before) {
+                for missing in report.missing.iter_mut().skip(known) {
                     *missing = match index {
                         Some(index) => format!("{}[{index}].{missing}", field.name),
                         None => format!("{}.{missing}", field.name),
                     };
                 }
+                report.missing.truncate(before + MAX_MISSING);
             }
             _ => {}
         }
-        seen.mark(position);
+        seen |= 1 << position;
     }
-    for (position, field) in schema.fields.iter().enumerate() {
-        if field.label == Label::Required && !seen.has(position) {
-            report.missing.push(field.name.to_owned());
-        }
+    let lacking = schema.required & !seen;
+    if lacking != 0 {
+        let fields = schema.fields.iter().enumerate();
+        let own = fields
+            .filter(|(position, _)| lacking & 1 << position != 0)
+            .map(|(_, field)| field.name.to_owned());
+        // As protobuf lists them: a message's own fields before those of its parts.
+        report.missing.splice(before..before, own);
+        report.missing.truncate(before + MAX_MISSING);
     }
-    // As protobuf lists them: a message's own fields before those of its parts.
-    report.missing.append(&mut nested.missing);
-    report.missing.truncate(MAX_MISSING);
-    report.unknown_enum |= nested.unknown_enum;
     Ok(())
 }
 
@@ -213,23 +215,6 @@ pub(crate) fn put_varint(number: u32, value: u64, out: &mut Vec<u8>) {
     encode_varint(value, out);
 }
 
-/// Which fields of a message occurred. No message of ours has more than 128 fields; one that had
-/// would only lose the check of its required fields beyond that.
-#[derive(Default)]
-struct Seen(u128);
-
-impl Seen {
-    fn mark(&mut self, position: usize) {
-        if position < 128 {
-            self.0 |= 1 << position;
-        }
-    }
-
-    fn has(&self, position: usize) -> bool {
-        position >= 128 || self.0 & (1 << position) != 0
-    }
-}
-
 /// A value as it lies on the wire.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum RawValue<'a> {
@@ -244,17 +229,16 @@ pub(crate) enum RawValue<'a> {
 pub(crate) struct RawFields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> RawFields<'a> {
+    #[inline]
     fn next_from(&self, rest: &mut &'a [u8]) -> Result<(u32, RawValue<'a>), String> {
         let mut buf = self.0;
-        let (number, wire_type) = decode_key(&mut buf).map_err(|e| e.to_string())?;
+        let (number, wire_type) = key(&mut buf)?;
         let value = match wire_type {
-            WireType::Varint => {
-                RawValue::Varint(decode_varint(&mut buf).map_err(|e| e.to_string())?)
-            }
+            WireType::Varint => RawValue::Varint(varint(&mut buf)?),
             WireType::SixtyFourBit => RawValue::Fixed64(u64::from_le_bytes(take(&mut buf)?)),
             WireType::ThirtyTwoBit => RawValue::Fixed32(u32::from_le_bytes(take(&mut buf)?)),
             WireType::LengthDelimited => {
-                let length = decode_varint(&mut buf).map_err(|e| e.to_string())?;
+                let length = varint(&mut buf)?;
                 let length = usize::try_from(length).map_err(|_| "a length beyond memory")?;
                 let (value, after) = buf.split_at_checked(length).ok_or("truncated")?;
                 buf = after;
@@ -269,6 +253,28 @@ impl<'a> RawFields<'a> {
         *rest = buf;
         Ok((number, value))
     }
+}
+
+/// The number and the kind of a field. Nearly all take one byte.
+#[inline]
+fn key(buf: &mut &[u8]) -> Result<(u32, WireType), String> {
+    if let [byte @ 8..0x80, rest @ ..] = *buf
+        && let Ok(wire_type) = WireType::try_from(u64::from(byte & 7))
+    {
+        *buf = rest;
+        return Ok((u32::from(byte >> 3), wire_type));
+    }
+    decode_key(buf).map_err(|e| e.to_string())
+}
+
+/// A number of any length. Most take one byte.
+#[inline]
+fn varint(buf: &mut &[u8]) -> Result<u64, String> {
+    if let [byte @ 0..0x80, rest @ ..] = *buf {
+        *buf = rest;
+        return Ok(u64::from(*byte));
+    }
+    decode_varint(buf).map_err(|e| e.to_string())
 }
 
 fn take<const N: usize>(buf: &mut &[u8]) -> Result<[u8; N], String> {
@@ -309,6 +315,18 @@ mod tests {
                 "subscribe.framework_info".into()
             ))
         );
+    }
+
+    #[test]
+    fn what_a_message_lacks_itself_comes_before_what_its_parts_lack() {
+        let mut bytes = Vec::new();
+        put_bytes(4, &[], &mut bytes);
+        put_bytes(2, &[], &mut bytes);
+        put_bytes(4, &[10, 1, b'x'], &mut bytes);
+        let missing = "name, agent_id, resources[0].name, resources[0].type, task_id.value, \
+                       resources[1].type";
+        let refused = decode::<TaskInfo>(&bytes);
+        assert_eq!(refused, Err(DecodeError::MissingFields(missing.into())));
     }
 
     #[test]
