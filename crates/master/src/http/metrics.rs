@@ -60,6 +60,8 @@ fn agents(gauges: &mut Gauges, snapshot: &Snapshot) {
         "master/slaves_unreachable",
         snapshot.unreachable_agents.len(),
     );
+    // Ours: who has not come back since a master before this one.
+    gauges.len("master/slaves_recovered", snapshot.recovered_agents.len());
 
     let (mut total, mut used, mut offered) = (Sums::default(), Sums::default(), Sums::default());
     for agent in agents() {

@@ -1,19 +1,19 @@
-import { useState } from "preact/hooks";
-
 import { Action } from "./action";
-import { type AgentSummary, type Window, order, schedule } from "./api";
+import { type AgentSummary, type Window, ask, order, schedule } from "./api";
 import { count } from "./format";
 import { type Column, Whole } from "./list";
 import { lasting, startOf } from "./maintenance";
 import { keyOf, machineOf, tasksOn } from "./machines";
 import type { Cluster } from "./master";
 import { agentName } from "./names";
-import { Bar, Crumbs, Fact, Id, KINDS, Meters, Time, amount, amounts } from "./parts";
+import { Bar, Crumbs, Fact, Id, KINDS, Meters, Time, amounts } from "./parts";
 import { usePolled } from "./poll";
 import { Reservations } from "./reservations";
 import { link } from "./route";
+import { Status, place, status } from "./standing";
 import { type Resources, origin, total } from "./state";
 import { TaskList, tasksOf } from "./tasks";
+import { Topology } from "./topology";
 
 type Agent = Cluster["summary"]["slaves"][number];
 
@@ -24,6 +24,7 @@ export function AgentsView({ cluster }: { cluster: Cluster }) {
         <h1>Agents</h1>
       </div>
       <Topology agents={cluster.summary.slaves} />
+      {(cluster.metrics["master/slaves_recovered"] ?? 0) > 0 && <Recovered />}
       <Whole
         caption="Agents"
         first="Host"
@@ -36,6 +37,35 @@ export function AgentsView({ cluster }: { cluster: Cluster }) {
     </>
   );
 }
+
+/** Those that a master before this one had, and that have not come back to this one. */
+function Recovered() {
+  const { value } = usePolled<Recoveries>(
+    "recovered",
+    (_, signal) => ask<Recoveries>("GET_AGENTS", signal),
+    "by events",
+  );
+  return (
+    <Whole
+      caption="Not back since the last master"
+      columns={RECOVERED}
+      rows={value && (value.recovered_agents ?? [])}
+      id={({ id }) => id.value}
+      text={({ id, hostname }) => `${hostname} ${id.value}`}
+      none="All are back."
+    />
+  );
+}
+
+interface Recoveries {
+  recovered_agents?: { id: { value: string }; hostname: string; port?: number }[];
+}
+
+const RECOVERED: Column<NonNullable<Recoveries["recovered_agents"]>[number]>[] = [
+  { name: "Host", width: "minmax(0, 2fr)", cell: agentName, sort: agentName },
+  { name: "State", width: "minmax(6.5rem, 1fr)", cell: () => <span class="state bad">not back</span> },
+  { name: "Id", width: "minmax(0, 3fr)", cell: ({ id }) => <Id value={id.value} />, minor: true },
+];
 
 const COLUMNS: Column<Agent>[] = [
   {
@@ -94,110 +124,6 @@ function share(kind: keyof Resources): Column<Agent> {
       );
     },
   };
-}
-
-/** Where an agent stands: its domain and its attributes, each with its name. */
-export function places(agent: AgentSummary): [string, string][] {
-  const { region, zone } = agent.domain?.fault_domain ?? {};
-  const domain = [
-    ["region", region?.name],
-    ["zone", zone?.name],
-  ].filter((one): one is [string, string] => one[1] !== undefined);
-  const attributes = Object.entries(agent.attributes ?? {});
-  return [...domain, ...attributes.map(([name, value]): [string, string] => [name, `${value}`])];
-}
-
-function place(agent: AgentSummary): string {
-  return places(agent)
-    .map(([name, value]) => `${name}:${value}`)
-    .join(" ");
-}
-
-interface Group {
-  value: string;
-  agents: Agent[];
-}
-
-/** Agents put together by what they have in common. */
-function Topology({ agents }: { agents: Agent[] }) {
-  const [by, setBy] = useState("");
-  const names = [...new Set(agents.flatMap((agent) => places(agent).map(([name]) => name)))];
-  if (names.length === 0) return null;
-  const groups = new Map<string, Agent[]>();
-  for (const agent of agents) {
-    const value = places(agent).find(([name]) => name === by)?.[1] ?? "none";
-    groups.set(value, [...(groups.get(value) ?? []), agent]);
-  }
-  const rows = [...groups].map(([value, of]): Group => ({ value, agents: of }));
-  return (
-    <>
-      <label class="choice">
-        Put together by{" "}
-        <select value={by} onChange={(event) => setBy(event.currentTarget.value)}>
-          <option value="">nothing</option>
-          {names.sort().map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
-      {by !== "" && (
-        <Whole
-          caption={`By ${by}`}
-          columns={GROUPS}
-          rows={rows.sort((one, other) => one.value.localeCompare(other.value))}
-          id={(group) => group.value}
-          none=""
-        />
-      )}
-    </>
-  );
-}
-
-const GROUPS: Column<Group>[] = [
-  { name: "Value", width: "minmax(0, 2fr)", cell: (group) => group.value },
-  { name: "Agents", width: "5rem", numeric: true, cell: (group) => count(group.agents.length) },
-  {
-    name: "Active",
-    width: "5rem",
-    numeric: true,
-    cell: (group) =>
-      count(group.agents.filter((agent) => status(agent).text === "active").length),
-  },
-  ...(["cpus", "mem"] as const).map((kind): Column<Group> => ({
-    name: kind === "cpus" ? "CPUs" : "Memory",
-    width: "minmax(0, 2fr)",
-    minor: true,
-    cell: ({ agents }) => {
-      const sum = (of: (agent: Agent) => Resources | undefined) => total(agents.map(of))[kind];
-      const [used, offered, all] = [
-        sum((agent) => agent.used_resources),
-        sum((agent) => agent.offered_resources),
-        sum((agent) => agent.resources),
-      ];
-      return (
-        <span class="share">
-          <Bar used={used} offered={offered} all={all} name={kind} />
-          <small>{amount(kind, all)}</small>
-        </span>
-      );
-    },
-  })),
-];
-
-function status(agent: AgentSummary): { text: string; mood: string } {
-  const drain = agent.drain_info?.state;
-  if (drain === "DRAINED") return { text: "drained", mood: "calm" };
-  if (drain) return { text: "draining", mood: "busy" };
-  if (agent.deactivated) return { text: "deactivated", mood: "calm" };
-  if (agent.active === false) return { text: "disconnected", mood: "bad" };
-  return { text: "active", mood: "good" };
-}
-
-function Status({ agent }: { agent: AgentSummary }) {
-  const { text, mood } = status(agent);
-  return <span class={`state ${mood}`}>{text}</span>;
 }
 
 export function AgentView({ cluster, id }: { cluster: Cluster; id: string }) {

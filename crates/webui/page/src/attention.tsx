@@ -17,6 +17,7 @@ export function concerns({ summary, metrics }: Pick<Cluster, "summary" | "metric
   const away = summary.slaves.filter((one) => one.active === false && !one.deactivated);
   const unreachable = metrics["master/slaves_unreachable"] ?? 0;
   const lost = metrics["master/tasks_unreachable"] ?? 0;
+  const recovered = metrics["master/slaves_recovered"] ?? 0;
   const alone = summary.frameworks.filter((one) => one.connected === false);
   const draining = summary.slaves.filter((one) => one.drain_info?.state === "DRAINING");
   const found: (Concern | false)[] = [
@@ -24,6 +25,11 @@ export function concerns({ summary, metrics }: Pick<Cluster, "summary" | "metric
       mood: "bad",
       what: `${counted(unreachable, "agent")} unreachable, with ${counted(lost, "task")} that may run on`,
       href: tasksLink("", ["TASK_UNREACHABLE"]),
+    },
+    recovered > 0 && {
+      mood: "bad",
+      what: `${counted(recovered, "agent")} not back since the last master`,
+      href: link(["agents"]),
     },
     away.length > 0 && {
       mood: "bad",

@@ -1,6 +1,6 @@
 //! What the page does when the line to its master breaks, and when the master itself ends.
 
-use super::{browser, ticking};
+use super::{Axe, browser, is_content, ticking};
 use crate::support::browser::Browser;
 use crate::support::daemon::{
     Place, RESOURCES, registered_agents, scheduler_api, start_agent, start_master, start_master_at,
@@ -100,4 +100,33 @@ fn a_page_outlives_its_master_and_reads_everything_of_the_next() {
     browser.shows(GAP);
     misses_only_the_line(&mut browser);
     assert_eq!(browser.asked_beside(&[master]), [""; 0]);
+}
+
+#[test]
+fn agents_that_do_not_come_back_to_a_new_master_are_named() {
+    let place = Place::new();
+    let Some(mut browser) = browser(place.path()) else {
+        return;
+    };
+    let daemon = start_master(&place, &[]);
+    let master = daemon.address;
+    let flags = ["--hostname=node7", RESOURCES];
+    let node = start_agent(&place, master, 0, &flags);
+    registered_agents(master, 1);
+    node.kill9();
+    daemon.kill9();
+    let _next = start_master_at(&place, master.port(), &[]);
+    browser.open(master, "/");
+    browser.click("1 agent not back since the last master");
+    browser.shows_row("Not back since the last master", &["node7", "not back"]);
+    if let Some(axe) = Axe::find() {
+        axe.check(&mut browser, "agents that are not back");
+    }
+    let _again = start_agent(&place, master, 0, &flags);
+    browser.shows_row("Agents", &["node7", "active"]);
+    browser.until(
+        "all of them back",
+        "!document.body.innerText.includes('Not back')",
+    );
+    is_content(&mut browser, &[master]);
 }
