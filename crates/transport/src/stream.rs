@@ -345,6 +345,28 @@ mod tests {
     }
 
     #[test]
+    fn what_streams_share_comes_first_counts_nowhere_and_is_let_go_when_taken() {
+        let backlog = Backlog::default();
+        let record = Bytes::from(vec![b'x'; 1000]);
+        let streams = [event_stream(4, &backlog), event_stream(4, &backlog)];
+        for (sender, body) in &streams {
+            sender.send(Bytes::from_static(b"next")).unwrap();
+            body.begin_with_shared(record.clone());
+        }
+        assert_eq!(backlog.bytes(), 2 * 4);
+        assert!(!record.is_unique());
+        let [(_sender, taken), (cut, overflown)] = &streams;
+        assert_eq!(poll(taken), Poll::Ready(Some(Ok(record.clone()))));
+        assert_eq!(
+            poll(taken),
+            Poll::Ready(Some(Ok(Bytes::from_static(b"next"))))
+        );
+        cut.send(Bytes::from_static(b"!")).unwrap_err();
+        assert_eq!(poll(overflown), Poll::Ready(Some(Err(Overflown))));
+        assert!(record.is_unique());
+    }
+
+    #[test]
     fn what_the_client_has_taken_makes_room() {
         let (sender, body) = event_stream(4, &Backlog::default());
         for _ in 0..10 {

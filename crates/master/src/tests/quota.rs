@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use meseta_machine::{Reply, RequestId};
-use meseta_proto::json;
-use meseta_proto::v1::{FrameworkInfo, Offer};
+use meseta_proto::internal::ReregisterSlaveMessage;
+use meseta_proto::v1::{AgentId, FrameworkInfo, Offer, TaskInfo, TaskState};
+use meseta_proto::{Upid, json};
+use meseta_resources::Resources;
 use serde_json::Value;
 
-use super::world::{Scheduler, World, agent_info, command_task, framework_info, upid};
+use super::world::{
+    Scheduler, World, agent_capabilities, agent_info, command_task, framework_info, registration,
+    upid,
+};
 use crate::http::{self, Answer, Request};
 use crate::{Action, Input, Question};
 
@@ -391,4 +396,58 @@ fn a_large_cluster_is_looked_at_in_pieces_and_each_agent_once() {
         assert_eq!(role["agents"], agents);
         assert_eq!(role["nearest"].as_array().unwrap().len(), 3);
     }
+}
+
+/// Comes back with these resources.
+fn come_back(world: &mut World, pid: &Upid, id: &AgentId, resources: &str) {
+    let mut slave = agent_info(Some(id.clone()));
+    slave.resources = Resources::parse(resources, "*").unwrap().to_v1();
+    let message = ReregisterSlaveMessage {
+        slave: slave.into(),
+        version: Some("1.11.0".into()),
+        agent_capabilities: agent_capabilities(),
+        ..Default::default()
+    };
+    world.message(pid, "master", &message);
+}
+
+fn consumed(world: &mut World, role: &str) -> String {
+    let (reply, _) = operator(world, &limit(role, 0.0));
+    let text = text(&reply);
+    let (_, consumed) = text.split_once("already consuming '").expect("too much");
+    consumed.split('\'').next().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_reserved_counts_once_however_much_of_it_is_taken_or_left() {
+    let mut world = World::new();
+    let pid = upid("slave(1)", 6001);
+    world.message(&pid, "master", &registration());
+    let agent = world
+        .master
+        .snapshot()
+        .agents
+        .keys()
+        .next()
+        .unwrap()
+        .clone();
+    come_back(&mut world, &pid, &agent, "cpus(web):3;cpus:1;mem:1024");
+    assert_eq!(consumed(&mut world, "web"), "cpus:3");
+
+    let scheduler = world.subscribe(in_role("web"));
+    let offer = world.offers(&scheduler).remove(0);
+    let task = TaskInfo {
+        resources: offer.resources.clone(),
+        ..command_task("t", &offer, "cpus:1")
+    };
+    world.accept(&scheduler, &offer, vec![task]);
+    assert_eq!(consumed(&mut world, "web"), "cpus:4; mem:1024");
+
+    // Less is reserved than the task takes, which nobody gets back by that.
+    come_back(&mut world, &pid, &agent, "cpus(web):1;cpus:3;mem:1024");
+    assert_eq!(consumed(&mut world, "web"), "cpus:4; mem:1024");
+    come_back(&mut world, &pid, &agent, "cpus(web):9;cpus:3;mem:1024");
+    assert_eq!(consumed(&mut world, "web"), "cpus:10; mem:1024");
+    world.update(&pid, &agent, &scheduler, "t", TaskState::TaskFinished, None);
+    assert_eq!(consumed(&mut world, "web"), "cpus:9");
 }
