@@ -169,8 +169,11 @@ fn one_line(error: &clap::Error) -> String {
         context(ContextKind::InvalidArg),
         context(ContextKind::InvalidSubcommand),
     ) {
-        (ErrorKind::UnknownArgument, Some(arg), _) => {
+        (ErrorKind::UnknownArgument, Some(arg), _) if arg.starts_with('-') => {
             format!("error: unknown flag '{arg}'{suggestion}")
+        }
+        (ErrorKind::UnknownArgument, Some(word), _) => {
+            format!("error: '{word}' is one word too many{suggestion}")
         }
         (ErrorKind::InvalidSubcommand, _, Some(word)) => {
             format!("error: unknown command '{word}'{suggestion}")
@@ -180,8 +183,9 @@ fn one_line(error: &clap::Error) -> String {
             let valid = words(ContextKind::ValidValue);
             format!("error: invalid value '{value}' for '{arg}': there are: {valid}")
         }
-        (ErrorKind::MissingRequiredArgument, Some(arg), _) => {
-            format!("error: {arg} is missing; see --help")
+        (ErrorKind::MissingRequiredArgument, Some(_), _) => {
+            let missing = words(ContextKind::InvalidArg);
+            format!("error: missing: {missing}; see --help")
         }
         (ErrorKind::MissingSubcommand, ..) => {
             let valid = words(ContextKind::ValidSubcommand);

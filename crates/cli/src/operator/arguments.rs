@@ -543,8 +543,8 @@ pub(super) struct Events {
     /// Go on as things happen [default: how things are now]
     #[arg(short, long)]
     pub(super) follow: bool,
-    /// Events of this kind alone, such as TASK_UPDATED; may be given several times
-    #[arg(long = "type", value_name = "TYPE")]
+    /// Follow events of this kind alone, such as TASK_UPDATED; may be given several times
+    #[arg(long = "type", value_name = "TYPE", requires = "follow")]
     pub(super) kinds: Vec<String>,
 }
 

@@ -2,13 +2,13 @@
 //! configuration file.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
 
 use super::arguments::{Common, Context as Command, Scheme};
@@ -259,8 +259,9 @@ pub(super) fn run(command: Command, common: &Common, output: &Output) -> Result<
             secret,
             agents,
         } => {
-            let address = address.or_else(|| common.master.clone());
-            let ca_cert = common.ca_cert.as_deref().map(whole_path).transpose()?;
+            let address = address.or_else(|| said(common.master.as_ref(), "MESETA_MASTER"));
+            let ca_cert = said(common.ca_cert.as_ref(), "MESETA_CA_CERT");
+            let ca_cert = ca_cert.as_deref().map(whole_path).transpose()?;
             if let Some(masters) = &address {
                 bases(masters)?;
             }
@@ -276,6 +277,12 @@ pub(super) fn run(command: Command, common: &Common, output: &Output) -> Result<
             output.done(&format!("Context {name} is kept in {}.", path.display()))
         }
     }
+}
+
+/// What a flag says that may be a variable as well: variables are for commands, and not to be kept.
+fn said<T: AsRef<OsStr> + Clone>(value: Option<&T>, variable: &str) -> Option<T> {
+    let is_said = |value: &&T| std::env::var_os(variable).as_deref() != Some((*value).as_ref());
+    value.filter(is_said).cloned()
 }
 
 /// The path of a file with certificates, which holds wherever a command is given.

@@ -79,6 +79,9 @@ pub(super) enum Error {
         value: String,
         reason: String,
     },
+    /// Somebody is to type, and cannot. Exit status 2.
+    #[error("standard input is no terminal: {instead}")]
+    NoTerminal { instead: &'static str },
     /// What cannot be undone wants a word of consent. Exit status 2.
     #[error("{what} cannot be undone: add --yes if it is meant")]
     Unconfirmed { what: String },
@@ -97,7 +100,7 @@ impl Error {
     /// 2 if the command line is at fault, 1 otherwise.
     pub(super) fn status(&self) -> u8 {
         match self {
-            Self::Word { .. } | Self::Unconfirmed { .. } => 2,
+            Self::Word { .. } | Self::NoTerminal { .. } | Self::Unconfirmed { .. } => 2,
             _ => 1,
         }
     }

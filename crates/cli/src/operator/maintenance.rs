@@ -45,7 +45,9 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
                 start_maintenance: Some(call::StartMaintenance { machines }),
                 ..to_master(Type::StartMaintenance)
             };
-            client.change(&call, &format!("start the maintenance of {all}"))?;
+            client
+                .change(&call, &format!("start the maintenance of {all}"))
+                .map_err(with_advice)?;
             output.done(&format!("Down for maintenance: {all}."))
         }
         Command::Stop { machines } => {
@@ -58,6 +60,25 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
             client.change(&call, &format!("stop the maintenance of {all}"))?;
             output.done(&format!("Up again: {all}."))
         }
+    }
+}
+
+/// Machines that are not scheduled cannot be taken down.
+fn with_advice(error: Error) -> Error {
+    match error {
+        Error::Refused {
+            attempt,
+            address,
+            status,
+            sentence,
+        } if sentence.ends_with("is not part of a maintenance schedule") => Error::Refused {
+            attempt,
+            address,
+            status,
+            sentence: sentence
+                + "; `meseta maintenance schedule MACHINE --start=now` puts it there",
+        },
+        error => error,
     }
 }
 
@@ -95,10 +116,24 @@ fn named(client: &Client, words: &[String]) -> Result<Vec<MachineId>, Error> {
                 // Several agents of one machine are one machine.
                 Some(first) if on_it.iter().all(|machine| machine == first) => Ok(first.clone()),
                 _ => find::one(find::AGENT, word, agents.clone(), agent::names)
-                    .map(|agent| machine_of(&agent)),
+                    .map(|agent| machine_of(&agent))
+                    .map_err(|error| unknown(error, word)),
             }
         })
         .collect()
+}
+
+/// Machines need no agent.
+fn unknown(error: Error, word: &str) -> Error {
+    match error {
+        Error::Unknown { .. } => Error::Unfit {
+            attempt: format!("look for machine {word}"),
+            reason: "no agent and no window of the schedule is there; HOST/IP names a machine \
+                     without agents"
+                .to_owned(),
+        },
+        error => error,
+    }
 }
 
 fn machine_of(agent: &Agent) -> MachineId {

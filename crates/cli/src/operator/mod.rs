@@ -67,7 +67,7 @@ pub(crate) fn beside(program: &str) -> Option<String> {
         .map(clap::Command::get_name)
         .collect();
     Some(format!(
-        "Commands of the same name, for operators: {}. `meseta help {name} {}` tells of one of them.",
+        "Operators have commands of this name as well: {} (`meseta help {name} {}`).",
         words.join(", "),
         words.first()?
     ))

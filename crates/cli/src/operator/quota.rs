@@ -72,6 +72,9 @@ fn update(client: &Client, config: QuotaConfig, force: bool, attempt: &str) -> R
     client.change(&call, attempt)
 }
 
+/// What quotas look like.
+const EXAMPLE: &str = "'cpus:4;mem:1024'";
+
 /// Amounts in the form of resources, which for quotas have no role and no other kind.
 fn amounts(what: &'static str, text: Option<&str>) -> Result<Vec<(String, Scalar)>, Error> {
     let Some(text) = text else {
@@ -82,14 +85,15 @@ fn amounts(what: &'static str, text: Option<&str>) -> Result<Vec<(String, Scalar
         value: text.to_owned(),
         reason,
     };
-    let resources = Resources::parse(text, "*").map_err(|e| refused(e.to_string()))?;
+    let resources = Resources::parse(text, "*");
+    let resources = resources.map_err(|e| refused(format!("{e}; expected such as {EXAMPLE}")))?;
     resources
         .to_v1()
         .into_iter()
         .map(|resource| match resource.scalar {
             Some(scalar) => Ok((resource.name, scalar)),
             None => Err(refused(format!(
-                "{} is no amount: quotas are such as 'cpus:4;mem:1024'",
+                "{} is no amount: quotas are such as {EXAMPLE}",
                 resource.name
             ))),
         })

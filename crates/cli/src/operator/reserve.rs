@@ -80,9 +80,11 @@ fn parsed(text: &str) -> Result<Vec<Resource>, Error> {
         value: text.to_owned(),
         reason,
     };
-    let resources = Resources::parse(text, "*").map_err(|e| refused(e.to_string()))?;
+    let expected = "expected such as 'cpus:1;mem:128'";
+    let resources = Resources::parse(text, "*");
+    let resources = resources.map_err(|e| refused(format!("{e}; {expected}")))?;
     if resources.is_empty() {
-        return Err(refused("expected such as 'cpus:1;mem:128'".to_owned()));
+        return Err(refused(expected.to_owned()));
     }
     Ok(resources.to_v1())
 }

@@ -140,10 +140,10 @@ fn print(summary: &Summary, output: &Output) -> Result<(), Error> {
     let mut facts = Table::of_facts();
     facts.fact("Leader", &*summary.hostname);
     facts.fact("Tasks", summary.tasks_by_state());
-    for resource in ["cpus", "mem", "disk"] {
+    for (name, resource) in [("CPUs", "cpus"), ("Memory", "mem"), ("Disk", "disk")] {
         let (used, total) = summary.use_of(resource);
         if total > 0.0 {
-            facts.fact(resource, screen::share(resource, used, total));
+            facts.fact(name, screen::share(resource, used, total));
         }
     }
     output.table(&facts)?;

@@ -14,11 +14,9 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
     match command {
         Command::List => list(client, output),
         Command::Set { weights } => {
-            let infos: Result<Vec<WeightInfo>, Error> =
-                weights.iter().map(|text| parsed(text)).collect();
             let call = Call {
                 update_weights: Some(call::UpdateWeights {
-                    weight_infos: infos?,
+                    weight_infos: all_of(&weights)?,
                 }),
                 ..to_master(Type::UpdateWeights)
             };
@@ -26,6 +24,23 @@ pub(super) fn run(command: Command, client: &Client, output: &Output) -> Result<
             output.done("The weights are set.")
         }
     }
+}
+
+/// One weight for each role.
+fn all_of(words: &[String]) -> Result<Vec<WeightInfo>, Error> {
+    let mut infos: Vec<WeightInfo> = Vec::new();
+    for word in words {
+        let info = parsed(word)?;
+        if infos.iter().any(|known| known.role() == info.role()) {
+            return Err(Error::Word {
+                what: "weight",
+                value: word.clone(),
+                reason: "its role has another one before".to_owned(),
+            });
+        }
+        infos.push(info);
+    }
+    Ok(infos)
 }
 
 fn parsed(text: &str) -> Result<WeightInfo, Error> {
@@ -69,5 +84,13 @@ mod tests {
         for text in ["web", "=2", "web=", "web=0", "web=-1", "web=NaN", "web=inf"] {
             assert!(parsed(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_role_has_one_weight() {
+        let words =
+            |words: &[&str]| all_of(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(words(&["web=2", "db=1"]).unwrap().len(), 2);
+        assert!(words(&["web=2", "web=3"]).is_err());
     }
 }

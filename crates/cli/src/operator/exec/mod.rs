@@ -37,7 +37,14 @@ pub(super) fn exec(exec: &Exec, client: &Client) -> Result<ExitCode, Error> {
     // Without a command it is to be talked to.
     let is_shell = exec.command.is_empty();
     let (interactive, tty) = (exec.interactive || is_shell, exec.tty || is_shell);
-    let terminal = tty.then(|| Terminal::open(interactive)).transpose()?;
+    let instead = if is_shell {
+        "name a command instead of a shell"
+    } else {
+        "leave --tty out; --interactive alone passes input on"
+    };
+    let terminal = tty
+        .then(|| Terminal::open(interactive, instead))
+        .transpose()?;
     let attempt = format!("run a command in task {}", exec.task.task);
     let place = Place::of(&Whereabouts::of(&exec.task, client)?, client, &attempt)?;
     let session = ContainerId {
@@ -72,7 +79,7 @@ pub(super) fn attach(attach: &Attach, client: &Client) -> Result<ExitCode, Error
     let interactive = !attach.no_stdin;
     let attempt = format!("attach to task {}", attach.task.task);
     let terminal = interactive
-        .then(|| Terminal::open(interactive))
+        .then(|| Terminal::open(interactive, "--no-stdin looks without it"))
         .transpose()?;
     let place = Place::of(&Whereabouts::of(&attach.task, client)?, client, &attempt)?;
     let watch = Call {

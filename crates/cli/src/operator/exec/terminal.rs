@@ -16,16 +16,11 @@ struct Kept(Mutex<Option<Termios>>);
 
 impl Terminal {
     /// The terminal; with `is_typed_on`, every key that is typed there is to go to the program from now on,
-    /// those that mean something to terminals among them.
-    pub(super) fn open(is_typed_on: bool) -> Result<Self, Error> {
+    /// those that mean something to terminals among them. Where there is none, `instead` helps.
+    pub(super) fn open(is_typed_on: bool, instead: &'static str) -> Result<Self, Error> {
         let stdin = rustix::stdio::stdin();
         if !isatty(stdin) {
-            return Err(Error::Word {
-                what: "option",
-                value: "--tty".to_owned(),
-                reason: "standard input is no terminal; without it, --interactive passes input on"
-                    .to_owned(),
-            });
+            return Err(Error::NoTerminal { instead });
         }
         let before = is_typed_on.then(|| tcgetattr(stdin)).transpose();
         let before = before.map_err(|errno| local(errno.into()))?;

@@ -1,9 +1,11 @@
 //! A line to a daemon that can be cut and mended, as networks do by themselves.
 
 use std::io;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use super::web;
 
 /// Passes on what comes, byte by byte, until the process ends.
 #[derive(Debug)]
@@ -21,16 +23,9 @@ struct State {
 
 impl Line {
     pub(crate) fn to(behind: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let address = listener.local_addr().expect("its address");
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                // What fails here fails at the client, which tells of it.
-                let _ = connect(client, behind, &shared);
-            }
-        });
+        let address = web::accept(move |client| connect(client, behind, &shared));
         Self { address, state }
     }
 
