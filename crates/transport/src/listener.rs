@@ -55,7 +55,7 @@ fn listen(address: SocketAddrV4) -> io::Result<Listener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     // Connections are as their listener is from the moment that they are accepted.
-    set(socket2::SockRef::from(&socket))?;
+    set(&socket2::SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(limits::BACKLOG)?;
     let socket = TcpListener::from(socket);
@@ -68,11 +68,11 @@ fn listen(address: SocketAddrV4) -> io::Result<Listener> {
 
 /// Sets a connection that this process has opened.
 pub(crate) fn configure(socket: &tokio::net::TcpStream) -> io::Result<()> {
-    set(socket2::SockRef::from(socket))
+    set(&socket2::SockRef::from(socket))
 }
 
 /// What every TCP connection of this process is set to.
-fn set(socket: socket2::SockRef<'_>) -> io::Result<()> {
+fn set(socket: &socket2::SockRef<'_>) -> io::Result<()> {
     // Events and messages are small and waited for: none may wait for a fuller packet.
     socket.set_tcp_nodelay(true)?;
     let keepalive = TcpKeepalive::new()

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use http::{HeaderMap, StatusCode};
@@ -37,6 +37,13 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// Takes a message if it need not have its turn among the others, and gives it back otherwise.
     /// This runs on a thread of the network and must not block.
     fn take_at_once(&self, message: Message) -> Option<Message> {
+        Some(message)
+    }
+
+    /// Takes a message if nothing holds it back, and gives it back otherwise: then it waits for
+    /// [`Service::message`]. Whatever came before it has been taken. This runs on a thread of the network
+    /// and must not block.
+    fn try_message(&self, message: Message) -> Option<Message> {
         Some(message)
     }
 
@@ -147,6 +154,8 @@ impl<A: Fn(Opener) -> bool + Send + Sync> Accept for Guarded<A> {
 struct Server<S> {
     service: S,
     messages: mpsc::Sender<Message>,
+    /// How many messages wait, or are being taken by the thread that they wait for.
+    waiting: Arc<AtomicUsize>,
     bodies: Bodies,
     answers: Arc<Semaphore>,
     /// Rings when connections run out.
@@ -161,8 +170,10 @@ async fn run<A: Accept, S: Service>(
     service: S,
     connections: usize,
 ) -> io::Result<Infallible> {
+    let waiting = Arc::new(AtomicUsize::new(0));
     let server = Arc::new(Server {
-        messages: deliver_to(service.clone())?,
+        messages: deliver_to(service.clone(), Arc::clone(&waiting))?,
+        waiting,
         service,
         bodies: Bodies::default(),
         answers: Arc::new(Semaphore::new(
@@ -220,11 +231,15 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 
 /// Starts the thread that hands messages to the service, which may block it. It ends when the last
 /// connection has.
-fn deliver_to(service: impl Service) -> io::Result<mpsc::Sender<Message>> {
+fn deliver_to(
+    service: impl Service,
+    waiting: Arc<AtomicUsize>,
+) -> io::Result<mpsc::Sender<Message>> {
     let (sender, mut receiver) = mpsc::channel(limits::MESSAGES_WAITING);
     let deliver = move || {
         while let Some(message) = receiver.blocking_recv() {
             service.message(message);
+            waiting.fetch_sub(1, Ordering::AcqRel);
         }
     };
     thread::Builder::new()
@@ -373,13 +388,23 @@ impl<S: Service> Server<S> {
         Ok(Reply::accepted().into())
     }
 
-    /// Queues a message. Waiting for a place must outlive the connection, because a sender
+    /// Hands a message over, at once where none waits: to wake a thread for it would take longer than the
+    /// message does. Otherwise it is queued. Waiting for a place must outlive the connection, because a sender
     /// may leave as soon as it has sent. It keeps the connection's place, so that no more of them
     /// wait than there may be connections.
     async fn deliver(&self, message: Message, connection: &Arc<Connection>) -> Result<(), Refusal> {
         let Some(message) = self.service.take_at_once(message) else {
             return Ok(());
         };
+        let message = match self.waiting.load(Ordering::Acquire) {
+            // Those of this connection came in order, so none of them is under way either.
+            0 => match self.service.try_message(message) {
+                None => return Ok(()),
+                Some(message) => message,
+            },
+            _ => message,
+        };
+        self.waiting.fetch_add(1, Ordering::AcqRel);
         let message = match self.messages.try_send(message) {
             Ok(()) => return Ok(()),
             Err(mpsc::error::TrySendError::Full(message)) => message,

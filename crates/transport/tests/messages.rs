@@ -13,6 +13,7 @@ use bytes::Bytes;
 use meseta_machine::Reply;
 use meseta_transport::{Message, Response, Service, bind, serve};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use support::Daemon;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -164,5 +165,65 @@ async fn a_service_that_holds_messages_back_neither_loses_them_nor_holds_up_requ
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (0..count).collect::<Vec<_>>());
+    server.abort();
+}
+
+/// A service that takes messages at once while it may, and says which way they came.
+#[derive(Clone)]
+struct Either {
+    takes_at_once: Arc<AtomicBool>,
+    gate: Arc<Mutex<()>>,
+    seen: mpsc::UnboundedSender<(String, &'static str)>,
+}
+
+impl Service for Either {
+    fn message(&self, message: Message) {
+        let _open = self.gate.blocking_lock();
+        self.seen.send((message.name, "queued")).unwrap();
+    }
+
+    fn try_message(&self, message: Message) -> Option<Message> {
+        if !self.takes_at_once.load(Ordering::SeqCst) {
+            return Some(message);
+        }
+        self.seen.send((message.name, "at once")).unwrap();
+        None
+    }
+
+    async fn request(&self, _: meseta_transport::Request) -> Response {
+        Reply::ok().into()
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_taken_at_once_unless_one_before_it_waits() {
+    let takes_at_once = Arc::new(AtomicBool::new(true));
+    let gate = Arc::new(Mutex::new(()));
+    let (seen, mut ways) = mpsc::unbounded_channel();
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_address();
+    let service = Either {
+        takes_at_once: Arc::clone(&takes_at_once),
+        gate: Arc::clone(&gate),
+        seen,
+    };
+    let server = tokio::spawn(serve(listener, service));
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let mut answered = [0; 1024];
+    let mut send = async |name: &str| {
+        let head = format!("POST /a/{name} HTTP/1.1\r\nLibprocess-From: a@10.0.0.1:7\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        assert!(socket.read(&mut answered).await.unwrap() > 0);
+    };
+    send("first").await;
+    assert_eq!(ways.recv().await.unwrap(), ("first".into(), "at once"));
+    let closed = gate.lock().await;
+    takes_at_once.store(false, Ordering::SeqCst);
+    send("held").await;
+    takes_at_once.store(true, Ordering::SeqCst);
+    send("behind").await;
+    drop(closed);
+    assert_eq!(ways.recv().await.unwrap(), ("held".into(), "queued"));
+    assert_eq!(ways.recv().await.unwrap(), ("behind".into(), "queued"));
     server.abort();
 }

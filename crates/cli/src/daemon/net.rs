@@ -126,6 +126,11 @@ impl<E: Edge> Service for Net<E> {
         left.err().map(|_| message)
     }
 
+    fn try_message(&self, message: Message) -> Option<Message> {
+        let taken = self.inputs.try_send(E::input(message.clone()));
+        taken.err().map(|_| message)
+    }
+
     fn request(&self, request: Request) -> impl Future<Output = Response> + Send {
         self.clone().answer(request)
     }

@@ -270,14 +270,18 @@ impl Keeper {
                     orders.recv_timeout(at.max(earliest).saturating_sub(now))
                 }
             };
-            match order {
-                Ok(order) => self.take(order),
-                Err(RecvTimeoutError::Timeout) => {
-                    self.look_at_what_is_due();
-                    earliest = self.clock.now().monotonic + LOOK_SHORTEST;
-                }
+            let order = match order {
+                Ok(order) => Some(order),
+                Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
-            }
+            };
+            // Nobody waits for this thread: what comes in quick succession is taken together.
+            let now = self.clock.now().monotonic;
+            std::thread::sleep(earliest.saturating_sub(now));
+            let orders = order.into_iter().chain(orders.try_iter());
+            orders.for_each(|order| self.take(order));
+            self.look_at_what_is_due();
+            earliest = self.clock.now().monotonic + LOOK_SHORTEST;
         }
     }
 
