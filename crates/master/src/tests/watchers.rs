@@ -175,7 +175,7 @@ fn who_subscribes_while_all_that_there_is_is_being_made_begins_with_the_next_tog
     let [(streams, moment)] = &all[..] else {
         panic!("{actions:?}")
     };
-    assert_eq!(*streams, [first.clone()]);
+    assert_eq!(*streams, std::slice::from_ref(&first));
     assert!(moment.0.agents.is_empty());
 
     let agent = world.agent(&upid("slave(1)", 5051));
