@@ -14,6 +14,7 @@ mod places;
 mod quota;
 mod reconciliation;
 mod recordings;
+mod returns;
 mod storm;
 mod watchers;
 mod world;
