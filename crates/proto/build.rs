@@ -45,8 +45,9 @@ const BY_HAND: [(&str, &str); 8] = [
 
 /// Parts that most of the messages around them lack. Apart from those, they would take their room in
 /// each, of which there are millions in a large cluster. `tests/sizes.rs` says what that comes to.
-const BOXED: [&str; 16] = [
+const BOXED: [&str; 18] = [
     "Resource.disk",
+    "Resource.provider_id",
     "Resource.ranges",
     "Resource.reservation",
     "Resource.set",
@@ -55,6 +56,7 @@ const BOXED: [&str; 16] = [
     "Task.health_check",
     "Task.labels",
     "TaskStatus.check_status",
+    "TaskStatus.container_status",
     "TaskStatus.labels",
     "TaskStatus.limitation",
     "Offer.Operation.launch_group",
@@ -252,6 +254,18 @@ fn static_name(name: &str) -> String {
         .join("__")
 }
 
+/// A set of numbers below 64, a bit for each, as a literal.
+fn set(numbers: impl Iterator<Item = i32>) -> String {
+    let bits = numbers
+        .fold(0_u64, |all, number| all | 1 << number)
+        .to_string();
+    let digits = bits.chars().enumerate().flat_map(|(i, digit)| {
+        let separates = i > 0 && (bits.len() - i).is_multiple_of(3);
+        separates.then_some('_').into_iter().chain([digit])
+    });
+    digits.collect()
+}
+
 fn schemas(index: &Index) -> String {
     let mut out = String::new();
     let known = |name: &str| !index.twins.contains_key(name);
@@ -272,10 +286,11 @@ fn schemas(index: &Index) -> String {
             .iter()
             .map(|v| format!("({:?}, {})", v.name(), v.number()))
             .collect();
-        let small = e.value.iter().map(|v| v.number());
-        let small = small
-            .filter(|number| (0..64).contains(number))
-            .fold(0_u64, |all, number| all | 1 << number);
+        let numbers = e
+            .value
+            .iter()
+            .map(prost_types::EnumValueDescriptorProto::number);
+        let small = set(numbers.filter(|number| (0..64).contains(number)));
         writeln!(
             out,
             "static {}: Enum = Enum {{ values: &[{}], small: {small} }};",
@@ -298,9 +313,8 @@ fn schemas(index: &Index) -> String {
             "{name}: a set of its fields has 64 bits"
         );
         let required = m.field.iter().zip(0..);
-        let required = required
-            .filter(|(f, _)| f.label() == Label::Required)
-            .fold(0_u64, |all, (_, place)| all | 1 << place);
+        let required = required.filter(|(f, _)| f.label() == Label::Required);
+        let required = set(required.map(|(_, place)| place));
         let is_map_entry = m
             .options
             .as_ref()

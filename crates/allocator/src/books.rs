@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 use meseta_proto::v1::{AgentId, AgentInfo, FrameworkId};
-use meseta_resources::{Quantities, Resources, roles};
+use meseta_resources::{Quantities, Resource, Resources, roles};
 
 use crate::agent::{Agent, AgentKey, countable};
 use crate::client::Client;
@@ -472,6 +472,14 @@ pub(crate) fn forget_filtered(
 /// What is allocated to each role, no longer marked as such. What is allocated to none counts for
 /// the default role, so that it is never given out twice.
 pub(crate) fn by_role(resources: &Resources) -> BTreeMap<String, Resources> {
+    let mut allocated = resources.iter().map(Resource::allocation_role);
+    if let Some(first) = allocated.next()
+        && allocated.all(|role| role == first)
+    {
+        // As nearly always: one role's, which need not be taken apart.
+        let role = first.unwrap_or(roles::DEFAULT);
+        return BTreeMap::from([(role.to_owned(), resources.unallocate())]);
+    }
     let mut parts = resources.allocations();
     let unallocated = resources.filter(|resource| resource.allocation_role().is_none());
     if !unallocated.is_empty() {

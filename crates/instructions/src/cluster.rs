@@ -122,6 +122,7 @@ pub(crate) fn return_of_agent(number: usize, tasks: usize) -> ReregisterSlaveMes
 /// What an agent says when one of its tasks runs.
 pub fn running(number: usize, task: usize) -> StatusUpdateMessage {
     let agent: AgentId = format!("S{number}").into();
+    let uuid = Some(vec![7; 16]);
     StatusUpdateMessage {
         update: StatusUpdate {
             framework_id: "f".into(),
@@ -130,12 +131,14 @@ pub fn running(number: usize, task: usize) -> StatusUpdateMessage {
                 task_id: task_name(number, task).into(),
                 state: TaskState::TaskRunning.into(),
                 agent_id: Some(agent),
+                uuid: uuid.clone(),
                 ..TaskStatus::default()
             },
             timestamp: 1_700_000_000.0,
+            uuid,
             ..StatusUpdate::default()
         },
-        pid: None,
+        pid: Some(agent_pid(number).to_string()),
     }
 }
 

@@ -75,7 +75,7 @@ pub fn return_as_of_mesos(number: usize, tasks: usize) -> ReregisterSlaveMessage
             executor_id: Some(task.task_id.as_str().into()),
             timestamp: Some(1_700_000_000.5),
             uuid: Some(vec![7; 16]),
-            container_status: Some(container.clone()),
+            container_status: Some(Box::new(container.clone())),
             ..task.statuses.first().cloned().unwrap_or_default()
         };
         let (starting, running) = (

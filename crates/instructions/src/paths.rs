@@ -9,8 +9,8 @@ use meseta_instructions::{
 };
 use meseta_master::http::{Answer, answer};
 use meseta_proto::internal::PongSlaveMessage;
-use meseta_proto::v1::Offer;
 use meseta_proto::v1::scheduler::{Event, event};
+use meseta_proto::v1::{Offer, TaskState};
 use meseta_proto::{decode, json, recordio};
 use prost::Message as _;
 
@@ -82,7 +82,11 @@ fn update() {
             cluster.tell(agent_pid(agent), &running(agent, task));
         }
     }
-    black_box(cluster);
+    let metrics = cluster.master.metrics();
+    assert_eq!(
+        metrics.active_tasks.get(&TaskState::TaskRunning),
+        Some(&2_000)
+    );
 }
 
 /// 2,000 messages that change nothing, each with the snapshot that is taken after it.

@@ -18,13 +18,10 @@ fn messages_of_which_there_are_many_are_as_small_as_they_were() {
     let table = [
         size::<TaskId>(16, "shared text, as all ids"),
         size::<AllocationInfo>(16, "shared text"),
-        size::<Resource>(168, "a name, a scalar, its allocation and reservations"),
+        size::<Resource>(160, "a name, a scalar, its allocation and reservations"),
         size::<ReservationInfo>(80, "a role, a principal, labels"),
         size::<Task>(272, "a name, ids, resources, statuses, a UUID, a user"),
-        size::<TaskStatus>(
-            272,
-            "ids, a message, a UUID, and the container that most have",
-        ),
+        size::<TaskStatus>(208, "ids, a message, a UUID"),
         size::<ContainerStatus>(72, "an id, networks"),
         size::<Offer>(392, "ids, resources, attributes, where the agent is"),
     ];

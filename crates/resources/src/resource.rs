@@ -131,7 +131,7 @@ impl Resource {
             disk: message.disk.clone(),
             revocable: message.revocable.is_some(),
             shared: message.shared.is_some(),
-            provider_id: message.provider_id.clone(),
+            provider_id: message.provider_id.as_deref().cloned(),
         };
         Some(Self {
             name: Name::new(&message.name),
@@ -176,7 +176,7 @@ impl Resource {
         if let Some(detail) = &self.detail {
             message.reservations.clone_from(&detail.reservations);
             message.disk.clone_from(&detail.disk);
-            message.provider_id.clone_from(&detail.provider_id);
+            message.provider_id = detail.provider_id.clone().map(Box::new);
             message.revocable = detail.revocable.then_some(v1::resource::RevocableInfo {});
             message.shared = detail.shared.then_some(v1::resource::SharedInfo {});
         }

@@ -12,9 +12,7 @@ pub(crate) use stream::{Acknowledged, Received, StreamKey, Streams};
 
 use meseta_machine::is_uuid;
 use meseta_proto::v1::task_status::{Reason, Source};
-use meseta_proto::v1::{
-    ContainerStatus, ExecutorId, NetworkInfo, Task, TaskState, TaskStatus, network_info,
-};
+use meseta_proto::v1::{ExecutorId, NetworkInfo, Task, TaskState, TaskStatus, network_info};
 use meseta_proto::{Upid, internal};
 use prost::Message as _;
 
@@ -194,9 +192,7 @@ impl Agent {
 
     /// What the agent knows of the container, beside what the executor says.
     fn add_container_status(&self, executor: &Executor, status: &mut TaskStatus) {
-        let container = status
-            .container_status
-            .get_or_insert_with(ContainerStatus::default);
+        let container = status.container_status.get_or_insert_default();
         container
             .container_id
             .get_or_insert_with(|| executor.container_id.clone());

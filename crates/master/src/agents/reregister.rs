@@ -403,7 +403,7 @@ impl Master {
                 send_kill(step, pid, &task.framework_id, &task.task_id);
                 return false;
             }
-            if let Some(message) = message {
+            if let Some(message) = message.filter(|_| framework.connected()) {
                 let reason = task_status::Reason::AgentReregistered;
                 let update = update_of_known_task(step, task, task.state(), message, reason);
                 self.forward(step, update, Some(NO_PID.to_owned()));

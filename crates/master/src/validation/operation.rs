@@ -490,7 +490,7 @@ fn one_provider(resources: &[v1::Resource]) -> Checked {
         .map(|resource| {
             resource
                 .provider_id
-                .as_ref()
+                .as_deref()
                 .map(v1::ResourceProviderId::as_str)
         })
         .collect();

@@ -425,10 +425,10 @@ impl Group {
         message: Option<&str>,
     ) -> TaskStatus {
         TaskStatus {
-            container_status: Some(ContainerStatus {
+            container_status: Some(Box::new(ContainerStatus {
                 container_id: Some(member.container.clone()),
                 ..ContainerStatus::default()
-            }),
+            })),
             ..self
                 .link
                 .updates
