@@ -136,6 +136,12 @@ export function AgentView({ cluster, id }: { cluster: Cluster; id: string }) {
           <h1>{id}</h1>
           <p>This agent is not registered. It may be unreachable, gone, or never have been here.</p>
         </div>
+        <TaskList
+          caption="Tasks there"
+          cluster={cluster}
+          query={{ agent: id }}
+          none="The master knows of no task there."
+        />
       </>
     );
   }

@@ -1,3 +1,5 @@
+import { useMemo } from "preact/hooks";
+
 import { Action } from "./action";
 import { type FrameworkFacts, type Frameworks, type Why, type WhyRole, ask, order, why } from "./api";
 import { count, duration } from "./format";
@@ -27,12 +29,15 @@ function useFrameworks() {
 
 export function FrameworksView({ cluster }: { cluster: Cluster }) {
   const { value, error } = useFrameworks();
-  const rows = (all: FrameworkFacts[] | undefined): Row[] | undefined =>
-    value &&
-    (all ?? []).map((facts) => ({
-      facts,
-      summary: cluster.summary.frameworks.find((one) => one.id === facts.framework_info.id.value),
-    }));
+  const [active, completed] = useMemo(() => {
+    const summaries = new Map(cluster.summary.frameworks.map((one) => [one.id, one]));
+    const rows = (all: FrameworkFacts[] = []): Row[] =>
+      all.map((facts) => ({ facts, summary: summaries.get(facts.framework_info.id.value) }));
+    // Those that have ended last are looked for first.
+    return value
+      ? [rows(value.frameworks), rows(value.completed_frameworks).reverse()]
+      : [undefined, undefined];
+  }, [value, cluster.summary]);
   return (
     <>
       <div class="title">
@@ -42,7 +47,7 @@ export function FrameworksView({ cluster }: { cluster: Cluster }) {
       <Whole
         caption="Frameworks"
         columns={columns(cluster)}
-        rows={rows(value?.frameworks)}
+        rows={active}
         id={(row) => row.facts.framework_info.id.value}
         text={text}
         none="No framework has subscribed. A first one: meseta execute --master=<this master> --name=hello --command='echo hello'"
@@ -50,7 +55,7 @@ export function FrameworksView({ cluster }: { cluster: Cluster }) {
       <Whole
         caption="Completed frameworks"
         columns={completedColumns(cluster)}
-        rows={rows(value?.completed_frameworks)}
+        rows={completed}
         id={(row) => row.facts.framework_info.id.value}
         text={text}
         none="No framework has ended yet."

@@ -22,8 +22,7 @@ export function Keys() {
   useEffect(() => {
     let going = 0;
     const press = (event: KeyboardEvent) => {
-      const target = event.target as Element | null;
-      const typing = target?.closest("input, textarea, select, dialog");
+      const typing = event.target instanceof Element && event.target.closest("input, textarea, select, dialog");
       if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
       const place = PLACES[event.key];
       if (place && Date.now() - going < PATIENCE) {

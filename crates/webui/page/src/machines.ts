@@ -58,6 +58,8 @@ export function machines(planned: Planned, agents: Agent[]): Machine[] {
   const { windows, status, frameworks } = planned;
   const down = new Map((status.down_machines ?? []).map((id) => [keyOf(id), id]));
   const told = new Map((status.draining_machines ?? []).map((one) => [keyOf(one.id), one.statuses]));
+  const here = grouped(agents.map((agent) => [keyOf(machineOf(agent)), agent]));
+  const asked = grouped(frameworks.flatMap(askedOn));
   const scheduled = windows.flatMap(({ machine_ids, unavailability }) =>
     machine_ids.map((id) => ({ id, unavailability })),
   );
@@ -66,27 +68,37 @@ export function machines(planned: Planned, agents: Agent[]): Machine[] {
   const all = [...scheduled, ...others.map((id) => ({ id, unavailability: undefined }))];
   return all.map(({ id, unavailability }) => {
     const key = keyOf(id);
-    const here = agents.filter((agent) => keyOf(machineOf(agent)) === key);
+    const agents = here.get(key) ?? [];
+    const open = agents.flatMap((agent) => asked.get(agent.id) ?? []);
     return {
       id,
       unavailability,
       mode: down.has(key) ? "down" : "draining",
-      agents: here,
-      tasks: here.reduce((sum, agent) => sum + tasksOn(agent), 0),
-      answers: answersOf(id, here, told.get(key) ?? [], frameworks),
+      agents,
+      tasks: agents.reduce((sum, agent) => sum + tasksOn(agent), 0),
+      answers: answersOf(id, told.get(key) ?? [], open),
     };
   });
 }
 
-const WORDS: Record<string, Answer["status"]> = { ACCEPT: "accepts", DECLINE: "declines" };
+function grouped<T>(all: [string, T][]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const [key, one] of all) {
+    const group = groups.get(key);
+    if (group) group.push(one);
+    else groups.set(key, [one]);
+  }
+  return groups;
+}
 
-function answersOf(
-  machine: MachineId,
-  agents: Agent[],
-  said: Leaving[],
-  frameworks: FrameworkFacts[],
-): Answer[] {
-  const ids = new Set(agents.map(({ id }) => id));
+/** The agents that a framework is asked to leave just now, each with the framework. */
+function askedOn({ framework_info, inverse_offers }: FrameworkFacts): [string, string][] {
+  const agents = new Set(inverse_offers?.map(({ agent_id }) => agent_id?.value ?? ""));
+  return [...agents].map((agent) => [agent, framework_info.id.value]);
+}
+
+/** What those have said who have said something, and then those who are asked and have not. */
+function answersOf(machine: MachineId, said: Leaving[], open: string[]): Answer[] {
   const answered = said.map(
     ({ framework_id, status, timestamp }): Answer => ({
       machine,
@@ -96,15 +108,16 @@ function answersOf(
     }),
   );
   const known = new Set(answered.map(({ framework }) => framework));
-  const asked = frameworks
-    .filter(({ inverse_offers }) =>
-      inverse_offers?.some(({ agent_id }) => agent_id && ids.has(agent_id.value)),
-    )
-    .map(({ framework_info }) => framework_info.id.value)
-    .filter((framework) => !known.has(framework))
-    .map((framework): Answer => ({ machine, framework, status: "not answered", at: undefined }));
-  return [...answered, ...asked];
+  const silent = [...new Set(open)].filter((framework) => !known.has(framework));
+  return [
+    ...answered,
+    ...silent.map(
+      (framework): Answer => ({ machine, framework, status: "not answered", at: undefined }),
+    ),
+  ];
 }
+
+const WORDS: Record<string, Answer["status"]> = { ACCEPT: "accepts", DECLINE: "declines" };
 
 const RUNNING = ["TASK_STAGING", "TASK_STARTING", "TASK_RUNNING", "TASK_KILLING"] as const;
 

@@ -1,3 +1,5 @@
+import { useMemo } from "preact/hooks";
+
 import { Action } from "./action";
 import {
   type Frameworks,
@@ -28,7 +30,10 @@ export function MaintenanceView({ cluster }: { cluster: Cluster }) {
     const { frameworks } = await ask<Frameworks>("GET_FRAMEWORKS", signal);
     return { windows, status, frameworks: frameworks ?? [] };
   });
-  const rows = value && machines(value, cluster.summary.slaves);
+  const rows = useMemo(
+    () => value && machines(value, cluster.summary.slaves),
+    [value, cluster.summary],
+  );
   const answers = rows?.flatMap((one) => one.answers) ?? [];
   const name = useFrameworkNames(cluster, answers.map(({ framework }) => framework));
   return (

@@ -1,4 +1,4 @@
-import { type AgentSummary, type Frameworks, ask } from "./api";
+import { type AgentSummary, type Frameworks, type Summary, ask } from "./api";
 import type { Cluster } from "./master";
 import { usePolled } from "./poll";
 
@@ -8,10 +8,17 @@ export function agentName({ hostname, port }: Pick<AgentSummary, "hostname" | "p
 }
 
 /** The names of agents by their ids; those that are gone have none but that. */
-export function agentNames(cluster: Cluster): (id: string) => string {
-  const names = new Map(cluster.summary.slaves.map((agent) => [agent.id, agentName(agent)]));
+export function agentNames({ summary }: Cluster): (id: string) => string {
+  let names = known.get(summary);
+  if (!names) {
+    names = new Map(summary.slaves.map((agent) => [agent.id, agentName(agent)]));
+    known.set(summary, names);
+  }
   return (id) => names.get(id) ?? (id || "–");
 }
+
+/** Lists are drawn far more often than there is a new summary. */
+const known = new WeakMap<Summary, Map<string, string>>();
 
 /**
  * The names of frameworks, also of those that have ended: the master's summary does not have them, so it is

@@ -96,10 +96,8 @@ export function RoleView({ cluster, name }: { cluster: Cluster; name: string }) 
   const { value, error } = useRoles();
   const role = value?.roles.find((one) => one.name === name);
   const { guarantee, limit, consumed } = role?.quota ?? {};
-  const here = (role?.frameworks ?? []).map((id) => ({
-    id,
-    name: cluster.summary.frameworks.find((one) => one.id === id)?.name ?? id,
-  }));
+  const names = new Map(cluster.summary.frameworks.map((one) => [one.id, one.name]));
+  const here = (role?.frameworks ?? []).map((id) => ({ id, name: names.get(id) ?? id }));
   return (
     <>
       <Crumbs to="#/roles" name="Roles" />

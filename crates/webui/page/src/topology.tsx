@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 
 import type { AgentSummary, Counts } from "./api";
 import { count } from "./format";
@@ -17,21 +17,19 @@ interface Group {
 /** Agents put together by what they have in common. */
 export function Topology({ agents }: { agents: Agent[] }) {
   const [by, setBy] = useState("");
-  const names = [...new Set(agents.flatMap((agent) => places(agent).map(([name]) => name)))];
+  const names = useMemo(
+    () => [...new Set(agents.flatMap((agent) => places(agent).map(([name]) => name)))].sort(),
+    [agents],
+  );
+  const rows = useMemo(() => groupsOf(agents, by), [agents, by]);
   if (names.length === 0) return null;
-  const groups = new Map<string, Agent[]>();
-  for (const agent of agents) {
-    const value = places(agent).find(([name]) => name === by)?.[1] ?? "none";
-    groups.set(value, [...(groups.get(value) ?? []), agent]);
-  }
-  const rows = [...groups].map(([value, of]): Group => ({ value, agents: of }));
   return (
     <>
       <label class="choice">
         Put together by{" "}
         <select value={by} onChange={(event) => setBy(event.currentTarget.value)}>
           <option value="">nothing</option>
-          {names.sort().map((name) => (
+          {names.map((name) => (
             <option key={name} value={name}>
               {name}
             </option>
@@ -42,7 +40,8 @@ export function Topology({ agents }: { agents: Agent[] }) {
         <Whole
           caption={`By ${by}`}
           columns={GROUPS}
-          rows={rows.sort((one, other) => one.value.localeCompare(other.value))}
+          rows={rows}
+          first="Value"
           id={(group) => group.value}
           none=""
         />
@@ -51,9 +50,32 @@ export function Topology({ agents }: { agents: Agent[] }) {
   );
 }
 
+function groupsOf(agents: Agent[], by: string): Group[] {
+  const groups = new Map<string, Agent[]>();
+  if (by === "") return [];
+  for (const agent of agents) {
+    const value = places(agent).find(([name]) => name === by)?.[1] ?? "none";
+    const group = groups.get(value);
+    if (group) group.push(agent);
+    else groups.set(value, [agent]);
+  }
+  return [...groups].map(([value, agents]) => ({ value, agents }));
+}
+
 const GROUPS: Column<Group>[] = [
-  { name: "Value", width: "minmax(0, 2fr)", cell: (group) => group.value },
-  { name: "Agents", width: "5rem", numeric: true, cell: (group) => count(group.agents.length) },
+  {
+    name: "Value",
+    width: "minmax(0, 2fr)",
+    cell: (group) => group.value,
+    sort: (group) => group.value,
+  },
+  {
+    name: "Agents",
+    width: "5rem",
+    numeric: true,
+    cell: (group) => count(group.agents.length),
+    sort: (group) => group.agents.length,
+  },
   {
     name: "Active",
     width: "5rem",

@@ -113,6 +113,10 @@ fn agents_that_do_not_come_back_to_a_new_master_are_named() {
     let flags = ["--hostname=node7", RESOURCES];
     let node = start_agent(&place, master, 0, &flags);
     registered_agents(master, 1);
+    // An agent that has a task has written down who it is.
+    let endpoint = scheduler_api(master);
+    let mut scheduler = Scheduler::subscribe(endpoint, Voice::JSON, framework("page"));
+    scheduler.start_and_see_running(&ticking("ticker"));
     node.kill9();
     daemon.kill9();
     let _next = start_master_at(&place, master.port(), &[]);
