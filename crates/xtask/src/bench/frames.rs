@@ -37,7 +37,7 @@ pub(super) fn show(root: &Path, flags: &[String]) -> Result<(), Error> {
             _ => return Err(Error::UnknownArgument(flag.clone())),
         }
     }
-    println!("{}", frames.measure(root)?);
+    eprintln!("{}", frames.measure(root)?);
     Ok(())
 }
 
