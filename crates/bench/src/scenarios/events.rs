@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Context, Outcome, agents, expect, role, tell};
+use super::{Context, Outcome, agents, carry_out, expect, role, tell};
 use crate::agents::Pattern;
 use crate::error::Error;
 use crate::frameworks::{Policy, Work};
@@ -38,7 +38,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     stage.register(sizes.agents).await?;
     let rest = Policy::Decline { seconds: 0.0 };
     let worker = stage.join(1, &rest, role).await?;
-    work(&mut stage, worker, sizes.warm_up).await?;
+    carry_out(&mut stage, worker, Work::of(sizes.warm_up)).await?;
     stage.start_anew();
 
     let subscriber = Observer::Events {
@@ -55,7 +55,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
 
     let meter = target.meter()?;
     let began = stage.now();
-    work(&mut stage, worker, sizes.tasks).await?;
+    carry_out(&mut stage, worker, Work::of(sizes.tasks)).await?;
     let events = subscribers * updates * sizes.tasks as u64;
     let what = "updates that subscribers saw";
     stage.until(what, events, |_| counts.updates()).await?;
@@ -68,8 +68,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
         .rate("updates to all subscribers together", events, took)
         .rate("tasks", sizes.tasks as u64, took)
         .times("ACCEPT to TASK_RUNNING", &stage.book.running);
-    let mut notes = Vec::new();
-    tell(&mut figures, observers.finish(), &mut notes);
+    let notes = tell(&mut figures, observers.finish());
     let mut outcome = Outcome::new(
         &[
             ("subscribers", sizes.subscribers),
@@ -83,15 +82,4 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     outcome.note(notes);
     stage.leave().await?;
     Ok(outcome)
-}
-
-async fn work(stage: &mut Stage, worker: usize, tasks: usize) -> Result<(), Error> {
-    stage.with(worker, |scheduler, now, book, out| {
-        scheduler.set_policy(Policy::Launch(Work::of(tasks)), now, book, out);
-    });
-    let wanted = stage.book.ended + tasks as u64;
-    stage
-        .until("tasks ended", wanted, |stage| stage.book.ended)
-        .await?;
-    stage.answered().await
 }

@@ -82,8 +82,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
         .times("registration", &stage.fleet.tally.registrations)
         .seconds("all frameworks subscribed again", subscribed)
         .seconds("all tasks reconciled", reconciled);
-    let mut notes = Vec::new();
-    tell(&mut figures, seen, &mut notes);
+    let notes = tell(&mut figures, seen);
     let mut outcome = Outcome::new(
         &[
             ("agents", sizes.agents),

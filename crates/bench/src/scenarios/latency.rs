@@ -1,6 +1,6 @@
 //! Tasks one after the other: from ACCEPT to running, from freed to offered again.
 
-use super::{Context, Outcome, agents, expect, finished, role};
+use super::{Context, Outcome, agents, carry_out, expect, finished, role};
 use crate::agents::Pattern;
 use crate::error::Error;
 use crate::frameworks::{Policy, Work};
@@ -33,12 +33,12 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     stage.join(sizes.bystanders, &decline, role).await?;
     let rest = Policy::Decline { seconds: 0.0 };
     let worker = stage.join(1, &rest, |_| "bench-worker".to_owned()).await?;
-    one_by_one(&mut stage, worker, sizes.warm_up).await?;
+    carry_out(&mut stage, worker, one_by_one(sizes.warm_up)).await?;
     stage.start_anew();
     stage.book.watches_freed = true;
 
     let meter = target.meter()?;
-    one_by_one(&mut stage, worker, sizes.samples).await?;
+    carry_out(&mut stage, worker, one_by_one(sizes.samples)).await?;
     let cost = target.cost_since(&meter)?;
 
     expect(
@@ -66,18 +66,10 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
     Ok(outcome)
 }
 
-async fn one_by_one(stage: &mut Stage, worker: usize, tasks: usize) -> Result<(), Error> {
-    let work = Work {
+fn one_by_one(tasks: usize) -> Work {
+    Work {
         at_once: 1,
         whole: true,
         ..Work::of(tasks)
-    };
-    stage.with(worker, |scheduler, now, book, out| {
-        scheduler.set_policy(Policy::Launch(work), now, book, out);
-    });
-    let wanted = stage.book.ended + tasks as u64;
-    stage
-        .until("tasks ended", wanted, |stage| stage.book.ended)
-        .await?;
-    stage.answered().await
+    }
 }

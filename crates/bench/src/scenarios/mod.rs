@@ -22,7 +22,7 @@ use meseta_resources::Resources;
 
 use crate::agents::{Pattern, Standing};
 use crate::error::Error;
-use crate::frameworks::framework_info;
+use crate::frameworks::{Policy, Work, framework_info};
 use crate::observers::Observation;
 use crate::report::{Figures, Machine, Report, date};
 use crate::stage::{Agents, Settings, Stage, say};
@@ -220,13 +220,26 @@ fn role(number: usize) -> String {
     format!("bench-{number}")
 }
 
+/// Has a framework do all of this work, and waits until every task has ended and every update is acknowledged.
+async fn carry_out(stage: &mut Stage, worker: usize, work: Work) -> Result<(), Error> {
+    let wanted = stage.book.ended + work.remaining as u64;
+    stage.with(worker, |scheduler, now, book, out| {
+        scheduler.set_policy(Policy::Launch(work), now, book, out);
+    });
+    stage
+        .until("tasks ended", wanted, |stage| stage.book.ended)
+        .await?;
+    stage.answered().await
+}
+
 /// Tasks that ended as they were meant to.
 fn finished(stage: &Stage) -> u64 {
     stage.book.states(TaskState::TaskFinished)
 }
 
-/// Puts what observers saw among the figures.
-fn tell(figures: &mut Figures, seen: Vec<Observation>, notes: &mut Vec<String>) {
+/// Puts what observers saw among the figures; gives what is to be said beside them.
+fn tell(figures: &mut Figures, seen: Vec<Observation>) -> Vec<String> {
+    let mut notes = Vec::new();
     for observation in seen {
         let Observation {
             name,
@@ -247,6 +260,7 @@ fn tell(figures: &mut Figures, seen: Vec<Observation>, notes: &mut Vec<String>) 
             notes.push(format!("{name}: {failed} failed: {sentence}"));
         }
     }
+    notes
 }
 
 /// A value of clap that is a time, such as `90`, `1.5` or `250ms`.

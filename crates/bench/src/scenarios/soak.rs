@@ -88,8 +88,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
         .rate("tasks", stage.book.ended, took)
         .times("ACCEPT to TASK_RUNNING", &stage.book.running)
         .times("calls answered", &stage.book.calls);
-    let mut notes = Vec::new();
-    tell(&mut figures, observers.finish(), &mut notes);
+    let mut notes = tell(&mut figures, observers.finish());
     for (what, of) in [
         (
             "memory",

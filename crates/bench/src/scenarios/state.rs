@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use meseta_proto::v1::master::call::Type;
 
-use super::{Context, Outcome, agents, earlier_frameworks, expect, finished, role, tell, time};
+use super::{
+    Context, Outcome, agents, carry_out, earlier_frameworks, expect, finished, role, tell, time,
+};
 use crate::agents::{Pattern, Standing};
 use crate::error::Error;
 use crate::frameworks::{Encoding, Policy, Work};
@@ -98,8 +100,7 @@ pub(super) async fn run(sizes: &Sizes, context: &Context) -> Result<Outcome, Err
         .seconds("the tasks while endpoints are polled, at least", beside)
         .times("ACCEPT to TASK_RUNNING, alone", &undisturbed)
         .times("ACCEPT to TASK_RUNNING, polled", &stage.book.running);
-    let mut notes = Vec::new();
-    tell(&mut figures, seen, &mut notes);
+    let notes = tell(&mut figures, seen);
     let mut outcome = Outcome::new(
         &[
             ("agents", sizes.agents),
@@ -127,16 +128,10 @@ async fn work(
         at_once: AT_ONCE,
         ..Work::of(tasks)
     };
-    stage.with(worker, |scheduler, now, book, out| {
-        scheduler.set_policy(Policy::Launch(work), now, book, out);
-    });
-    let wanted = stage.book.ended + tasks as u64;
-    stage
-        .until("tasks ended", wanted, |stage| stage.book.ended)
-        .await?;
+    carry_out(stage, worker, work).await?;
     let left = at_least.saturating_sub(stage.now().saturating_sub(began));
     stage.during(left).await;
-    stage.answered().await
+    Ok(())
 }
 
 fn observers(sizes: &Sizes) -> Vec<Observer> {
