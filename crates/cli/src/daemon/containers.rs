@@ -208,9 +208,9 @@ impl Containers {
             directory: it.directory,
         });
         self.shared.destroy_all(&started.collect::<Vec<_>>());
-        strangers
-            .iter()
-            .for_each(|id| self.shared.started.forget(id));
+        for id in strangers {
+            self.shared.started.forget(&id);
+        }
     }
 
     /// Forgets the word of what a container has started.
@@ -466,7 +466,7 @@ fn own_program(name: &str) -> std::io::Result<Supervisor> {
 
 /// Does something on a thread of its own, or if there is none to be had, on this one: nobody asks
 /// again.
-fn aside(name: &str, job: impl FnOnce() + Send + 'static) {
+pub(super) fn aside(name: &str, job: impl FnOnce() + Send + 'static) {
     let job = Arc::new(Mutex::new(Some(job)));
     let theirs = Arc::clone(&job);
     let spawned = std::thread::Builder::new()

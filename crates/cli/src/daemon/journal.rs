@@ -6,8 +6,8 @@
 use meseta_agent::Action as AgentAction;
 use meseta_master::Action as MasterAction;
 use meseta_proto::Upid;
-use meseta_proto::v1::TaskState;
 use meseta_proto::v1::scheduler::event;
+use meseta_proto::v1::{FrameworkId, TaskState};
 use tracing::{debug, info, trace, warn};
 
 /// Tells of something that a master does.
@@ -99,7 +99,7 @@ pub(super) fn of_agent(action: &AgentAction) {
         AgentAction::Launch(launch) => info!(
             container = %launch.container_id,
             executor = launch.executor.executor_id.as_str(),
-            framework = launch.executor.framework_id.as_ref().map(|id| id.as_str()),
+            framework = launch.executor.framework_id.as_ref().map(FrameworkId::as_str),
             "a container is started"
         ),
         AgentAction::Destroy { container_id } => {

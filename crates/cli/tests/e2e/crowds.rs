@@ -147,7 +147,9 @@ fn a_crowd_is_killed_though_agent_and_executors_die_meanwhile() {
         .take(TASKS / 5)
         .map(|(id, pid)| (id.clone(), *pid))
         .collect();
-    victims.values().for_each(|pid| processes::kill9(*pid));
+    for pid in victims.values() {
+        processes::kill9(*pid);
+    }
     agent.kill9();
     let agent = crowd.come_back();
     // Of what was on its way nobody knows whether it has arrived.
