@@ -349,7 +349,8 @@ impl Edge for Timed {
                     opening,
                     after,
                 };
-                Found::Question(input, answer)
+                // It may wait for others, and shall not keep calls waiting meanwhile.
+                Found::Held(input, answer)
             }
             Answer::Why(question) => {
                 let (request, answer) = exchange.ask(meseta_machine::ContentType::Json);

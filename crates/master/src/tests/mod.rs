@@ -4,6 +4,7 @@ mod agents;
 mod authentication;
 mod drain;
 mod drivers;
+mod followers;
 mod frameworks;
 mod gone;
 mod launches;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use meseta_machine::Entropy;
+use meseta_machine::{Entropy, StreamId};
 use meseta_proto::Upid;
 use meseta_proto::internal::{
     ExitedExecutorMessage, PongSlaveMessage, UnregisterSlaveMessage, UpdateOperationStatusMessage,
@@ -19,7 +19,7 @@ use meseta_resources::Resources;
 
 use super::operations::{operation, quiet};
 use super::world::*;
-use crate::Input;
+use crate::{Input, Opening};
 
 const ADDRESSES: u16 = 4;
 const TASKS: u64 = 12;
@@ -144,6 +144,25 @@ impl Storm {
         let unreachable = known.unreachable_agents.keys();
         self.agents = known.agents.keys().chain(unreachable).cloned().collect();
         self.world.actions();
+    }
+
+    /// Somebody watches from now on, or no more, or what some begin with has been made.
+    fn watch(&mut self, entropy: &mut Entropy, number: u64) {
+        match entropy.next_u64() % 20 {
+            0..=2 => self.world.step(Input::Watch {
+                request: meseta_machine::RequestId(0),
+                stream: StreamId(format!("w{number}")),
+                opening: Opening::State,
+                after: None,
+            }),
+            3 => self.world.step(Input::WatchesOpened),
+            4 => {
+                if let Some(stream) = self.world.followers.streams().pop() {
+                    self.world.step(Input::StreamClosed { stream });
+                }
+            }
+            _ => {}
+        }
     }
 
     /// A task that is in the books, with its framework's scheduler.
@@ -360,8 +379,10 @@ fn the_books_agree_whatever_happens() {
             schedulers: Vec::new(),
             agents: Vec::new(),
         };
-        for _ in 0..1000 {
+        let mut watchers = Entropy::new(seed);
+        for number in 0..1000 {
             storm.act();
+            storm.watch(&mut watchers, number);
         }
         let frameworks = storm.world.master.snapshot().frameworks;
         for id in frameworks.keys() {

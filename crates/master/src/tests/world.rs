@@ -16,11 +16,14 @@ use meseta_proto::v1::{
 use meseta_proto::{Upid, Wire, decode};
 use meseta_resources::Resources;
 
+use super::followers::Followers;
 use crate::{Action, Config, Input, Master};
 
 pub(super) struct World {
     pub(super) master: Master,
     pub(super) now: Now,
+    /// Those who watch what happens.
+    pub(super) followers: Followers,
     actions: Vec<Action>,
     requests: u64,
 }
@@ -155,6 +158,7 @@ impl World {
         Self {
             master: Master::new(config, Entropy::new(1), now),
             now,
+            followers: Followers::default(),
             actions: Vec::new(),
             requests: 0,
         }
@@ -165,7 +169,12 @@ impl World {
     }
 
     pub(super) fn step(&mut self, input: Input) {
+        if let Input::StreamClosed { stream } = &input {
+            self.followers.forget(stream);
+        }
+        let before = self.actions.len();
         self.master.step(self.now, input, &mut self.actions);
+        self.followers.see(&self.actions[before..], &self.master);
     }
 
     /// Lets time pass, and wakes the master whenever it wants that. Says how often it did.
