@@ -99,7 +99,13 @@ fn healths(actions: &[Action]) -> Vec<Option<bool>> {
 }
 
 fn exit_code(status: &TaskStatus) -> Option<i32> {
-    status.check_status.as_ref().unwrap().command.unwrap().exit_code
+    status
+        .check_status
+        .as_ref()
+        .unwrap()
+        .command
+        .unwrap()
+        .exit_code
 }
 
 #[test]

@@ -66,7 +66,13 @@ fn exit_codes(actions: &[Action]) -> Vec<Option<i32>> {
             assert_eq!(status.state(), TaskState::TaskRunning);
             assert_eq!(status.reason(), Reason::TaskCheckStatusUpdated);
             assert!(status.container_status.is_some());
-            status.check_status.as_ref().unwrap().command.unwrap().exit_code
+            status
+                .check_status
+                .as_ref()
+                .unwrap()
+                .command
+                .unwrap()
+                .exit_code
         })
         .collect()
 }
