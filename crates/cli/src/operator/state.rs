@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use meseta_proto::v1::Resource;
 use meseta_proto::v1::master::call::Type;
+use meseta_proto::v1::master::response::{GetAgents, GetTasks};
 
 use super::client::Client;
 use super::error::Error;
@@ -31,7 +32,25 @@ pub(super) fn run(client: &Client, output: &Output) -> Result<(), Error> {
     let elected = master.elected_time.and_then(text::moment_of);
     table.fact("Elected", text::time_and_age(elected, now));
 
-    let agents = state.get_agents.unwrap_or_default();
+    show_agents(&state.get_agents.unwrap_or_default(), &mut table);
+    let frameworks = state.get_frameworks.unwrap_or_default();
+    let connected = frameworks.frameworks.iter().filter(|it| it.connected);
+    table.fact(
+        "Frameworks",
+        format!(
+            "{}, {} connected; {} completed",
+            frameworks.frameworks.len(),
+            connected.count(),
+            frameworks.completed_frameworks.len()
+        ),
+    );
+    let tasks = by_state(&state.get_tasks.unwrap_or_default());
+    table.fact("Tasks", if tasks.is_empty() { "0" } else { &tasks });
+    output.table(&table)
+}
+
+/// How many there are, and how much of what they have is taken.
+fn show_agents(agents: &GetAgents, table: &mut Table) {
     let active = agents.agents.iter().filter(|agent| agent.active).count();
     let awaited = agents.recovered_agents.len();
     let awaited = match awaited {
@@ -53,19 +72,10 @@ pub(super) fn run(client: &Client, output: &Output) -> Result<(), Error> {
             table.fact(shown, format!("{share} allocated"));
         }
     }
+}
 
-    let frameworks = state.get_frameworks.unwrap_or_default();
-    let connected = frameworks.frameworks.iter().filter(|it| it.connected);
-    table.fact(
-        "Frameworks",
-        format!(
-            "{}, {} connected; {} completed",
-            frameworks.frameworks.len(),
-            connected.count(),
-            frameworks.completed_frameworks.len()
-        ),
-    );
-    let tasks = state.get_tasks.unwrap_or_default();
+/// How many tasks there are of each state.
+fn by_state(tasks: &GetTasks) -> String {
     let all = tasks.tasks.iter();
     let mut states: BTreeMap<String, usize> = BTreeMap::new();
     for task in all
@@ -78,9 +88,7 @@ pub(super) fn run(client: &Client, output: &Output) -> Result<(), Error> {
         .iter()
         .map(|(state, count)| format!("{count} {state}"))
         .collect();
-    let tasks = states.join(", ");
-    table.fact("Tasks", if tasks.is_empty() { "0" } else { &tasks });
-    output.table(&table)
+    states.join(", ")
 }
 
 fn of_all<T>(items: &[T], resources: impl Fn(&T) -> &Vec<Resource>) -> Vec<Resource> {

@@ -1,20 +1,37 @@
 //! Fetching from real servers of every kind, and through a real proxy.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 
 use crate::support::daemon::{Cluster, Place, RESOURCES};
 use crate::support::scheduler::{Scheduler, framework, shell_task};
 use crate::support::servers::{Server, are_set_up, certificate};
 
-/// Files to serve.
-fn files(place: &Place) -> PathBuf {
+/// Starts a server of files; `None` where there are no servers.
+fn server(script: &str) -> Option<(Place, Server)> {
+    let place = files()?;
+    let server = Server::start(&place, script, &[place.join("files")]);
+    Some((place, server))
+}
+
+/// The same, encrypted; with the authority that vouches for it.
+fn encrypted(script: &str) -> Option<(Place, Server, String)> {
+    let place = files()?;
+    let (certificate, authority) = certificate(&place);
+    let server = Server::start(&place, script, &[place.join("files"), certificate]);
+    Some((place, server, authority.display().to_string()))
+}
+
+/// A place with files to serve.
+fn files() -> Option<Place> {
+    if !are_set_up() {
+        return None;
+    }
+    let place = Place::new();
     let files = place.join("files");
     std::fs::create_dir_all(files.join("alice")).expect("a folder");
     std::fs::write(files.join("for all"), "for all").expect("a file");
     std::fs::write(files.join("alice/her file"), "hers").expect("a file");
-    files
+    Some(place)
 }
 
 /// A cluster whose agent has an environment, and a framework on it.
@@ -75,12 +92,9 @@ impl Fetching {
 
 #[test]
 fn files_come_by_ftp_for_everybody_and_for_one() {
-    if !are_set_up() {
+    let Some((place, server)) = server("ftp.py") else {
         return;
-    }
-    let place = Place::new();
-    let files = files(&place);
-    let server = Server::start(&place, "ftp.py", &[&files]);
+    };
     let port = server.port();
     let mut fetching = Fetching::with(place, &[]);
     fetching.finds(&format!("ftp://127.0.0.1:{port}/for%20all"), "for all");
@@ -100,32 +114,20 @@ fn files_come_by_ftp_for_everybody_and_for_one() {
 
 #[test]
 fn files_come_by_ftp_encrypted() {
-    if !are_set_up() {
+    let Some((place, server, authority)) = encrypted("ftp.py") else {
         return;
-    }
-    let place = Place::new();
-    let files = files(&place);
-    let (certificate, authority) = certificate(&place);
-    let server = Server::start(
-        &place,
-        "ftp.py",
-        &[files.as_os_str(), certificate.as_os_str()],
-    );
+    };
     let uri = format!("ftps://alice:p%40ss@localhost:{}/her%20file", server.port());
-    let authority = authority.display().to_string();
     let mut fetching = Fetching::with(place, &[("SSL_CERT_FILE", &authority)]);
     fetching.finds(&uri, "hers");
 }
 
 #[test]
 fn objects_come_from_s3_to_who_may_read_them() {
-    if !are_set_up() {
-        return;
-    }
-    let place = Place::new();
-    let files = files(&place);
     // It checks signatures.
-    let server = Server::start(&place, "s3.py", &[&files]);
+    let Some((place, server)) = server("s3.py") else {
+        return;
+    };
     let endpoint = format!("http://127.0.0.1:{}", server.port());
     let (key, secret) = (server.said[1].clone(), server.said[2].clone());
     let mut reader = Fetching::with(
@@ -154,12 +156,9 @@ fn objects_come_from_s3_to_who_may_read_them() {
 
 #[test]
 fn credentials_for_s3_are_found_where_its_tools_keep_them() {
-    if !are_set_up() {
+    let Some((place, server)) = server("s3.py") else {
         return;
-    }
-    let place = Place::new();
-    let files = files(&place);
-    let server = Server::start(&place, "s3.py", &[&files]);
+    };
     let endpoint = format!("http://127.0.0.1:{}", server.port());
     let (key, secret) = (&server.said[1], &server.said[2]);
     let profiles = place.join("credentials");
@@ -179,12 +178,9 @@ fn credentials_for_s3_are_found_where_its_tools_keep_them() {
 
 #[test]
 fn objects_come_from_google() {
-    if !are_set_up() {
+    let Some((place, server)) = server("gcs.py") else {
         return;
-    }
-    let place = Place::new();
-    let files = files(&place);
-    let server = Server::start(&place, "gcs.py", &[&files]);
+    };
     let emulator = format!("127.0.0.1:{}", server.port());
     let mut fetching = Fetching::with(place, &[("STORAGE_EMULATOR_HOST", &emulator)]);
     fetching.finds("gs://bucket/alice/her file", "hers");
@@ -193,23 +189,14 @@ fn objects_come_from_google() {
 
 #[test]
 fn proxies_are_asked_for_what_the_environment_says_and_for_nothing_else() {
-    if !are_set_up() {
+    let Some((place, https, authority)) = encrypted("https.py") else {
         return;
-    }
-    let place = Place::new();
-    let files = files(&place);
-    let (certificate, authority) = certificate(&place);
-    let https = Server::start(
-        &place,
-        "https.py",
-        &[files.as_os_str(), certificate.as_os_str()],
-    );
-    let http = Server::start(&place, "web.py", &[&files]);
+    };
+    let http = Server::start(&place, "web.py", &[place.join("files")]);
     let proxy = Server::start::<&str>(&place, "forward.py", &[]);
     let log = place.join("forward.py.log");
     let asked = || std::fs::read_to_string(&log).expect("the proxy's log");
     let proxy = format!("http://127.0.0.1:{}", proxy.port());
-    let authority = authority.display().to_string();
     let mut fetching = Fetching::with(
         place,
         &[

@@ -1,20 +1,30 @@
 //! A genuine Mesos 1.11.0 beside ours: its agent under our master, our agent under its master.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::custom::python;
-use crate::support::daemon::scheduler_api;
-use crate::support::daemon::{Place, agent_address, registered_agents, start_agent, start_master};
+use crate::support::daemon::{
+    Daemon, Place, agent_address, registered_agents, scheduler_api, start_agent, start_master,
+};
 use crate::support::eventually;
-use crate::support::genuine::oracle;
+use crate::support::genuine::{Genuine, Oracle, oracle};
 use crate::support::golden::repository;
 use crate::support::scheduler::{
     Scheduler, Voice, framework, scalar, shell_task, task_on_volume, to_end_volume, to_make_volume,
     volume,
 };
 
-/// What our agent offers, beside the genuine one of a genuine master.
-const OURS: [&str; 1] = ["--resources=cpus:3;mem:512;disk:100"];
+/// Our agent beside the genuine one of a genuine master, and a framework that is offered it.
+fn our_agent(oracle: &Oracle, place: &Place) -> (Genuine, Daemon, Scheduler, Value) {
+    let genuine = oracle.cluster(place, &[]);
+    let flags = ["--resources=cpus:3;mem:512;disk:100"];
+    let agent = start_agent(place, genuine.address, 0, &flags);
+    registered_agents(genuine.address, 2);
+    let info = framework("ours");
+    let mut scheduler = Scheduler::subscribe(genuine.scheduler_api(), Voice::JSON, info);
+    let offer = scheduler.offer_of(agent.address);
+    (genuine, agent, scheduler, offer)
+}
 
 #[test]
 fn a_genuine_agent_registers_with_our_master_and_runs_a_custom_executor() {
@@ -64,13 +74,7 @@ fn our_agent_registers_with_a_genuine_master_and_runs_a_command() {
         return;
     };
     let place = Place::new();
-    let genuine = oracle.cluster(&place, &[]);
-    let agent = start_agent(&place, genuine.address, 0, &OURS);
-    registered_agents(genuine.address, 2);
-
-    let info = framework("ours");
-    let mut scheduler = Scheduler::subscribe(genuine.scheduler_api(), Voice::JSON, info);
-    let offer = scheduler.offer_of(agent.address);
+    let (_genuine, _agent, mut scheduler, offer) = our_agent(&oracle, &place);
     let written = place.join("written");
     let command = format!("echo ran > {}", written.display());
     let answer = scheduler.launch(&offer, &[shell_task("t", &command)]);
@@ -112,12 +116,7 @@ fn our_agent_carries_out_a_genuine_masters_operations() {
         return;
     };
     let place = Place::new();
-    let genuine = oracle.cluster(&place, &[]);
-    let agent = start_agent(&place, genuine.address, 0, &OURS);
-    registered_agents(genuine.address, 2);
-    let info = framework("operations");
-    let mut scheduler = Scheduler::subscribe(genuine.scheduler_api(), Voice::JSON, info);
-    let offer = scheduler.offer_of(agent.address);
+    let (_genuine, _agent, mut scheduler, offer) = our_agent(&oracle, &place);
     let [reserve, create] = to_make_volume("v", 64.0);
     let writer = task_on_volume("w", "echo kept > data/file", volume("v", 64.0));
     let launch = scheduler.to_launch(&writer, &offer);
