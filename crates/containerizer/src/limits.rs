@@ -35,6 +35,10 @@ pub(crate) const MAX_ENVIRONMENT: u64 = 2 * 1024 * 1024;
 /// each rotation.
 pub(crate) const MAX_HOLES: usize = 64;
 
+/// Heads that are cut off a file of output at once: more than the default keeps, so that only files with other
+/// bounds are cut in several goes.
+pub(crate) const HEADS_AT_ONCE: u32 = 16;
+
 /// How many generations of a process are looked at: those of a container's own processes are a
 /// handful, and numbers of processes that change while they are read must not lead on for ever.
 pub(crate) const DEEPEST_LINEAGE: usize = 256;

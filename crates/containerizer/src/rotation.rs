@@ -26,7 +26,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::beneath::{descend, open};
-use crate::limits::MAX_HOLES;
+use crate::limits::{HEADS_AT_ONCE, MAX_HOLES};
 
 /// How much is kept of one of a container's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl OutputFolder {
         })
     }
 
-    /// Brings a file within its bounds.
+    /// Brings a file within its bounds, or nearer to them where that is much to do.
     ///
     /// # Errors
     /// When that fails, or when it succeeds but what was to be kept is lost.
@@ -167,11 +167,14 @@ impl Output<'_> {
             done += superfluous;
         }
         let mut latest = None;
-        // Whoever writes faster than this copies does not hold it up for ever.
-        for _ in 0..=self.bounds.rotated {
+        let mut cut = 0;
+        // Whoever writes faster than this copies does not hold it up for ever, nor one who wants very
+        // many small files; where nothing is lost by it, the rest is cut another time.
+        while cut <= self.bounds.rotated && !(can_collapse && cut >= HEADS_AT_ONCE) {
             if self.length_from(done)? <= head {
                 break;
             }
+            cut += 1;
             latest = self.keep_or_lose(done, head);
             if !(can_collapse && self.collapse(0, head)?) {
                 can_collapse = false;

@@ -121,6 +121,13 @@ pub(crate) const LOOK_LONGEST: Duration = Duration::from_secs(2);
 /// more than a few hundredths of a processor.
 pub(crate) const MAX_LOOKS_AT_ONCE: usize = 256;
 
+/// Containers whose output is cut at the same time: one that prints much, or that asks for files which take long
+/// to copy, does not keep the others from being cut.
+pub(crate) const MAX_ROTATIONS: usize = 4;
+
+/// The most older files of output that may be asked for. Each head that is cut off renames all of them.
+pub(crate) const MAX_OUTPUT_ROTATED: u32 = 1_000;
+
 /// How deep below the work directory the sandbox of an executor is:
 /// `slaves/<agent>/frameworks/<framework>/executors/<executor>/runs/<container>`.
 pub(crate) const RUN_DEPTH: usize = 8;

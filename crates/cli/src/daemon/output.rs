@@ -2,9 +2,10 @@
 //!
 //! One thread looks at the sizes of their `stdout` and `stderr`: seldom at those that do not grow,
 //! and the more often, the sooner one is full. However many containers there are, it looks at no more
-//! than a bounded number in a second.
+//! than a bounded number in a second. Files that have grown too large are cut by others, a few at a time:
+//! that may take long, and nobody else's output is to grow meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -13,9 +14,11 @@ use meseta_containerizer::{OutputBounds, OutputFolder, RotationError};
 use meseta_machine::Timers;
 use meseta_proto::v1::ContainerId;
 
+use super::containers::aside;
 use super::driver::Clock;
 use super::limits::{
-    LOOK_LONGEST, LOOK_SHORTEST, MAX_LOOKS_AT_ONCE, OUTPUT_BYTES, OUTPUT_ROTATED, RUN_DEPTH,
+    LOOK_LONGEST, LOOK_SHORTEST, MAX_LOOKS_AT_ONCE, MAX_OUTPUT_ROTATED, MAX_ROTATIONS,
+    OUTPUT_BYTES, OUTPUT_ROTATED, RUN_DEPTH,
 };
 use crate::flags::modules::{Chosen, LOGROTATE};
 use crate::flags::{Bytes, FlagError, FlagValue, Flags};
@@ -136,10 +139,11 @@ struct Count(u32);
 
 impl FlagValue for Count {
     fn parse(text: &str) -> Result<Self, String> {
-        let count = text.trim().parse();
-        count
-            .map(Self)
-            .map_err(|_| "expected a number of files".into())
+        match text.trim().parse() {
+            Ok(count) if count <= MAX_OUTPUT_ROTATED => Ok(Self(count)),
+            Ok(_) => Err(format!("expected no more than {MAX_OUTPUT_ROTATED} files")),
+            Err(_) => Err("expected a number of files".into()),
+        }
     }
 }
 
@@ -188,6 +192,8 @@ enum Order {
     Watch(ContainerId, Watched),
     /// The container is over.
     End(ContainerId),
+    /// Its files have been cut.
+    Cut(ContainerId, Watched),
 }
 
 /// A container whose output is kept within bounds.
@@ -199,6 +205,10 @@ struct Watched {
     /// What there was at the last look, and when that was.
     sizes: [u64; 2],
     seen: Duration,
+    /// It is over; what it printed in the end counts as well.
+    has_ended: bool,
+    /// One of the files is too large, and could not be made smaller.
+    is_stuck: bool,
 }
 
 impl Outputs {
@@ -208,9 +218,10 @@ impl Outputs {
     /// When the operating system refuses it.
     pub(crate) fn start(work_dir: &Path) -> std::io::Result<Self> {
         let (orders, receiver) = channel();
+        let keeper = Keeper::new(Clock::start(), orders.clone());
         std::thread::Builder::new()
             .name("output".into())
-            .spawn(move || Keeper::new(Clock::start()).keep(&receiver))?;
+            .spawn(move || keeper.keep(&receiver))?;
         let work_dir = work_dir.to_owned();
         Ok(Self { orders, work_dir })
     }
@@ -224,6 +235,8 @@ impl Outputs {
             bounds,
             sizes: [0; 2],
             seen: Duration::ZERO,
+            has_ended: false,
+            is_stuck: false,
         };
         // The thread lives as long as the process.
         let _ = self.orders.send(Order::Watch(id, watched));
@@ -247,20 +260,29 @@ fn split(work_dir: &Path, folder: &Path) -> (PathBuf, PathBuf) {
 /// The thread's own.
 struct Keeper {
     clock: Clock,
+    /// Those whose files nobody is cutting.
     containers: HashMap<ContainerId, Watched>,
     looks: Timers<ContainerId>,
+    /// Those whose files are being cut, and whether they have ended meanwhile.
+    cutting: HashMap<ContainerId, bool>,
+    /// Those whose files are to be cut next.
+    crowd: VecDeque<ContainerId>,
+    orders: Sender<Order>,
 }
 
 impl Keeper {
-    fn new(clock: Clock) -> Self {
+    fn new(clock: Clock, orders: Sender<Order>) -> Self {
         Self {
             clock,
             containers: HashMap::new(),
             looks: Timers::default(),
+            cutting: HashMap::new(),
+            crowd: VecDeque::new(),
+            orders,
         }
     }
 
-    fn keep(&mut self, orders: &Receiver<Order>) {
+    fn keep(mut self, orders: &Receiver<Order>) {
         let mut earliest = Duration::ZERO;
         loop {
             let order = match self.looks.next_due() {
@@ -292,11 +314,36 @@ impl Keeper {
                 self.looks.set(id.clone(), watched.seen + LOOK_SHORTEST);
                 self.containers.insert(id, watched);
             }
-            // What it printed in the end counts as well.
             Order::End(id) => {
-                self.looks.cancel(&id);
-                if let Some(mut watched) = self.containers.remove(&id) {
-                    watched.look(self.clock.now().monotonic);
+                if let Some(has_ended) = self.cutting.get_mut(&id) {
+                    *has_ended = true;
+                }
+                if let Some(watched) = self.containers.get_mut(&id) {
+                    watched.has_ended = true;
+                    self.looks.cancel(&id);
+                    self.look(id);
+                }
+            }
+            Order::Cut(id, mut watched) => {
+                watched.has_ended |= self.cutting.remove(&id).unwrap_or_default();
+                while self.cutting.len() < MAX_ROTATIONS
+                    && let Some(next) = self.crowd.pop_front()
+                {
+                    self.cut(next);
+                }
+                let (has_ended, is_stuck) = (watched.has_ended, watched.is_stuck);
+                self.containers.insert(id.clone(), watched);
+                match (has_ended, is_stuck) {
+                    (true, true) => drop(self.containers.remove(&id)),
+                    (true, false) => self.look(id),
+                    (false, _) => {
+                        let wait = if is_stuck {
+                            LOOK_LONGEST
+                        } else {
+                            LOOK_SHORTEST
+                        };
+                        self.looks.set(id, self.clock.now().monotonic + wait);
+                    }
                 }
             }
         }
@@ -304,48 +351,100 @@ impl Keeper {
 
     fn look_at_what_is_due(&mut self) {
         for _ in 0..MAX_LOOKS_AT_ONCE {
-            let now = self.clock.now();
-            let Some(id) = self.looks.pop_due(now) else {
-                return;
-            };
-            if let Some(watched) = self.containers.get_mut(&id) {
-                let wait = watched.look(now.monotonic);
-                self.looks.set(id, now.monotonic + wait);
+            match self.looks.pop_due(self.clock.now()) {
+                Some(id) => self.look(id),
+                None => return,
             }
         }
     }
+
+    /// Looks at the files of a container, and has them cut where that is due.
+    fn look(&mut self, id: ContainerId) {
+        let now = self.clock.now().monotonic;
+        let Some(watched) = self.containers.get_mut(&id) else {
+            return;
+        };
+        match watched.look(now) {
+            Look::TooLarge => self.cut(id),
+            Look::Later(wait) if !watched.has_ended => self.looks.set(id, now + wait),
+            Look::Later(_) => drop(self.containers.remove(&id)),
+        }
+    }
+
+    /// Has the files of a container cut, when its turn comes.
+    fn cut(&mut self, id: ContainerId) {
+        if self.cutting.len() >= MAX_ROTATIONS {
+            if !self.crowd.contains(&id) {
+                self.crowd.push_back(id);
+            }
+            return;
+        }
+        let Some(mut watched) = self.containers.remove(&id) else {
+            return;
+        };
+        self.cutting.insert(id.clone(), watched.has_ended);
+        let orders = self.orders.clone();
+        aside("rotate", move || {
+            watched.cut();
+            // The thread lives as long as the process.
+            let _ = orders.send(Order::Cut(id, watched));
+        });
+    }
+}
+
+/// What is to be done about the files of a container.
+enum Look {
+    /// Nothing for so long.
+    Later(Duration),
+    /// One of them is to be cut.
+    TooLarge,
 }
 
 impl Watched {
-    /// Brings both files within their bounds; gives how long it need not be looked again.
-    fn look(&mut self, now: Duration) -> Duration {
+    /// Sees whether both files are within their bounds.
+    fn look(&mut self, now: Duration) -> Look {
         let Ok(folder) = OutputFolder::open(&self.sandbox, &self.below) else {
             // Not made yet, or given up by its owner.
-            return LOOK_LONGEST;
+            return Look::Later(LOOK_LONGEST);
         };
         let elapsed = now.saturating_sub(self.seen);
         self.seen = now;
         let mut wait = LOOK_LONGEST;
+        let mut is_too_large = false;
         for ((name, bounds), last) in NAMES.iter().zip(&self.bounds).zip(&mut self.sizes) {
             let size = folder.size(name).unwrap_or(0);
             let grown = size.saturating_sub(*last);
             *last = size;
-            if size > bounds.max_bytes {
-                match folder.rotate(name, *bounds) {
-                    Ok(()) => {}
-                    Err(error @ RotationError::Lost { .. }) => {
-                        tracing::warn!(sandbox = %self.sandbox.display(), %error, "output is lost");
-                    }
-                    Err(error) => {
-                        tracing::warn!(sandbox = %self.sandbox.display(), %error, "output grows");
-                    }
-                }
-                *last = folder.size(name).unwrap_or(0);
-            }
-            let room = bounds.max_bytes.saturating_sub(*last);
+            is_too_large |= size > bounds.max_bytes;
+            let room = bounds.max_bytes.saturating_sub(size);
             wait = wait.min(next_look(grown, elapsed, room));
         }
-        wait
+        if is_too_large {
+            Look::TooLarge
+        } else {
+            Look::Later(wait)
+        }
+    }
+
+    /// Brings both files within their bounds.
+    fn cut(&mut self) {
+        self.is_stuck = false;
+        let Ok(folder) = OutputFolder::open(&self.sandbox, &self.below) else {
+            return;
+        };
+        for ((name, bounds), last) in NAMES.iter().zip(&self.bounds).zip(&mut self.sizes) {
+            match folder.rotate(name, *bounds) {
+                Ok(()) => {}
+                Err(error @ RotationError::Lost { .. }) => {
+                    tracing::warn!(sandbox = %self.sandbox.display(), %error, "output is lost");
+                }
+                Err(error) => {
+                    tracing::warn!(sandbox = %self.sandbox.display(), %error, "output grows");
+                }
+            }
+            let before = std::mem::replace(last, folder.size(name).unwrap_or(0));
+            self.is_stuck |= *last > bounds.max_bytes && *last >= before;
+        }
     }
 }
 
@@ -363,130 +462,4 @@ fn next_look(grown: u64, elapsed: Duration, room: u64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::flags::{agent::FLAGS, tests::parsed};
-
-    fn policy(args: &[&str]) -> Result<Policy, String> {
-        Policy::from_flags(&parsed(FLAGS, args)).map_err(|e| e.to_string())
-    }
-
-    fn bounds(max_bytes: u64, rotated: u32) -> OutputBounds {
-        OutputBounds { max_bytes, rotated }
-    }
-
-    #[test]
-    fn output_has_bounds_unless_somebody_says_otherwise() {
-        let [stdout, stderr] = policy(&[]).unwrap().bounds.unwrap();
-        assert_eq!((stdout, stderr), (bounds(10 << 20, 9), bounds(10 << 20, 9)));
-        let none = policy(&["--container_logger=sandbox"]).unwrap();
-        assert_eq!(none.of_container([]), Ok(None));
-        let own = "--container_logger=logrotate:max_stdout_size=1MB,rotate=2";
-        let own = policy(&[own]).unwrap().bounds.unwrap();
-        assert_eq!(own, [bounds(1 << 20, 2), bounds(10 << 20, 2)]);
-    }
-
-    #[test]
-    fn the_parameters_of_mesos_are_understood_or_refused() {
-        let modules = |key: &str, value: &str| {
-            format!(
-                r#"--modules={{"libraries":[{{"modules":[{{
-                    "name":"org_apache_mesos_LogrotateContainerLogger",
-                    "parameters":[{{"key":"launcher_dir","value":"/x"}},
-                        {{"key":"{key}","value":"{value}"}}]}}]}}]}}"#
-            )
-        };
-        let logger = "--container_logger=org_apache_mesos_LogrotateContainerLogger";
-        let of = |key, value| policy(&[&modules(key, value), logger]);
-        let options = of("logrotate_stderr_options", r"rotate 3\nmissingok").unwrap();
-        assert_eq!(
-            options.bounds.unwrap(),
-            [bounds(10 << 20, 9), bounds(10 << 20, 3)]
-        );
-        for (key, value, sentence) in [
-            (
-                "max_stdout_size",
-                "1KB",
-                "max_stdout_size: expected 4096B at least",
-            ),
-            (
-                "logrotate_stdout_options",
-                "compress",
-                "logrotate's 'compress' is not served",
-            ),
-            ("max_size", "1MB", "there is no parameter max_size"),
-        ] {
-            let error = of(key, value).unwrap_err();
-            assert!(error.ends_with(sentence), "{error}");
-        }
-    }
-
-    #[test]
-    fn containers_have_bounds_of_their_own_in_their_variables() {
-        let policy = Policy::default();
-        let own = [
-            ("CONTAINER_LOGGER_MAX_STDERR_SIZE", "1MB"),
-            ("CONTAINER_LOGGER_LOGROTATE_STDERR_OPTIONS", "rotate 1"),
-            ("PATH", "/bin"),
-        ];
-        let [stdout, stderr] = policy.of_container(own).unwrap().unwrap();
-        assert_eq!((stdout, stderr), (bounds(10 << 20, 9), bounds(1 << 20, 1)));
-        let wrong = [("CONTAINER_LOGGER_MAX_STDERR_SIZE", "much")];
-        let error = policy.of_container(wrong).unwrap_err();
-        assert_eq!(
-            error,
-            "Failed to load container logger settings: CONTAINER_LOGGER_MAX_STDERR_SIZE: \
-             expected a size such as 512MB or 2GB"
-        );
-    }
-
-    #[test]
-    fn files_are_looked_at_the_more_often_the_sooner_they_are_full() {
-        let second = Duration::from_secs(1);
-        assert_eq!(next_look(0, second, 0), LOOK_LONGEST);
-        assert_eq!(next_look(1, second, 1 << 20), LOOK_LONGEST);
-        assert_eq!(next_look(1 << 20, second, 1 << 20), second / 2);
-        assert_eq!(next_look(1 << 30, second, 1 << 20), LOOK_SHORTEST);
-    }
-
-    #[test]
-    fn only_what_is_below_the_executors_sandbox_may_be_a_tasks() {
-        let run = "slaves/S/frameworks/F/executors/E/runs/C";
-        let nested = format!("/w/{run}/containers/N");
-        assert_eq!(
-            split(Path::new("/w"), Path::new(&nested)),
-            (Path::new("/w").join(run), "containers/N".into())
-        );
-    }
-
-    #[test]
-    fn a_file_that_grows_too_large_is_rotated_and_one_of_an_ended_container_too() {
-        let home = tempfile::tempdir().unwrap();
-        let outputs = Outputs::start(home.path()).unwrap();
-        let await_rotation = |folder: &Path| {
-            let give_up = std::time::Instant::now() + Duration::from_secs(30);
-            while !folder.join("stdout.1").exists() {
-                assert!(std::time::Instant::now() < give_up, "it is never rotated");
-                std::thread::yield_now();
-            }
-        };
-        for name in ["running", "ended"] {
-            let run = home
-                .path()
-                .join("slaves/S/frameworks/F/executors/E/runs")
-                .join(name);
-            std::fs::create_dir_all(&run).unwrap();
-            std::fs::write(run.join("stderr"), vec![b'x'; 9000]).unwrap();
-            let id = ContainerId {
-                value: name.into(),
-                parent: None,
-            };
-            outputs.watch(id.clone(), &run, [bounds(4096, 2); 2]);
-            std::fs::write(run.join("stdout"), vec![b'x'; 9000]).unwrap();
-            if name == "ended" {
-                outputs.end(&id);
-            }
-            await_rotation(&run);
-        }
-    }
-}
+mod tests;
