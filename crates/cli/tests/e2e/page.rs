@@ -4,6 +4,7 @@ mod actions;
 mod contact;
 mod maintenance;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -103,6 +104,7 @@ fn every_view_opens_is_accessible_and_complains_of_nothing() {
         ),
     ];
     let all = VIEWS.map(|(target, title)| (target.to_owned(), title.to_owned()));
+    let mut titles = BTreeSet::new();
     let axe = Axe::find();
     for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 390)] {
         browser.emulate(scheme, width);
@@ -110,6 +112,8 @@ fn every_view_opens_is_accessible_and_complains_of_nothing() {
             browser.open(master, target);
             title(&mut browser, heading);
             let shown = format!("{target}, {scheme}, {width}");
+            let named = "document.title.endsWith(' – Meseta') && document.title";
+            titles.insert(text(&browser.until("a title", named)));
             let wide = browser.evaluate("document.documentElement.scrollWidth > innerWidth");
             assert_eq!(wide, false, "{shown} is wider than the screen");
             if let Some(axe) = &axe {
@@ -117,6 +121,7 @@ fn every_view_opens_is_accessible_and_complains_of_nothing() {
             }
         }
     }
+    assert_eq!(titles.len(), all.len() + of_one.len(), "{titles:?}");
     browser.shows("Live");
     is_content(&mut browser, &[master]);
 }
@@ -275,6 +280,14 @@ fn why_there_are_no_offers_and_what_was_refused_is_said_where_it_is_looked_for()
     browser.click("Set");
     browser.click("Roles");
     browser.shows_row("Roles", &["somebody", "2.5", "cpus 2", "cpus 5"]);
+    // A quota is set as a whole: what there is stands in the fields wherever it is changed.
+    browser.click("Set quota");
+    browser.fill("role", "somebody");
+    browser.until(
+        "what was set",
+        "document.getElementsByName('limit cpus')[0]?.value === '5'",
+    );
+    browser.press_escape();
     // The refusal is an answer with an error, which the console notes.
     assert_eq!(browser.complaints().len(), 1);
     assert_eq!(browser.asked_beside(&[cluster.master()]), [""; 0]);
@@ -550,6 +563,12 @@ fn a_hundred_thousand_tasks_are_listed_and_searched_with_few_of_them_in_the_page
     browser.evaluate("document.querySelector('.list').scrollTop = 1e9; 1");
     browser.shows_row("Tasks", &[&text(&last["id"]), "running"]);
     assert_eq!(browser.evaluate(few), true);
+    // Who looks at one of them and goes back is where they were.
+    browser.until("a kept place", "history.state?.Tasks > 0");
+    browser.click(&text(&last["id"]));
+    title(&mut browser, &text(&last["id"]));
+    browser.evaluate("history.back(); 1");
+    browser.shows_row("Tasks", &[&text(&last["id"]), "running"]);
 
     browser.press("/");
     browser.types(&text(&some["id"]));
