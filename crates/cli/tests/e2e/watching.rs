@@ -121,6 +121,39 @@ fn many_who_begin_at_once_are_each_told_everything_once() {
 }
 
 #[test]
+fn many_who_begin_at_once_share_what_they_begin_with() {
+    const WATCHERS: usize = 32;
+    const LARGE: usize = 16;
+    let place = Place::new();
+    let master = start_master(&place, &[]);
+    let schedulers: Vec<_> = (0..LARGE)
+        .map(|n| {
+            let mut info = framework("large");
+            info["webui_url"] = format!("http://{n}/{}", "x".repeat(1 << 20)).into();
+            Scheduler::subscribe(scheduler_api(master.address), Voice::JSON, info)
+        })
+        .collect();
+    let before = processes::most_resident(master.pid());
+    let address = master.address;
+    std::thread::scope(|scope| {
+        for _ in 0..WATCHERS {
+            scope.spawn(move || {
+                let open = http::open(address, "POST", "/api/v1", &[JSON], Some(SUBSCRIBE));
+                let open = open.expect("a stream");
+                assert_eq!(open.head.status, 200);
+                let first = next_record(&mut BufReader::new(open.body)).expect("an event");
+                assert!(first.len() > LARGE << 20, "{}", first.len());
+            });
+        }
+    });
+    let more = processes::most_resident(master.pid()) - before;
+    // A copy for each would be twice as much.
+    let bound = (WATCHERS / 2 * LARGE) << 20;
+    assert!(more < bound as u64, "{more}");
+    drop(schedulers);
+}
+
+#[test]
 fn a_watcher_that_does_not_read_is_cut_off_before_memory_grows() {
     let place = Place::new();
     let master = start_master(&place, &[]);

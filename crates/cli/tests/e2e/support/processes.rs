@@ -80,12 +80,21 @@ pub(crate) fn descriptors(pid: u32) -> usize {
 
 /// Resident memory of a process, in bytes.
 pub(crate) fn resident(pid: u32) -> u64 {
+    memory(pid, "VmRSS:")
+}
+
+/// The most that it has ever been.
+pub(crate) fn most_resident(pid: u32) -> u64 {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
     let kilobytes: u64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.split_whitespace().next())
         .and_then(|number| number.parse().ok())
-        .expect("VmRSS");
+        .expect("a number of kilobytes");
     kilobytes * 1024
 }
