@@ -1,19 +1,10 @@
 //! Agents that do not find all that they have kept.
 
-use std::time::Duration;
-
 use meseta_proto::internal;
 use meseta_proto::v1::TaskState;
 
 use super::{AGENT_ID, MASTER, World, command, custom, framework, status};
 use crate::{Action, ExitReason};
-
-fn back(world: &mut World) -> super::Did {
-    world.detect();
-    let mut did = world.wait(Duration::from_secs(1));
-    did.0.extend(world.reregister().0);
-    did
-}
 
 #[test]
 fn facts_that_cannot_be_read_are_set_aside_and_the_rest_goes_on() {
@@ -81,7 +72,7 @@ fn what_all_others_need_is_kept_twice() {
     assert_eq!(survivors[0].directory, world.executor("t").directory);
     world.restart(&[&container]);
     world.resubscribe("t", &[command("t", "")], &[]);
-    let did = back(&mut world);
+    let did = world.back();
     assert!(
         !did.sent::<internal::ReregisterSlaveMessage>().is_empty(),
         "{did:?}"
@@ -91,9 +82,7 @@ fn what_all_others_need_is_kept_twice() {
 #[test]
 fn a_task_of_which_the_record_is_lost_is_killed() {
     let mut world = World::registered();
-    let container = world.run(custom("1", "e")).launch().container_id;
-    world.launched(&container);
-    world.subscribe("e");
+    let (container, _) = world.running_in("1", "e");
     let second = internal::RunTaskMessage {
         framework: framework(),
         task: custom("2", "e"),
@@ -101,9 +90,7 @@ fn a_task_of_which_the_record_is_lost_is_killed() {
     };
     world.receive(MASTER, &second);
     for (task, number) in [("1", 1), ("2", 2)] {
-        let running = status(task, TaskState::TaskRunning, number);
-        world.update("e", running.clone());
-        world.acknowledge(&running);
+        world.tell("e", &status(task, TaskState::TaskRunning, number));
     }
     world.write_notes();
     world.store.remove("task/F/e/2");
@@ -112,7 +99,7 @@ fn a_task_of_which_the_record_is_lost_is_killed() {
     let (did, _) = world.subscribe("e");
     assert_eq!(did.event_types(), ["SUBSCRIBED", "KILL"]);
     world.update("e", status("2", TaskState::TaskKilled, 3));
-    let update = back(&mut world).update();
+    let update = world.back().update();
     assert_eq!(update.state(), TaskState::TaskKilled, "{update:?}");
 }
 
@@ -128,7 +115,7 @@ fn the_end_of_a_task_is_told_though_all_but_an_earlier_update_is_lost() {
         world.damaged.insert(lost.into());
     }
     world.restart(&[]);
-    let first = back(&mut world).update();
+    let first = world.back().update();
     assert_eq!(first.state(), TaskState::TaskRunning, "{first:?}");
     let message = internal::SlaveReregisteredMessage {
         slave_id: AGENT_ID.into(),
@@ -174,7 +161,7 @@ fn the_end_of_a_task_is_told_though_its_update_is_lost() {
         world.damaged.insert(key);
     }
     world.restart(&[]);
-    let update = back(&mut world).update();
+    let update = world.back().update();
     assert_eq!(update.uuid(), finished.uuid());
     world.acknowledge(&finished);
     world.exited(&container, None);
@@ -185,9 +172,7 @@ fn the_end_of_a_task_is_told_though_its_update_is_lost() {
 fn a_command_of_which_the_record_is_lost_ends_and_its_framework_hears_of_it() {
     let mut world = World::registered();
     let (container, _) = world.running("t");
-    let running = status("t", TaskState::TaskRunning, 1);
-    world.update("t", running.clone());
-    world.acknowledge(&running);
+    world.tell("t", &status("t", TaskState::TaskRunning, 1));
     world.write_notes();
     world.store.remove("task/F/t/t");
     world.damaged.insert("task/F/t/t".into());
@@ -198,7 +183,7 @@ fn a_command_of_which_the_record_is_lost_ends_and_its_framework_hears_of_it() {
     let did = world.update("t", status("t", TaskState::TaskKilled, 2));
     assert_eq!(did.event_types(), ["ACKNOWLEDGED"]);
     world.exited(&container, None);
-    assert_eq!(back(&mut world).update().state(), TaskState::TaskKilled);
+    assert_eq!(world.back().update().state(), TaskState::TaskKilled);
     world.acknowledge(&status("t", TaskState::TaskKilled, 2));
     assert_eq!(world.kept(), Vec::<&str>::new());
 }

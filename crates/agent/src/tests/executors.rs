@@ -113,12 +113,8 @@ fn killing_what_is_not_there_is_answered() {
 #[test]
 fn the_end_of_an_executor_is_the_end_of_its_tasks() {
     let mut world = World::registered();
-    let container = world.run(custom("t", "e")).launch().container_id;
-    world.launched(&container);
-    world.subscribe("e");
-    let running = status("t", TaskState::TaskRunning, 1);
-    world.update("e", running.clone());
-    world.acknowledge(&running);
+    let (container, _) = world.running_in("t", "e");
+    world.tell("e", &status("t", TaskState::TaskRunning, 1));
     let did = world.exited(&container, Some(9));
     let update = did.update();
     assert_eq!(update.state(), TaskState::TaskFailed);

@@ -302,11 +302,27 @@ impl World {
         self.receive(MASTER, &message)
     }
 
+    /// Finds the master again, and comes back to it.
+    fn back(&mut self) -> Did {
+        self.detect();
+        let mut did = self.wait(Duration::from_secs(1));
+        did.0.extend(self.reregister().0);
+        did
+    }
+
     /// Runs a command task up to its executor's subscription.
     fn running(&mut self, id: &str) -> (ContainerId, StreamId) {
         let container = self.run(command(id, "sleep 1000")).launch().container_id;
         self.launched(&container);
         let (_, stream) = self.subscribe(id);
+        (container, stream)
+    }
+
+    /// The same of a task with a custom executor.
+    fn running_in(&mut self, id: &str, executor: &str) -> (ContainerId, StreamId) {
+        let container = self.run(custom(id, executor)).launch().container_id;
+        self.launched(&container);
+        let (_, stream) = self.subscribe(executor);
         (container, stream)
     }
 
@@ -394,6 +410,12 @@ impl World {
             uuid: status.uuid.clone().unwrap(),
         };
         self.receive(MASTER, &message)
+    }
+
+    /// Has an executor tell of its task, and the framework take note of that; what follows from it.
+    fn tell(&mut self, executor: &str, status: &TaskStatus) -> Did {
+        self.update(executor, status.clone());
+        self.acknowledge(status)
     }
 
     fn kill(&mut self, task: &str) -> Did {

@@ -7,7 +7,7 @@ use meseta_proto::v1::{
     TaskStatus, container_info, executor_info,
 };
 
-use super::{Did, MASTER, World, custom, framework, status, task};
+use super::{Did, MASTER, World, framework, status, task};
 use crate::nested::{ContainerCall, WaitAnswer};
 use crate::{Action, Input, LaunchFailure};
 
@@ -56,9 +56,7 @@ impl World {
     /// An agent with a custom executor that runs, and its container.
     pub(super) fn with_executor() -> (Self, ContainerId) {
         let mut world = Self::registered();
-        let root = world.run(custom("t", "e")).launch().container_id;
-        world.launched(&root);
-        world.subscribe("e");
+        let (root, _) = world.running_in("t", "e");
         world.update("e", status("t", TaskState::TaskRunning, 1));
         (world, root)
     }

@@ -7,21 +7,11 @@ use meseta_proto::v1::task_status::Reason;
 use super::{AGENT_ID, MASTER, World, command, custom, framework, status, uuid};
 use crate::{ExitReason, Input, recovery};
 
-/// Detects and re-registers after a restart.
-fn back(world: &mut World) -> super::Did {
-    world.detect();
-    let mut did = world.wait(Duration::from_secs(1));
-    did.0.extend(world.reregister().0);
-    did
-}
-
 #[test]
 fn an_executor_goes_on_over_the_agents_death() {
     let mut world = World::registered();
     let (container, _) = world.running("t");
-    let running = status("t", TaskState::TaskRunning, 1);
-    world.update("t", running.clone());
-    world.acknowledge(&running);
+    world.tell("t", &status("t", TaskState::TaskRunning, 1));
 
     let facts: Vec<_> = world.store.clone().into_iter().collect();
     let survivors = recovery::survivors(&world.config.work_dir, "", &facts);
@@ -34,7 +24,7 @@ fn an_executor_goes_on_over_the_agents_death() {
     assert!(did.0.is_empty(), "{did:?}");
     let (did, _) = world.resubscribe("t", &[], &[status("t", TaskState::TaskFinished, 2)]);
     assert_eq!(did.event_types(), ["SUBSCRIBED", "ACKNOWLEDGED"]);
-    let did = back(&mut world);
+    let did = world.back();
     let message = &did.sent::<internal::ReregisterSlaveMessage>()[0];
     assert_eq!(message.tasks[0].state(), TaskState::TaskFinished);
     assert_eq!(did.update().state(), TaskState::TaskFinished);
@@ -48,7 +38,7 @@ fn unacknowledged_updates_survive_in_order() {
     world.update("t", status("t", TaskState::TaskRunning, 2));
     world.restart(&[&container]);
     world.subscribe("t");
-    let did = back(&mut world);
+    let did = world.back();
     assert_eq!(did.update().state(), TaskState::TaskStarting);
     let next = world.acknowledge(&status("t", TaskState::TaskStarting, 1));
     assert_eq!(next.update().state(), TaskState::TaskRunning);
@@ -63,7 +53,7 @@ fn an_executor_that_died_meanwhile_ends_its_tasks() {
     world.update("t", status("t", TaskState::TaskRunning, 1));
     world.acknowledge(&status("t", TaskState::TaskRunning, 1));
     world.restart(&[]);
-    let did = back(&mut world);
+    let did = world.back();
     let update = did.update();
     assert_eq!(update.state(), TaskState::TaskFailed);
     assert_eq!(update.reason(), Reason::ExecutorTerminated);
@@ -101,7 +91,7 @@ fn tasks_that_never_reached_their_executor_are_given_to_it() {
             let (did, _) = world.subscribe(task);
             assert_eq!(did.event_types(), ["SUBSCRIBED", "LAUNCH"], "{task}");
         }
-        assert_eq!(back(&mut world).updates().len(), 0);
+        assert_eq!(world.back().updates().len(), 0);
     }
 }
 
@@ -109,9 +99,7 @@ fn tasks_that_never_reached_their_executor_are_given_to_it() {
 fn a_task_that_its_executor_has_reported_of_is_not_given_to_it_again() {
     let mut world = World::registered();
     let (container, _) = world.running("t");
-    let starting = status("t", TaskState::TaskStarting, 1);
-    world.update("t", starting.clone());
-    world.acknowledge(&starting);
+    world.tell("t", &status("t", TaskState::TaskStarting, 1));
     world.restart(&[&container]);
     let (did, _) = world.subscribe("t");
     assert_eq!(did.event_types(), ["SUBSCRIBED"]);
@@ -137,7 +125,7 @@ fn a_group_of_which_its_executor_knows_a_part_is_not_given_again() {
     world.restart(&[&container]);
     let (did, _) = world.resubscribe("e", &[custom("1", "e")], &[]);
     assert_eq!(did.event_types(), ["SUBSCRIBED"]);
-    let update = back(&mut world).update();
+    let update = world.back().update();
     assert_eq!(update.task_id.as_str(), "2");
     assert_eq!(update.reason(), Reason::AgentRestarted);
 }
@@ -156,7 +144,7 @@ fn a_container_that_a_crash_kept_from_being_started_is_started_once() {
     world.launched(&launch.container_id);
     let (did, _) = world.subscribe("t");
     assert_eq!(did.event_types(), ["SUBSCRIBED", "LAUNCH"]);
-    assert_eq!(back(&mut world).updates().len(), 0);
+    assert_eq!(world.back().updates().len(), 0);
 }
 
 #[test]
@@ -185,7 +173,7 @@ fn what_was_to_be_started_in_an_earlier_boot_is_not_started() {
     assert!(of("")[0].may_be_unstarted);
     assert!(!of("another boot")[0].may_be_unstarted);
     world.restart(&[]);
-    assert_eq!(back(&mut world).update().state(), TaskState::TaskFailed);
+    assert_eq!(world.back().update().state(), TaskState::TaskFailed);
 }
 
 #[test]
@@ -209,7 +197,7 @@ fn a_task_that_its_executor_knows_goes_on() {
     let task = command("t", "sleep 1000");
     let (did, _) = world.resubscribe("t", &[task], &[]);
     assert_eq!(did.event_types(), ["SUBSCRIBED"]);
-    assert_eq!(back(&mut world).updates().len(), 0);
+    assert_eq!(world.back().updates().len(), 0);
 }
 
 #[test]
@@ -352,7 +340,7 @@ fn a_changed_agent_keeps_its_id_if_the_master_can_take_it() {
     let mut world = World::registered();
     world.config.resources.pop();
     world.restart(&[]);
-    let did = back(&mut world);
+    let did = world.back();
     let message = &did.sent::<internal::ReregisterSlaveMessage>()[0];
     assert_eq!(message.slave.resources.len(), 2);
 
@@ -384,18 +372,15 @@ fn frameworks_that_do_not_checkpoint_do_not_outlive_the_agent() {
     let did = world.restart(&[&container]);
     assert_eq!(did.destroyed(), [container]);
     assert_eq!(world.kept(), Vec::<&str>::new());
-    assert_eq!(back(&mut world).updates().len(), 0);
+    assert_eq!(world.back().updates().len(), 0);
 }
 
 #[test]
 fn an_executor_between_two_tasks_outlives_the_agent() {
     let mut world = World::registered();
-    let container = world.run(custom("1", "e")).launch().container_id;
-    world.launched(&container);
-    world.subscribe("e");
+    let (container, _) = world.running_in("1", "e");
     let finished = status("1", TaskState::TaskFinished, 1);
-    world.update("e", finished.clone());
-    world.acknowledge(&finished);
+    world.tell("e", &finished);
     world.restart(&[&container]);
     let (did, _) = world.subscribe("e");
     assert_eq!(did.event_types(), ["SUBSCRIBED"]);
@@ -403,9 +388,7 @@ fn an_executor_between_two_tasks_outlives_the_agent() {
     // A plain command's executor has no second task to wait for.
     let mut world = World::registered();
     let (container, _) = world.running("t");
-    let finished = status("t", TaskState::TaskFinished, 1);
-    world.update("t", finished.clone());
-    world.acknowledge(&finished);
+    world.tell("t", &status("t", TaskState::TaskFinished, 1));
     world.restart(&[&container]);
     let (did, _) = world.subscribe("t");
     assert_eq!(did.event_types(), ["SHUTDOWN"]);
@@ -445,7 +428,7 @@ fn a_crash_may_repeat_the_last_acknowledged_update_and_none_before_it() {
     world.acknowledge(&second);
     world.crash(&[&container]);
     world.resubscribe("t", &[command("t", "sleep 1000")], &[]);
-    assert_eq!(back(&mut world).update().uuid(), second.uuid());
+    assert_eq!(world.back().update().uuid(), second.uuid());
     assert_eq!(world.acknowledge(&second).updates().len(), 0);
 }
 
@@ -454,11 +437,10 @@ fn a_task_whose_end_was_acknowledged_just_before_a_crash_is_over_when_that_is_re
     let mut world = World::registered();
     let (container, _) = world.running("t");
     let finished = status("t", TaskState::TaskFinished, 1);
-    world.update("t", finished.clone());
-    world.acknowledge(&finished);
+    world.tell("t", &finished);
     world.exited(&container, Some(0));
     world.crash(&[]);
-    assert_eq!(back(&mut world).update().uuid(), finished.uuid());
+    assert_eq!(world.back().update().uuid(), finished.uuid());
     world.acknowledge(&finished);
     assert_eq!(world.kept(), Vec::<&str>::new());
 }

@@ -332,9 +332,7 @@ fn what_cannot_be_done_on_disk_is_undone_and_the_master_learns_it() {
 #[test]
 fn volumes_of_further_tasks_are_put_into_the_sandbox_of_their_executor() {
     let mut world = with_volume();
-    let container = world.run(custom("t1", "e")).launch().container_id;
-    world.launched(&container);
-    world.subscribe("e");
+    let (container, _) = world.running_in("t1", "e");
     let mut second = custom("t2", "e");
     let volume = on_volume("create", 0)
         .operation_info
