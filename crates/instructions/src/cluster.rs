@@ -122,7 +122,8 @@ pub(crate) fn return_of_agent(number: usize, tasks: usize) -> ReregisterSlaveMes
 /// What an agent says when one of its tasks runs.
 pub fn running(number: usize, task: usize) -> StatusUpdateMessage {
     let agent: AgentId = format!("S{number}").into();
-    let uuid = Some(vec![7; 16]);
+    // Its version is 4.
+    let uuid = Some(vec![0x47; 16]);
     StatusUpdateMessage {
         update: StatusUpdate {
             framework_id: "f".into(),

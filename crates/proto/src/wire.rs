@@ -229,16 +229,17 @@ pub(crate) enum RawValue<'a> {
 pub(crate) struct RawFields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> RawFields<'a> {
-    #[inline]
     fn next_from(&self, rest: &mut &'a [u8]) -> Result<(u32, RawValue<'a>), String> {
         let mut buf = self.0;
-        let (number, wire_type) = key(&mut buf)?;
+        let (number, wire_type) = decode_key(&mut buf).map_err(|e| e.to_string())?;
         let value = match wire_type {
-            WireType::Varint => RawValue::Varint(varint(&mut buf)?),
+            WireType::Varint => {
+                RawValue::Varint(decode_varint(&mut buf).map_err(|e| e.to_string())?)
+            }
             WireType::SixtyFourBit => RawValue::Fixed64(u64::from_le_bytes(take(&mut buf)?)),
             WireType::ThirtyTwoBit => RawValue::Fixed32(u32::from_le_bytes(take(&mut buf)?)),
             WireType::LengthDelimited => {
-                let length = varint(&mut buf)?;
+                let length = decode_varint(&mut buf).map_err(|e| e.to_string())?;
                 let length = usize::try_from(length).map_err(|_| "a length beyond memory")?;
                 let (value, after) = buf.split_at_checked(length).ok_or("truncated")?;
                 buf = after;
@@ -255,26 +256,22 @@ impl<'a> RawFields<'a> {
     }
 }
 
-/// The number and the kind of a field. Nearly all take one byte.
+/// A field whose number and length, or whose value, take one byte each, and what follows it. Nearly all
+/// fields are so.
 #[inline]
-fn key(buf: &mut &[u8]) -> Result<(u32, WireType), String> {
-    if let [byte @ 8..0x80, rest @ ..] = *buf
-        && let Ok(wire_type) = WireType::try_from(u64::from(byte & 7))
-    {
-        *buf = rest;
-        return Ok((u32::from(byte >> 3), wire_type));
+fn short(bytes: &[u8]) -> Option<(u32, RawValue<'_>, &[u8])> {
+    let [key @ 8..0x80, value @ 0..0x80, rest @ ..] = bytes else {
+        return None;
+    };
+    let number = u32::from(key >> 3);
+    match key & 7 {
+        0 => Some((number, RawValue::Varint((*value).into()), rest)),
+        2 => {
+            let (value, rest) = rest.split_at_checked((*value).into())?;
+            Some((number, RawValue::Bytes(value), rest))
+        }
+        _ => None,
     }
-    decode_key(buf).map_err(|e| e.to_string())
-}
-
-/// A number of any length. Most take one byte.
-#[inline]
-fn varint(buf: &mut &[u8]) -> Result<u64, String> {
-    if let [byte @ 0..0x80, rest @ ..] = *buf {
-        *buf = rest;
-        return Ok(u64::from(*byte));
-    }
-    decode_varint(buf).map_err(|e| e.to_string())
 }
 
 fn take<const N: usize>(buf: &mut &[u8]) -> Result<[u8; N], String> {
@@ -286,9 +283,14 @@ fn take<const N: usize>(buf: &mut &[u8]) -> Result<[u8; N], String> {
 impl<'a> Iterator for RawFields<'a> {
     type Item = Result<(u32, RawValue<'a>), String>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
             return None;
+        }
+        if let Some((number, value, rest)) = short(self.0) {
+            self.0 = rest;
+            return Some(Ok((number, value)));
         }
         let mut rest = self.0;
         let item = self.next_from(&mut rest);
