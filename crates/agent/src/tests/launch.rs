@@ -5,8 +5,8 @@ use meseta_proto::v1::task_status::{Reason, Source};
 use meseta_proto::v1::{TaskGroupInfo, TaskState, Uuid};
 
 use super::{AGENT_ID, MASTER, World, command, custom, framework, task};
-use crate::{Input, LaunchFailure};
 use crate::records::ExecutorState;
+use crate::{Input, LaunchFailure};
 
 #[test]
 fn a_command_task_gets_an_executor_of_its_own() {
