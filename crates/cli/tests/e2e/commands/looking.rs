@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{User, constant};
-use crate::support::daemon::{Cluster, RESOURCES, registered_agents};
+use crate::support::daemon::{Cluster, Place, RESOURCES, registered_agents};
 use crate::support::http::operator_call;
 use crate::support::scheduler::{Scheduler, framework, shell_task};
 
@@ -139,4 +139,25 @@ fn what_cannot_be_done_is_said_with_what_helps() {
         "completions tcsh",
     ]);
     constant(|| insta::assert_snapshot!("refusals", text));
+}
+
+#[test]
+fn help_leads_from_programs_to_commands_and_their_words() {
+    let place = Place::new();
+    let user = User {
+        place: &place,
+        master: None,
+    };
+    assert!(user.told(&["help"]).contains("  maintenance  "));
+    for words in [&["agent", "drain"][..], &["master", "logs"], &["why"]] {
+        let asked = user.told(&[&["help"], words].concat());
+        assert_eq!(asked, user.told(&[words, &["--help"]].concat()));
+    }
+    for (daemon, command) in [("agent", "drain"), ("master", "logs")] {
+        let text = user.told(&[daemon, "--help"]);
+        let (_, beside) = text
+            .split_once("Operators have")
+            .expect("what is beside it");
+        assert!(beside.contains(command), "{beside}");
+    }
 }
