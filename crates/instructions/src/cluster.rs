@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use bytes::Bytes;
-use meseta_machine::{Entropy, Now};
+use meseta_machine::{Entropy, Now, RequestId};
 use meseta_master::http::Request;
-use meseta_master::{Action, Config, Input, Master};
+use meseta_master::{Action, Change, Config, Input, Master};
 use meseta_proto::internal::{ReregisterSlaveMessage, StatusUpdate, StatusUpdateMessage};
 use meseta_proto::v1::{
     AgentId, AgentInfo, FrameworkInfo, Resource, Task, TaskState, TaskStatus, agent_info,
@@ -49,6 +49,14 @@ impl Cluster {
     fn step(&mut self, input: Input) {
         self.master.step(now(), input, &mut self.actions);
         self.actions.clear();
+    }
+
+    /// Has an operator change something.
+    pub fn change(&mut self, change: Change) {
+        self.step(Input::Operator {
+            request: RequestId(0),
+            change,
+        });
     }
 
     /// Has the master hear a message.

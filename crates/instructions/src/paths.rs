@@ -1,5 +1,6 @@
 //! The paths. What one needs before it is made by those that stand above it.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -7,9 +8,13 @@ use meseta_allocator::{AgentView, Allocator, FrameworkView, Options};
 use meseta_instructions::{
     Cluster, agent_pid, now, request, resources, return_to_new_master, running,
 };
+use meseta_master::Change;
 use meseta_master::http::{Answer, answer};
 use meseta_proto::internal::PongSlaveMessage;
+use meseta_proto::v1::master::call::UpdateQuota;
+use meseta_proto::v1::quota::QuotaConfig;
 use meseta_proto::v1::scheduler::{Event, event};
+use meseta_proto::v1::value::Scalar;
 use meseta_proto::v1::{Offer, TaskState};
 use meseta_proto::{decode, json, recordio};
 use prost::Message as _;
@@ -18,7 +23,7 @@ const AGENTS: usize = 200;
 const TASKS_ON_EACH: usize = 10;
 
 /// What can be counted.
-pub(crate) const ALL: [(&str, fn()); 9] = [
+pub(crate) const ALL: [(&str, fn()); 10] = [
     ("protobuf", protobuf),
     ("json", json_),
     ("recordio", records),
@@ -28,6 +33,7 @@ pub(crate) const ALL: [(&str, fn()); 9] = [
     ("snapshot", snapshot),
     ("state", state),
     ("allocation", allocation),
+    ("quota", quota),
 ];
 
 /// An event of 100 offers is written and read, 20 times.
@@ -136,6 +142,24 @@ fn allocation() {
         }
         now.monotonic += Duration::from_secs(1);
     }
+}
+
+/// 1,000 roles are given a quota, one after the other, and keep it.
+fn quota() {
+    let mut cluster = cluster();
+    for number in 0..1_000 {
+        let amounts: BTreeMap<_, _> = [("cpus".to_owned(), Scalar { value: 1.0 })].into();
+        let config = QuotaConfig {
+            role: format!("role{number}"),
+            guarantees: amounts.clone(),
+            limits: amounts,
+        };
+        cluster.change(Change::UpdateQuota(UpdateQuota {
+            force: None,
+            quota_configs: vec![config],
+        }));
+    }
+    assert_eq!(cluster.master.snapshot().quotas.len(), 1_000);
 }
 
 fn cluster() -> Cluster {

@@ -52,11 +52,23 @@ fn bytes_of_a_task(said: impl Fn(usize, usize) -> ReregisterSlaveMessage) -> usi
 
 #[test]
 fn a_running_task_takes_no_more_than_it_did() {
-    // Of the load generator: as little as a task can be.
-    let plain = bytes_of_a_task(return_to_new_master);
-    // Of a genuine agent: ports, two statuses with the container's address.
-    let genuine = bytes_of_a_task(return_as_of_mesos);
-    println!("{plain} {genuine}");
-    assert!(plain < 1400, "{plain} bytes");
-    assert!(genuine < 2500, "{genuine} bytes");
+    // A few bytes above what it takes. Hash tables grow by chance a little sooner or later.
+    for (told, bytes, limit) in [
+        (
+            "as the load generator has them, with as little as can be",
+            bytes_of_a_task(return_to_new_master),
+            1_250,
+        ),
+        (
+            "as genuine agents tell of them, with ports, two statuses and the container's address",
+            bytes_of_a_task(return_as_of_mesos),
+            2_350,
+        ),
+    ] {
+        println!("tasks {told}: {bytes} bytes each");
+        assert!(
+            bytes <= limit,
+            "tasks {told}: {bytes} bytes each, and the limit is {limit}"
+        );
+    }
 }

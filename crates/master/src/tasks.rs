@@ -499,3 +499,82 @@ pub(crate) fn note_end(task: &mut Task, status: &TaskStatus) {
     }
     note_status(task, status);
 }
+
+#[cfg(test)]
+mod tests {
+    use meseta_proto::json;
+    use prost::Message as _;
+
+    use super::*;
+
+    /// As it comes from an agent.
+    fn told() -> Task {
+        let status = |state: &str| {
+            format!(
+                r#"{{"task_id":{{"value":"t"}},"state":"{state}","agent_id":{{"value":"S"}},
+                "executor_id":{{"value":"t"}},"container_status":{{"network_infos":[
+                    {{"ip_addresses":[{{"ip_address":"192.0.2.1"}}]}}]}}}}"#
+            )
+        };
+        let resource = |value: &str| format!(r#"{{{value},"allocation_info":{{"role":"r"}}}}"#);
+        let text = format!(
+            r#"{{"name":"n","task_id":{{"value":"t"}},"framework_id":{{"value":"f"}},
+            "agent_id":{{"value":"S"}},"state":"TASK_RUNNING","resources":[{},{}],"statuses":[{},{}]}}"#,
+            resource(r#""name":"cpus","type":"SCALAR","scalar":{"value":1}"#),
+            resource(r#""name":"ports","type":"RANGES","ranges":{"range":[{"begin":1,"end":2}]}"#),
+            status("TASK_STARTING"),
+            status("TASK_RUNNING"),
+        );
+        let task: Task = json::from_slice(text.as_bytes()).unwrap();
+        Task::decode(&*task.encode_to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_record_says_what_was_told_without_room_for_more() {
+        let mut task = told();
+        assert!(task.resources.capacity() > task.resources.len());
+        compact(&mut task);
+        assert_eq!(task, told());
+        assert_eq!(task.resources.capacity(), 2);
+        assert_eq!(task.statuses.capacity(), 2);
+        assert_eq!(
+            task.resources[1].ranges.as_ref().unwrap().range.capacity(),
+            1
+        );
+        let container = task.statuses[1].container_status.as_ref().unwrap();
+        assert_eq!(container.network_infos.capacity(), 1);
+        assert_eq!(container.network_infos[0].ip_addresses.capacity(), 1);
+    }
+
+    #[test]
+    fn a_record_has_its_ids_and_its_role_once() {
+        let mut task = told();
+        compact(&mut task);
+        let text = |id: &str| id.as_ptr();
+        for status in &task.statuses {
+            assert_eq!(text(status.task_id.as_str()), text(task.task_id.as_str()));
+            let agent = status.agent_id.as_ref().unwrap();
+            assert_eq!(text(agent.as_str()), text(task.agent_id.as_str()));
+        }
+        let executors = task.statuses.iter().map(|it| it.executor_id.as_ref());
+        let executors: Vec<_> = executors.map(|it| text(it.unwrap().as_str())).collect();
+        assert_eq!(executors[0], executors[1]);
+        let roles = task.resources.iter().map(|it| it.allocation_info.as_ref());
+        let roles: Vec<_> = roles.map(|it| text(it.unwrap().role())).collect();
+        assert_eq!(roles[0], roles[1]);
+    }
+
+    #[test]
+    fn one_more_status_takes_room_for_itself_alone() {
+        let mut task = told();
+        compact(&mut task);
+        let killing = TaskStatus {
+            state: TaskState::TaskKilling.into(),
+            data: Some(vec![1]),
+            ..task.statuses[1].clone()
+        };
+        assert!(note_status(&mut task, &killing));
+        assert_eq!(task.statuses.capacity(), 3);
+        assert_eq!(task.statuses[2], without_data(&killing));
+    }
+}
