@@ -284,6 +284,9 @@ fn drive<M: Machine>(
             None => inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(at) => inputs.recv_timeout(at.saturating_sub(clock.now().monotonic)),
         };
+        let mut actions = Vec::new();
+        // What has come before a time is known when the time has come.
+        take_left(machine, &mut actions);
         let first = match first {
             Ok(queued) => {
                 machine.waited(queued.since.elapsed());
@@ -292,18 +295,15 @@ fn drive<M: Machine>(
             Err(RecvTimeoutError::Timeout) => M::wake(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let mut actions = Vec::new();
-        take_left(machine, &mut actions);
         machine.step(clock.now(), first, &mut actions);
         for queued in inputs.try_iter().take(MAX_BATCH) {
             machine.waited(queued.since.elapsed());
             machine.step(clock.now(), queued.input, &mut actions);
         }
-        let now = clock.now();
-        if machine.next_wake().is_some_and(|at| at <= now.monotonic) {
-            // What has come before a time is known when the time has come.
+        let due = machine.next_wake();
+        if due.is_some_and(|at| at <= clock.now().monotonic) {
             take_left(machine, &mut actions);
-            machine.step(now, M::wake(), &mut actions);
+            machine.step(clock.now(), M::wake(), &mut actions);
         }
         published.publish(machine.snapshot());
         if !actions.is_empty() && batches.send(actions).is_err() {
