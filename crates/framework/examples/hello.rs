@@ -9,9 +9,9 @@ use std::error::Error;
 use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
 
+use meseta_framework::Settings;
 use meseta_framework::keep::{Keeper, MemoryStore, Restart, Task};
 use meseta_framework::v1::FrameworkInfo;
-use meseta_framework::Settings;
 use tracing_subscriber::filter::LevelFilter;
 
 #[tokio::main]

@@ -88,7 +88,11 @@ fn add(totals: &mut BTreeMap<String, Value>, resource: &v1::Resource) {
             }
         }
         (value::Type::Ranges, earlier) => {
-            let own: Ranges = resource.ranges.as_deref().map(Into::into).unwrap_or_default();
+            let own: Ranges = resource
+                .ranges
+                .as_deref()
+                .map(Into::into)
+                .unwrap_or_default();
             match earlier {
                 Some(Value::Ranges(earlier)) => {
                     Value::Ranges(Ranges::new(earlier.iter().chain(own.iter())))
