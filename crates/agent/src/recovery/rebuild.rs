@@ -2,11 +2,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
-use meseta_proto::Upid;
 use meseta_proto::internal::StatusUpdate;
 use meseta_proto::v1::task_status::Reason;
-use meseta_proto::{Upid, duration};
 use meseta_proto::v1::{AgentId, AgentInfo, ContainerId, DrainConfig};
+use meseta_proto::{Upid, duration};
 use meseta_resources::{Resource, Resources};
 use prost::Message;
 
