@@ -21,6 +21,14 @@ use crate::support::{PATIENCE, eventually, processes};
 /// The agent's flags: it comes back without waiting for others to have come back before it.
 const FLAGS: [&str; 2] = [RESOURCES, "--registration_backoff_factor=10ms"];
 
+/// The states of a task that is killed while it runs.
+const KILLED: [&str; 4] = [
+    "TASK_STARTING",
+    "TASK_RUNNING",
+    "TASK_KILLING",
+    "TASK_KILLED",
+];
+
 /// How many times the agent dies.
 const ROUNDS: u32 = 12;
 
@@ -260,13 +268,7 @@ fn a_task_that_fails_ends_its_group_and_no_other() {
     assert_eq!(told.states("a"), expected);
     assert_eq!(told.last("a")["message"], "Command exited with status 7");
     for task in ["b", "c"] {
-        let killed = [
-            "TASK_STARTING",
-            "TASK_RUNNING",
-            "TASK_KILLING",
-            "TASK_KILLED",
-        ];
-        assert_eq!(told.states(task), killed);
+        assert_eq!(told.states(task), KILLED);
         let message = &told.last(task)["message"];
         assert_eq!(message, "Command terminated with signal Terminated");
     }
@@ -288,13 +290,7 @@ fn a_task_that_is_killed_takes_its_group_with_it() {
     cluster.scheduler.kill("a");
     cluster.hear_all_end(&mut told);
     for (task, signal) in [("a", "Killed"), ("b", "Terminated")] {
-        let killed = [
-            "TASK_STARTING",
-            "TASK_RUNNING",
-            "TASK_KILLING",
-            "TASK_KILLED",
-        ];
-        assert_eq!(told.states(task), killed);
+        assert_eq!(told.states(task), KILLED);
         let message = format!("Command terminated with signal {signal}");
         assert_eq!(told.last(task)["message"], message);
     }
@@ -581,13 +577,7 @@ fn the_executor_runs_groups_on_a_genuine_agent() {
     hear_all_end(&mut scheduler, &mut told);
     assert_eq!(told.last("a")["message"], "Command exited with status 0");
     assert_eq!(told.last("b")["message"], "Command exited with status 7");
-    let c = [
-        "TASK_STARTING",
-        "TASK_RUNNING",
-        "TASK_KILLING",
-        "TASK_KILLED",
-    ];
-    assert_eq!(told.states("c"), c);
+    assert_eq!(told.states("c"), KILLED);
     let message = &told.last("c")["message"];
     assert_eq!(message, "Command terminated with signal Terminated");
     // The genuine agent sees the executor's end and gives everything back.
