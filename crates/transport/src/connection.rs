@@ -93,6 +93,8 @@ pub(crate) struct Watched<S> {
     connection: Arc<Connection>,
     /// The head being read: how many requests came before it, and until when it may take.
     head: Option<(u64, Pin<Box<Sleep>>)>,
+    /// How many bytes were written since others had their turn.
+    turn: usize,
     /// Until when a write may wait that waits.
     stuck: Option<Pin<Box<Sleep>>>,
     /// What the peer sent while it was being sent a stream.
@@ -116,6 +118,7 @@ impl<S> Watched<S> {
             socket,
             connection,
             head: None,
+            turn: 0,
             stuck: None,
             early: BytesMut::new(),
             deaf: false,
@@ -267,7 +270,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         if this.deaf {
             return Poll::Ready(Ok(length));
         }
-        let outcome = Pin::new(&mut this.socket).poll_write_vectored(context, slices);
+        if this.turn >= limits::TURN_BYTES {
+            this.turn = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let slices = beginning(slices, limits::TURN_BYTES - this.turn);
+        let outcome = Pin::new(&mut this.socket).poll_write_vectored(context, &slices);
+        this.turn = match &outcome {
+            Poll::Ready(Ok(written)) => this.turn + written,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
         this.on_write(context, outcome, length)
     }
 
@@ -287,5 +300,73 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
             ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
         }
         this.poll_farewell(context).map(Ok)
+    }
+}
+
+/// The beginning of what slices hold: no more than so many bytes, in a bounded number of pieces.
+fn beginning<'a>(slices: &'a [IoSlice<'_>], mut bytes: usize) -> [IoSlice<'a>; PIECES] {
+    let mut pieces = [IoSlice::new(&[]); PIECES];
+    let full = slices.iter().filter(|slice| !slice.is_empty());
+    for (piece, slice) in pieces.iter_mut().zip(full) {
+        let part = slice.get(..bytes).unwrap_or(slice);
+        *piece = IoSlice::new(part);
+        bytes -= part.len();
+    }
+    pieces
+}
+
+/// The pieces of one write: more than the head of an answer and the parts of its body come to.
+const PIECES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::{Sink, empty, join, sink};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn watched() -> Watched<impl AsyncRead + AsyncWrite + Unpin> {
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let socket: tokio::io::Join<_, Sink> = join(empty(), sink());
+        Watched::new(socket, Connection::new(place))
+    }
+
+    #[test]
+    fn who_is_written_much_gives_others_their_turn_and_goes_on() {
+        let mut watched = watched();
+        let mut context = Context::from_waker(Waker::noop());
+        let (head, body) = (vec![b'h'; 100], vec![b'b'; 1_000_000]);
+        let mut left = head.len() + body.len();
+        let mut turns = 1;
+        while left > 0 {
+            let begin = head.len() + body.len() - left;
+            let slices = [
+                IoSlice::new(head.get(begin..).unwrap_or_default()),
+                IoSlice::new(&body[begin.saturating_sub(head.len())..]),
+            ];
+            match Pin::new(&mut watched).poll_write_vectored(&mut context, &slices) {
+                Poll::Ready(written) => left -= written.unwrap(),
+                Poll::Pending => turns += 1,
+            }
+        }
+        assert_eq!(turns, 1_000_100_usize.div_ceil(limits::TURN_BYTES));
+    }
+
+    #[test]
+    fn the_beginning_of_slices_is_cut_where_it_is_long_enough() {
+        let slices = [b"".as_slice(), b"ab", b"", b"cdef", b"gh"].map(IoSlice::new);
+        for (bytes, text) in [
+            (0, ""),
+            (1, "a"),
+            (2, "ab"),
+            (5, "abcde"),
+            (100, "abcdefgh"),
+        ] {
+            let pieces = beginning(&slices, bytes);
+            let together: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+            assert_eq!(together, text.as_bytes());
+        }
     }
 }

@@ -37,6 +37,10 @@ pub const BODY_TIME: Duration = Duration::from_mins(10);
 /// never reach it, since the kernel's buffers hold hours of heartbeats.
 pub const WRITE_SILENCE: Duration = Duration::from_mins(1);
 
+/// What is written to one connection before others have their turn. The kernel takes megabytes at once,
+/// and a few clients that get a large state would hold up everybody else for tens of milliseconds.
+pub const TURN_BYTES: usize = 64 * 1024;
+
 /// What all answers that are at hand whole may come to while their clients take them: some states
 /// of the largest cluster. A request whose answer finds no room is refused with 503.
 pub const ANSWERS_BYTES: usize = 1024 * 1024 * 1024;
