@@ -44,6 +44,10 @@ pub(crate) fn run(daemon: impl Future<Output = Result<(), Failure>>) -> Result<(
     result
 }
 
+/// Tasks that run between two looks at the sockets. By default there are so many that whoever asks for
+/// something small waits for milliseconds while clients are sent large answers.
+const TASKS_BETWEEN_LOOKS: u32 = 16;
+
 /// Starts the runtime that the sockets live on. Machines have threads of their own, which need half
 /// of the cores; more workers than the other half only wake each other up.
 fn runtime() -> Result<Runtime, Failure> {
@@ -54,6 +58,7 @@ fn runtime() -> Result<Runtime, Failure> {
     Builder::new_multi_thread()
         .worker_threads((cores / 2).clamp(1, 4))
         .thread_name("net")
+        .event_interval(TASKS_BETWEEN_LOOKS)
         .enable_all()
         .build()
         .map_err(|e| Failure::Start(format!("failed to start the network's threads: {e}")))
