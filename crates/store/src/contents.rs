@@ -12,7 +12,7 @@ pub(crate) struct Contents {
     /// Of the last commit.
     pub(crate) sequence: u64,
     pub(crate) salt: Option<Salt>,
-    /// The bytes after the last whole commit: a crash has cut the next one short.
+    /// The bytes after the last whole commit: a crash has cut short what came next.
     pub(crate) cut_short: usize,
     pub(crate) damage: Damage,
 }
@@ -82,6 +82,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, ()> {
     Ok(contents)
 }
 
+/// Whether a crash can have left what begins here and is no header: half of one, or nothing but zeros.
+fn never_written(bytes: &[u8], at: usize) -> bool {
+    let is_zero = |rest: &[u8]| rest.iter().all(|byte| *byte == 0);
+    bytes.get(at..).is_some_and(is_zero)
+        || bytes
+            .get(at..format::end_of_written(bytes))
+            .is_some_and(format::may_be_cut_header)
+}
+
 impl Contents {
     fn read_frames(&mut self, salt: Salt, bytes: &[u8]) {
         let mut at = format::PREAMBLE;
@@ -93,7 +102,7 @@ impl Contents {
                         at = next;
                         continue;
                     }
-                    None if format::may_be_cut_header(rest) => self.cut_short = rest.len(),
+                    None if never_written(bytes, at) => self.cut_short = rest.len(),
                     None => self.damage.unknown_bytes += rest.len(),
                 }
                 return;
@@ -106,9 +115,13 @@ impl Contents {
             if header.is_intact(salt, payload) {
                 self.begin(header);
                 self.apply(salt, payload);
+            } else if format::end_of_written(bytes) < end {
+                // Power failed before its last sectors were written, and whatever came after it.
+                self.cut_short = rest.len();
+                return;
             } else if end == bytes.len() {
-                // Power failed before all of it was written, or it was damaged later; that cannot be
-                // told apart, and half a commit is worse than none.
+                // Power failed before others of it were written, or it was damaged later; that cannot
+                // be told apart, and half a commit is worse than none.
                 self.damage.lost_commits += 1;
                 self.damage.unknown_bytes += payload.len();
             } else {

@@ -30,6 +30,9 @@ const MARK: [u8; 4] = [0xf7, b'F', b'C', b'T'];
 const FRAME_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
 
+/// What a disk writes as a whole, at least.
+const SECTOR: usize = 512;
+
 /// What begins every checksum of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Salt(pub(crate) u64);
@@ -172,6 +175,14 @@ impl FrameHeader {
 pub(crate) fn may_be_cut_header(bytes: &[u8]) -> bool {
     let whole = bytes.len().min(MARK.len());
     bytes.len() < FRAME_HEADER && bytes.get(..whole) == MARK.get(..whole)
+}
+
+/// Where the file ends but for its last sectors, if these never reached the disk: a file system may have given
+/// the file its length before its bytes, and those are zero then.
+pub(crate) fn end_of_written(bytes: &[u8]) -> usize {
+    let last = bytes.iter().rposition(|byte| *byte != 0);
+    let end = last.map_or(0, |last| last + 1);
+    end.next_multiple_of(SECTOR).min(bytes.len())
 }
 
 /// Where the next intact header of a frame is, from `start` on, of a commit after `sequence`.
