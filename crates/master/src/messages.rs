@@ -9,11 +9,12 @@ use crate::events::Notice;
 use crate::master::Master;
 use crate::step::Step;
 
-/// Whether a message, by the name of its type, says nothing that a master does something about: it may
-/// wait until the master has its next turn for another reason. Answers to pings are such. They matter
-/// when the time for them is over, and the largest clusters send more than a thousand a second.
-pub fn can_wait(name: &str) -> bool {
-    name == PongSlaveMessage::SCHEMA.name
+/// Whether a message says nothing that a master does something about: it may wait until the master has its
+/// next turn for another reason. Answers to pings are such. They matter when the time for them is over, and the
+/// largest clusters send more than a thousand a second. They have no fields: those that bring bytes all the
+/// same may not pile up.
+pub fn can_wait(name: &str, body: &[u8]) -> bool {
+    name == PongSlaveMessage::SCHEMA.name && body.is_empty()
 }
 
 impl Master {

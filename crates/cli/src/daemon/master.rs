@@ -285,7 +285,7 @@ impl Edge for Timed {
     }
 
     fn can_wait(message: &Message) -> bool {
-        meseta_master::can_wait(&message.name)
+        meseta_master::can_wait(&message.name, &message.body)
     }
 
     fn weight(seen: &Seen, request: &Request) -> Weight {

@@ -104,9 +104,11 @@ async fn read(stream: Option<&mut Receiver>) -> Option<Bytes> {
     whole(bytes, read.unwrap_or_default())
 }
 
+/// Asks the kernel itself: the runtime asks it only once it has been told that there is something, and a
+/// program that ends at once may have printed and ended before that.
 fn take(stream: &Receiver) -> Option<Bytes> {
     let mut bytes = vec![0; OUTPUT_STEP_BYTES];
-    let read = stream.try_read(&mut bytes);
+    let read = rustix::io::read(stream, &mut bytes);
     whole(bytes, read.unwrap_or_default())
 }
 
@@ -174,4 +176,29 @@ fn record(message: &ProcessIo, encoding: ContentType) -> Bytes {
         ContentType::Protobuf => message.encode_to_vec(),
         _ => json::to_vec(message),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_printed_before_the_end_is_taken_though_the_runtime_has_not_seen_it_yet() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let receiver = Receiver::from_owned_fd(OwnedFd::from(reader)).unwrap();
+        let mut streams = Streams {
+            output: None,
+            errors: Some(receiver),
+        };
+        writer.write_all(b"said").unwrap();
+        // The runtime looks at its descriptors between two awaits, of which there is none here.
+        let said = Some((data::Type::Stderr, Bytes::from_static(b"said")));
+        assert_eq!(streams.take(), said);
+        assert_eq!(streams.take(), None, "its writer has it open still");
+        drop(writer);
+        assert_eq!(streams.take(), None);
+    }
 }
