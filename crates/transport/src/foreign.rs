@@ -14,8 +14,9 @@ use crate::request::{Refusal, Request};
 /// What the browser says about where a request comes from.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The name by which the browser asked, when a proxy asks by another. No page can have a browser send
-/// it to another site, unless that one agrees.
+/// The name by which the browser asked, when a proxy asks by another; each further proxy adds the one
+/// by which it was asked itself, after a comma. No page can have a browser send it to another site,
+/// unless that one agrees.
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Refuses a request that may change something and comes from a page of another site.
@@ -51,7 +52,9 @@ fn is_foreign(headers: &HeaderMap) -> bool {
     let own: Vec<String> = [HOST, FORWARDED_HOST]
         .iter()
         .flat_map(|name| headers.get_all(name))
-        .filter_map(|place| host(place.to_str().ok()?))
+        .filter_map(|places| places.to_str().ok())
+        .flat_map(|places| places.split(','))
+        .filter_map(host)
         .collect();
     !origins.all(|origin| {
         let place = origin.to_str().ok().and_then(|it| it.split_once("://"));
@@ -169,5 +172,15 @@ mod tests {
         let foreign = ("origin", "http://other.example");
         let through = [("host", "10.0.0.1:5050"), foreign, told];
         assert_eq!(posted(&through), REFUSED);
+    }
+
+    #[test]
+    fn each_of_several_proxies_may_add_the_name_by_which_it_was_asked() {
+        let page = ("origin", "http://cluster.example");
+        let host = ("host", "10.0.0.1:5050");
+        let told = ("x-forwarded-host", "cluster.example, inner.example:8080");
+        assert_eq!(posted(&[host, page, told]), None);
+        let foreign = ("origin", "http://other.example");
+        assert_eq!(posted(&[host, foreign, told]), REFUSED);
     }
 }
