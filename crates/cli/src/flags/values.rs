@@ -60,7 +60,7 @@ impl FlagValue for Duration {
     }
 }
 
-/// A number of bytes, such as `2GB`; units count by 1,024 as in Mesos.
+/// A number of bytes, such as `2GB`; units count by 1,024 and may be in lower case, as in Mesos.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Bytes(pub(crate) u64);
 
@@ -70,11 +70,13 @@ const BYTE_UNITS: [(&str, u32); 5] = [("KB", 1), ("MB", 2), ("GB", 3), ("TB", 4)
 impl FlagValue for Bytes {
     fn parse(text: &str) -> Result<Self, String> {
         let expected = || "expected a size such as 512MB or 2GB".to_owned();
+        let text = text.to_ascii_uppercase();
         let (number, power) = BYTE_UNITS
             .iter()
             .find_map(|(unit, power)| Some((text.strip_suffix(unit)?, *power)))
+            .filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()))
             .ok_or_else(expected)?;
-        let number: u64 = number.trim().parse().map_err(|_| expected())?;
+        let number: u64 = number.parse().map_err(|_| expected())?;
         number
             .checked_mul(1_024_u64.pow(power))
             .map(Self)
@@ -88,10 +90,28 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_in_mesos() {
-        for (text, bytes) in [("0B", 0), ("3KB", 3_072), ("2GB", 2_147_483_648)] {
+        for (text, bytes) in [
+            ("0B", 0),
+            ("3KB", 3_072),
+            ("3kb", 3_072),
+            ("2GB", 2_147_483_648),
+            ("2Gb", 2_147_483_648),
+        ] {
             assert_eq!(Bytes::parse(text), Ok(Bytes(bytes)), "{text}");
         }
-        for text in ["", "2", "GB", "-1B", "1.5GB", "99999999999TB"] {
+        for text in [
+            "",
+            "2",
+            "GB",
+            "2 GB",
+            " 2GB",
+            "2GB ",
+            "+2GB",
+            "-1B",
+            "1.5GB",
+            "2é",
+            "99999999999TB",
+        ] {
             assert!(Bytes::parse(text).is_err(), "{text}");
         }
     }
