@@ -157,7 +157,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Makes changes durable soon, where nothing that follows depends on it: a crash that loses
+    /// Writes changes down soon, where nothing that follows depends on it: a crash that loses
     /// them must leave a state that a crash before them could have left.
     pub(crate) fn note(&mut self, changes: Vec<Change>) {
         if !changes.is_empty() {

@@ -56,7 +56,7 @@ pub(crate) enum Changes {
     Persist(Vec<Change>),
     /// These must outlive the process before anything that follows, and the machine's power some time.
     Record(Vec<Change>),
-    /// These must be durable soon, and not after changes that follow.
+    /// These must be written soon, and not after changes that follow.
     Note(Vec<Change>),
 }
 
