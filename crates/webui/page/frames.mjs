@@ -207,6 +207,17 @@ try {
   const ended = new Promise((resolve) => browser.once("exit", resolve));
   browser.kill();
   await ended;
-  // Its helpers may still write there for a moment.
-  rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+  await removed(profile);
+}
+
+/** Removes a profile, in which the browser's helpers may still write for a moment. */
+async function removed(folder) {
+  for (let tries = 1; tries <= 50; tries += 1) {
+    try {
+      return rmSync(folder, { recursive: true, force: true });
+    } catch {
+      await pause(200);
+    }
+  }
+  console.error(`${folder} could not be removed`);
 }
