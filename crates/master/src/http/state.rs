@@ -16,7 +16,8 @@ use crate::snapshot::Snapshot;
 
 /// What `/state` answers.
 pub(super) fn state(snapshot: &Snapshot, query: Query<'_>, earlier: &Earlier) -> Reply {
-    answer(snapshot, query, &earlier.state, |object, earlier, shown| {
+    let (latest, expected) = (Some(&earlier.state), expected_size(snapshot));
+    answer(query, latest, expected, |object, earlier, shown| {
         object.entries(&Cluster(snapshot))?;
         let agents = snapshot.agents.clone();
         let show = |record: &AgentRecord, out: &mut Vec<u8>| {
@@ -36,13 +37,13 @@ pub(super) fn state(snapshot: &Snapshot, query: Query<'_>, earlier: &Earlier) ->
 
 /// What `/slaves` answers.
 pub(super) fn agents(snapshot: &Snapshot, query: Query<'_>, earlier: &Earlier) -> Reply {
-    let selected = Latest::default();
     let (agents, latest) = match query.get("slave_id") {
         // An answer with one of them says nothing of the others, and does not take their place.
-        Some(id) => (only(&snapshot.agents, &AgentId::from(id)), &selected),
-        None => (snapshot.agents.clone(), &earlier.agents),
+        Some(id) => (only(&snapshot.agents, &AgentId::from(id)), None),
+        None => (snapshot.agents.clone(), Some(&earlier.agents)),
     };
-    answer(snapshot, query, latest, |object, earlier, shown| {
+    let expected = FRAME + AGENT * agents.len();
+    answer(query, latest, expected, |object, earlier, shown| {
         let show = |record: &AgentRecord, out: &mut Vec<u8>| {
             serde_json::to_writer(out, &Object(FullAgent(Agent { record, snapshot })))
         };
@@ -64,50 +65,53 @@ fn only<K: Ord + Clone, V: Clone>(map: &OrdMap<K, V>, key: &K) -> OrdMap<K, V> {
 
 /// What `/frameworks` answers.
 pub(super) fn frameworks(snapshot: &Snapshot, query: Query<'_>, earlier: &Earlier) -> Reply {
-    let selected = Latest::default();
-    let latest = match query.get("framework_id") {
-        Some(_) => &selected,
-        None => &earlier.frameworks,
+    let (latest, expected) = match query.get("framework_id") {
+        Some(_) => (None, FRAME),
+        None => (Some(&earlier.frameworks), expected_size(snapshot)),
     };
-    answer(snapshot, query, latest, |object, earlier, shown| {
+    answer(query, latest, expected, |object, earlier, shown| {
         frameworks::write(object, snapshot, query, earlier, shown)?;
         object.entries(&Nobodys(&["unregistered_frameworks"]))
     })
 }
 
-/// Answers with what `write` makes of the latest answer of the same kind, and keeps it for the next.
+/// Answers with what `write` makes of the latest answer of the same kind, if such answers are kept, and
+/// keeps it for the next. So many bytes are expected when there is none yet.
 fn answer(
-    snapshot: &Snapshot,
     query: Query<'_>,
-    latest: &Latest,
+    latest: Option<&Latest>,
+    expected: usize,
     write: impl FnOnce(&mut TextObject<'_>, Option<&Shown>, &mut Shown) -> Result<(), Error>,
 ) -> Reply {
-    let earlier = latest.get();
-    let expected = match &earlier {
-        Some(earlier) => earlier.body.len() + earlier.body.len() / 16,
-        None => expected_size(snapshot),
-    };
+    let earlier = latest.and_then(Latest::get);
+    let expected = earlier.as_ref().map_or(expected, |earlier| {
+        earlier.body.len() + earlier.body.len() / 16
+    });
     let mut shown = Shown::default();
     let reply = json_text(expected, query, |out| {
         TextObject::write(out, |object| write(object, earlier.as_deref(), &mut shown))
     });
-    if reply.status == 200 {
+    if let Some(latest) = latest
+        && reply.status == 200
+    {
         shown.body = reply.body.clone();
         latest.replace(Some(shown));
     }
     reply
 }
 
-/// What the state of a cluster is expected to take as JSON, in bytes: room that is not needed is never
-/// touched.
+/// What an agent, a task, and everything else together are expected to take as JSON, in bytes: room that
+/// is not needed is never touched.
+const AGENT: usize = 2048;
+const TASK: usize = 512;
+const FRAME: usize = 4096;
+
 fn expected_size(snapshot: &Snapshot) -> usize {
-    const AGENT: usize = 2048;
-    const TASK: usize = 512;
     let frameworks = snapshot.frameworks.values();
     let tasks: usize = frameworks
         .map(|record| record.tasks.len() + record.completed_tasks.len())
         .sum();
-    4096 + AGENT * snapshot.agents.len() + TASK * tasks
+    FRAME + AGENT * snapshot.agents.len() + TASK * tasks
 }
 
 /// What is said of the cluster before its agents.

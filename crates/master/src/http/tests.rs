@@ -227,6 +227,16 @@ fn busy() -> Snapshot {
 
 /// A request by its target, such as `/tasks?limit=1`.
 fn ask(snapshot: &Snapshot, method: &str, target: &str, body: &str) -> Answer {
+    ask_with(snapshot, method, target, body, &Earlier::default())
+}
+
+fn ask_with(
+    snapshot: &Snapshot,
+    method: &str,
+    target: &str,
+    body: &str,
+    earlier: &Earlier,
+) -> Answer {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let query: Vec<_> = form(query.as_bytes());
     let request = Request {
@@ -240,7 +250,7 @@ fn ask(snapshot: &Snapshot, method: &str, target: &str, body: &str) -> Answer {
         host: None,
         body: body.as_bytes(),
     };
-    answer(snapshot, &request)
+    answer_with(snapshot, &request, &NoProcess, earlier)
 }
 
 fn reply(snapshot: &Snapshot, target: &str) -> Reply {

@@ -71,6 +71,18 @@ impl Effects<Action> for Say {
     }
 }
 
+/// Runs a machine that keeps nothing.
+fn start(machine: Echo, inputs: Queue<Option<u64>>, said: mpsc::Sender<u64>) {
+    run(
+        machine,
+        Clock::start(),
+        inputs,
+        Box::new(Forgetful),
+        Say(said),
+    )
+    .unwrap();
+}
+
 #[test]
 fn what_is_promised_is_on_disk() {
     let dir = tempfile::tempdir().unwrap();
@@ -104,14 +116,7 @@ fn a_machine_is_woken_when_it_asked_for_it() {
     let machine = Echo {
         wake_at: Some(Duration::from_millis(5)),
     };
-    run(
-        machine,
-        Clock::start(),
-        receiver,
-        Box::new(Forgetful),
-        Say(said),
-    )
-    .unwrap();
+    start(machine, receiver, said);
     assert_eq!(hear.recv().unwrap(), 0);
     drop(inputs);
 }
@@ -120,14 +125,7 @@ fn a_machine_is_woken_when_it_asked_for_it() {
 fn what_is_left_for_the_next_turn_brings_none_about_and_comes_before_what_does() {
     let (inputs, receiver) = queue(|_| Sort::Dispatch);
     let (said, hear) = mpsc::channel();
-    run(
-        Echo { wake_at: None },
-        Clock::start(),
-        receiver,
-        Box::new(Forgetful),
-        Say(said),
-    )
-    .unwrap();
+    start(Echo { wake_at: None }, receiver, said);
     // Whatever turn the first one comes by, those that are left are said before it.
     for n in [2, 3] {
         inputs.leave(Some(n)).unwrap();
@@ -148,14 +146,7 @@ fn what_is_left_is_known_when_a_time_has_come_and_bounded() {
     let machine = Echo {
         wake_at: Some(Duration::from_millis(1)),
     };
-    run(
-        machine,
-        Clock::start(),
-        receiver,
-        Box::new(Forgetful),
-        Say(said),
-    )
-    .unwrap();
+    start(machine, receiver, said);
     let all = MAX_LEFT_INPUTS as u64;
     assert!(
         hear.iter()

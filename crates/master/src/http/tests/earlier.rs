@@ -15,20 +15,7 @@ const TARGETS: [&str; 7] = [
 ];
 
 fn reply_with(snapshot: &Snapshot, target: &str, earlier: &Earlier) -> Reply {
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let query = form(query.as_bytes());
-    let request = Request {
-        method: "GET",
-        path,
-        query: &query,
-        content_type: None,
-        accept: None,
-        stream_id: None,
-        last_event_id: None,
-        host: None,
-        body: &[],
-    };
-    match answer_with(snapshot, &request, &TwoCpus, earlier) {
+    match ask_with(snapshot, "GET", target, "", earlier) {
         Answer::Reply(reply) => reply,
         other => panic!("{target}: {other:?}"),
     }
